@@ -1,0 +1,89 @@
+"""The command line: `python -m bench key=value ...`; `./run_all.sh` calls it and then `python -m reports`."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import methods
+from bench.compose import choices, load_config
+from bench.errors import USER_ERRORS
+from bench.files import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+HELP = """\
+usage: ./run_all.sh [key=value ...]
+
+  ./run_all.sh                                     train, distil, evaluate, measure; print the table
+  ./run_all.sh ablation=sampling                   another grid of cells
+  ./run_all.sh ablation=sampling dataset=davis2016 dataset.root=/path/to/DAVIS
+  ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
+
+jobs:      {job}
+ablations: {ablation}
+methods:   {methods}
+datasets:  {dataset}      (to be judged on: dataset=..., dataset.root=...)
+training:  {training}      (to learn from: training=..., training.root=...)
+recipes:   {recipe}
+scales:    {scale}
+
+Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device, runs,
+output, tracking_uri, recipe.<...>, scale.<...>. All of them with their defaults: ./run_all.sh --config
+A killed run goes on where it stopped when the same command is given again.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(_help())
+        return 0
+    show = "--config" in arguments
+    try:
+        config = load_config([a for a in arguments if a != "--config"])
+        if show:
+            from omegaconf import OmegaConf
+
+            print(OmegaConf.to_yaml(config))
+            return 0
+        return _run(config)
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _run(config) -> int:
+    """Do the job; its folder is printed and, for run_all.sh, written to the file $BENCH_RESULT names."""
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    from bench.data import locate  # torch and its company load only now: mistakes in the arguments are answered
+    from bench.grid import run_grid  # before that
+    from bench.plan import Data, plan_ablation, plan_evaluation
+
+    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+    dataset = locate(config.dataset, "dataset", runs)
+    if config.job == "ablate":
+        cells = plan_ablation(config, Data(locate(config.training, "training", runs), dataset))
+        name, title = config.ablation.name, config.ablation.title
+    else:
+        cells = plan_evaluation(config, dataset)
+        name, title = f"evaluate-{config.method}-{dataset['name']}", f"{config.method} on {dataset['name']}"
+    out = Path(config.output or ROOT / "reports" / "out" / name).expanduser().absolute()
+    records = run_grid(cells, config, title, runs, out)
+    print(f"results: {out}")
+    if os.environ.get("BENCH_RESULT"):
+        write_text(Path(os.environ["BENCH_RESULT"]), str(out))
+    failed = [r for r in records if r.status != "ok"]
+    for record in failed:
+        print(f"warning: {record.label} seed {record.seed} {record.status}", file=sys.stderr)
+    return 1 if len(failed) == len(records) else 0
+
+
+def _help() -> str:
+    names = {group: choices(group) for group in ("job", "ablation", "dataset", "training", "recipe", "scale")}
+    return HELP.format(methods=", ".join(methods.available()), **{k: ", ".join(v) for k, v in names.items()})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,119 @@
+"""From `key=value` arguments to one checked configuration. Imports neither torch nor mlflow: errors are quick."""
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+import methods
+from bench.errors import ConfigError
+from bench.recipe import Recipe, Schedule
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass
+class Scale:
+    """How big: the same code at other widths, resolutions and numbers of steps."""
+
+    name: str = "laptop"
+    options: dict[str, Any] = field(default_factory=dict)  # constructor options by method
+    teacher: Schedule = field(default_factory=Schedule)
+    student: Schedule = field(default_factory=Schedule)
+
+
+def choices(group: str) -> list[str]:
+    """Names that a configuration group offers."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def load_config(overrides: list[str]) -> DictConfig:
+    """Compose the configuration of a command line. Raises ConfigError with one message for a mistake."""
+    _check_choices(overrides)
+    store = ConfigStore.instance()
+    store.store(name="schema", group="recipe", node=Recipe)
+    store.store(name="schema", group="scale", node=Scale)
+    try:
+        with initialize_config_module("bench.configs", version_base="1.3"):
+            overrides = [_package_of_options(text) for text in overrides]
+            config = compose("config", overrides, return_hydra_config=True)
+            with open_dict(config):
+                config.ablation.name = config.hydra.runtime.choices.ablation
+                del config["hydra"]
+    except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
+        raise ConfigError(_explain(error, overrides)) from None
+    for name in (config.method, config.teacher.method):
+        methods.check_name(name)
+    return config
+
+
+def to_dataclass(node: DictConfig, kind: type):
+    """A config node as the dataclass `kind`; raises ConfigError for an unknown key or a wrong type."""
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), node))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from None
+
+
+def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
+    """A copy of the configuration with one dotted key replaced; raises ConfigError when there is none."""
+    config = config.copy()
+    try:
+        OmegaConf.update(config, key, value, merge=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}={value}: {_first_line(error)}") from None
+    return config
+
+
+def _package_of_options(text: str) -> str:
+    """Constructor options are free keys: `options.x=1` need not be written `+options.x=1`."""
+    return f"++{text}" if re.match(r"(teacher\.)?options\.", text) else text
+
+
+def _check_choices(overrides: list[str]) -> None:
+    """Name the known choices of a group (job, ablation, dataset, ...) when one is misspelt."""
+    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir() and list(path.glob("*.yaml"))]
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
+        if key in groups and value not in choices(key):
+            raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(key))}")
+
+
+def _explain(error: Exception, overrides: list[str]) -> str:
+    """Hydra's message in one line; for a key that does not exist, the nearest that does."""
+    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
+    known = _known_keys([text for text in overrides if text.partition("=")[0] in groups])
+    for text in overrides:
+        key = text.partition("=")[0]
+        if not key.startswith(("+", "~")) and key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.6)
+            return f"'{text}': there is no key '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
+    return _first_line(error)
+
+
+def _known_keys(group_choices: list[str]) -> list[str]:
+    with initialize_config_module("bench.configs", version_base="1.3"):
+        plain = OmegaConf.to_container(compose("config", group_choices), resolve=False)
+    keys = []
+
+    def walk(node, prefix=""):
+        for key, value in node.items():
+            keys.append(prefix + key)
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{key}.")
+
+    walk(plain)
+    return keys
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

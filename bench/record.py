@@ -1,0 +1,67 @@
+"""The one result format: a flat record per cell, units in the names. `reports` reads nothing else."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one cell (method, recipe, dataset, seed) reached, and on what.
+
+    Scores are percent, as papers print them; J and F follow the DAVIS protocol. Fields that end in `_full`
+    are of the full-size network at 480x864 with one object, whatever the size of the one that was trained.
+    None means: not measured.
+    """
+
+    label: str  # the row of the table
+    method: str
+    recipe: str
+    dataset: str
+    seed: int
+    status: str = "ok"  # or why the cell failed
+    jf_mean: float | None = None
+    j_mean: float | None = None
+    j_recall: float | None = None
+    j_decay: float | None = None
+    f_mean: float | None = None
+    f_recall: float | None = None
+    f_decay: float | None = None
+    sequences: int = 0
+    objects: int = 0
+    frames: int = 0
+    resolution: str = ""  # height x width of the evaluated frames, "mixed" when they differ
+    scale: str = ""
+    options: str = ""  # constructor options that differ from the defaults, as JSON
+    initialisation: str = "random"  # of the backbones
+    train_steps: int = 0
+    train_clips: str = ""  # what it was trained on
+    params_m: float | None = None  # of the network that was evaluated
+    fps: float | None = None  # frames per second of the evaluation, decoding and scoring excluded
+    latency_ms_median: float | None = None  # of the network that was evaluated, at `resolution`
+    params_m_full: float | None = None
+    gmacs_full: float | None = None  # torch's counter
+    gmacs_fvcore_full: float | None = None
+    gmacs_thop_full: float | None = None
+    latency_ms_median_full: float | None = None
+    device: str = ""
+    precision: str = "fp32"
+    versions: str = ""
+    git_commit: str = ""
+    config_hash: str = ""
+    weights: str = ""  # file the network came from
+    overlay: str = ""  # picture of its masks
+    mlflow_run_id: str = ""
+    per_sequence: str = ""  # {sequence: J&F in percent} as JSON
+
+
+def to_jsonl(records: list[Record]) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(asdict(record)) + "\n" for record in records)
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read a file of `to_jsonl` lines; unknown fields (of a newer version) are ignored."""
+    known = {field.name for field in fields(Record)}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Record(**{k: v for k, v in json.loads(line).items() if k in known}) for line in lines if line]

@@ -1,0 +1,91 @@
+"""Training students side by side: one stream of clips, one teacher forward a batch, K students.
+
+The results equal those of training each alone: clips and noise are functions of (seed, step), and students
+share nothing but what they read.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+from tqdm import tqdm
+
+from bench.recipe import Schedule
+from bench.train.learner import Diverged, Learner
+
+SECONDS_BETWEEN_CHECKPOINTS = 30
+
+
+def train_group(
+    learners: list[Learner], clips: Dataset, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
+) -> None:
+    """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
+
+    clips: map-style data of steps x batch items (datasets.clips.ClipStream).
+    Learners that stopped at different steps are trained one bunch after the other.
+    """
+    for learner in learners:
+        learner.method.to(device)
+        learner.resume()
+    for _, bunch in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
+        _train_bunch(list(bunch), clips, schedule, seed, teacher, device)
+
+
+def _train_bunch(
+    learners: list[Learner], clips: Dataset, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
+) -> None:
+    start = learners[0].step
+    running = list(learners)
+    saved_at = time.monotonic()
+    label = ", ".join(dict.fromkeys(x.name for x in learners))
+    batches = _batches(clips, schedule, start, device)
+    with tqdm(total=schedule.steps, initial=start, desc=f"train {label}", unit="step", mininterval=2) as bar:
+        for batch in batches:
+            answers = _teach(teacher, batch, schedule.precision) if teacher is not None else None
+            for learner in list(running):
+                try:
+                    loss = learner.learn(batch, answers, seed)
+                except Diverged as error:
+                    learner.failure = str(error)
+                    running.remove(learner)
+                    continue
+                if learner is running[0]:
+                    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+            if not running:
+                break
+            if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+                for learner in running:
+                    learner.save()
+                saved_at = time.monotonic()
+    for learner in running:
+        learner.finish()
+
+
+def _batches(clips: Dataset, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
+    """Batches from step `start` on, with the first masks taken apart."""
+    rest = Subset(clips, range(start * schedule.batch, schedule.steps * schedule.batch))
+    loader = DataLoader(
+        rest,
+        schedule.batch,
+        num_workers=schedule.workers,
+        pin_memory=device != "cpu",
+        persistent_workers=False,
+    )
+    slots = torch.arange(1, schedule.max_objects + 1)
+    for batch in loader:
+        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        first = batch["masks"][:, 0, None] == slots.view(1, -1, 1, 1).to(device)
+        batch["first_masks"] = first.float()
+        batch["valid"] = slots.to(device) <= batch["num_objects"][:, None]
+        yield batch
+
+
+@torch.no_grad()
+def _teach(teacher: nn.Module, batch: dict[str, Tensor], precision: str):
+    device = batch["frames"].device.type
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        return teacher.roll_out(batch["frames"], batch["first_masks"], batch["valid"])

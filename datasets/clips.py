@@ -1,0 +1,254 @@
+"""Training clips: sampled from videos or made from stills, each a pure function of (seed, number).
+
+Every draw comes from `np.random.default_rng([seed, number])`, so all cells of a grid see the same
+batches in the same order, whatever the number of workers and wherever training resumes.
+"""
+
+import hashlib
+from collections.abc import Callable
+from collections.abc import Sequence as Items
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import cv2
+import numpy as np
+import torch
+
+from datasets.augment import augment_clip, visible_objects
+from datasets.errors import DataError
+from datasets.sequence import VideoSet
+from datasets.static import StillImage
+from datasets.synthesis import synthesize_clip
+
+CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
+REDRAWS = 20
+PARTNER_RATE = 0.5
+
+Clip = tuple[np.ndarray, np.ndarray]
+Item = TypeVar("Item")
+
+
+class ClipSource(Protocol):
+    """What a stream reads: clip `number` as uint8 (T, S, S, 3) RGB and uint8 (T, S, S) ids 1..n."""
+
+    def clip(self, number: int, max_skip: int) -> Clip: ...
+
+
+class VideoClips:
+    """Clips from the annotated frames of videos.
+
+    A clip is `length` frames at rising distances of 1..`max_skip` annotated frames (fewer where the
+    sequence is short), played backwards half of the time, cropped and coloured by `augment_clip`. At
+    most `max_objects` objects, drawn at random, are kept as ids 1..n; all show in frame 0. Sequences
+    are drawn uniformly; those with fewer than `length` annotated frames are left out, as in STCN.
+    Decoded images stay in memory up to `cache_mb` (per loader worker). Raises DataError when no
+    sequence is long enough, or none shows an object after many draws.
+    """
+
+    def __init__(
+        self,
+        video_set: VideoSet,
+        length: int = 3,
+        size: int = 96,
+        *,
+        max_objects: int = 2,
+        seed: int = 0,
+        cache_mb: float = 512,
+    ) -> None:
+        annotated = [
+            (s, [t for t, mask in enumerate(s.masks) if mask is not None]) for s in video_set.sequences
+        ]
+        self.videos = [(s, times) for s, times in annotated if len(times) >= length]
+        if not self.videos:
+            raise DataError(
+                f"no sequence of {video_set.name} has {length} annotated frames, one clip's length: training "
+                f"needs masks on more than the first frame"
+            )
+        self.name, self.length, self.size = video_set.name, length, size
+        self.max_objects, self.seed = max_objects, seed
+        self.cache = ImageCache(cache_mb)
+
+    def clip(self, number: int, max_skip: int) -> Clip:
+        def draw(rng: np.random.Generator) -> Clip:
+            sequence, times = self.videos[rng.integers(len(self.videos))]
+            chosen = [times[place] for place in sample_times(len(times), self.length, max_skip, rng)]
+            frames = [self.cache.get(sequence.frames[t], lambda t=t: sequence.frame(t)) for t in chosen]
+            masks = [self.cache.get(sequence.masks[t], lambda t=t: sequence.mask(t)) for t in chosen]
+            if len({mask.shape for mask in masks}) > 1:
+                raise DataError(f"the frames of sequence {sequence.name} differ in size: resize them to one")
+            return augment_clip(frames, masks, self.size, rng)
+
+        return _first_with_objects(draw, [self.seed, number], self.max_objects, self.name)
+
+
+class StillClips:
+    """Clips made from still images by `synthesize_clip`, half of them with the objects of a second still.
+
+    The speed of the motion grows as the root of `max_skip` (as the distance of a random walk), 1 at 10.
+    The other options are those of `VideoClips`.
+    """
+
+    def __init__(
+        self,
+        stills: Items[StillImage],
+        length: int = 3,
+        size: int = 96,
+        *,
+        max_objects: int = 2,
+        seed: int = 0,
+        cache_mb: float = 512,
+    ) -> None:
+        if not stills:
+            raise DataError("no still images to make clips from: open a folder of them or hold out fewer")
+        self.stills, self.length, self.size = tuple(stills), length, size
+        self.max_objects, self.seed = max_objects, seed
+        self.cache = ImageCache(cache_mb)
+
+    def clip(self, number: int, max_skip: int) -> Clip:
+        def draw(rng: np.random.Generator) -> Clip:
+            first, second = (self.stills[k] for k in rng.integers(len(self.stills), size=2))
+            partner = self._read(second) if rng.random() < PARTNER_RATE else None
+            speed = (max_skip / 10) ** 0.5
+            image, mask = self._read(first)
+            return synthesize_clip(image, mask, self.length, self.size, rng, partner=partner, motion=speed)
+
+        return _first_with_objects(draw, [self.seed, number], self.max_objects, "the still images")
+
+    def _read(self, still: StillImage) -> tuple[np.ndarray, np.ndarray]:
+        image_and_mask = self.cache.get(still.image, lambda: np.dstack(still.read()))
+        return image_and_mask[:, :, :3], image_and_mask[:, :, 3]
+
+
+class ImageCache:
+    """Decoded images, each kept if it still fits in the budget: under random access as good as any order."""
+
+    def __init__(self, budget_mb: float) -> None:
+        self.budget_mb = budget_mb
+        self.free = budget_mb * 2**20
+        self.images: dict[Path, np.ndarray] = {}
+
+    def get(self, path: Path, read: Callable[[], np.ndarray]) -> np.ndarray:
+        if path in self.images:
+            return self.images[path]
+        image = read()
+        if image.nbytes <= self.free:
+            self.images[path] = image
+            self.free -= image.nbytes
+        return image
+
+    def __reduce__(self) -> tuple:
+        return ImageCache, (self.budget_mb,)  # a spawned worker fills its own
+
+
+def sample_times(available: int, length: int, max_skip: int, rng: np.random.Generator) -> list[int]:
+    """`length` rising places in 0..available-1 at distances of 1..max_skip, reversed half of the time."""
+    widest = max(1, min(max_skip, (available - 1) // max(1, length - 1)))
+    places = np.concatenate([[0], np.cumsum(rng.integers(1, widest + 1, size=length - 1))])
+    places += rng.integers(available - places[-1])
+    return places[:: rng.choice([1, -1])].tolist()
+
+
+def keep_objects(masks: np.ndarray, max_objects: int, rng: np.random.Generator) -> np.ndarray:
+    """Relabel uint8 (T, S, S) to 1..n: at most `max_objects` of those in frame 0, the rest background."""
+    ids = visible_objects(masks[0])
+    ids = np.sort(rng.choice(ids, min(max_objects, len(ids)), replace=False))
+    new = np.zeros(256, np.uint8)
+    new[ids] = np.arange(1, len(ids) + 1)
+    return new[masks]
+
+
+def _first_with_objects(
+    draw: Callable[[np.random.Generator], Clip], seed: list[int], max_objects: int, where: str
+) -> Clip:
+    """The first clip drawn from generator `seed` that shows an object in its first frame."""
+    rng = np.random.default_rng(seed)
+    for _ in range(REDRAWS):
+        frames, masks = draw(rng)
+        masks = keep_objects(masks, max_objects, rng)
+        if masks[0].any():
+            return frames, masks
+    raise DataError(
+        f"no object in the first frame of any of {REDRAWS} clips from {where}: its masks are empty or its "
+        f"objects smaller than 0.1 % of the frame; leave those out"
+    )
+
+
+def max_skip_at(progress: float, curriculum: tuple[tuple[float, int], ...] = CURRICULUM) -> int:
+    """Largest frame distance at `progress` 0..1 of training; the default is STCN's schedule.
+
+    `curriculum` holds (progress from which it holds, frames), the first from 0.0, rising.
+    """
+    starts = [start for start, _ in curriculum]
+    if not starts or starts[0] != 0.0 or starts != sorted(starts):
+        raise ValueError(
+            f"a curriculum is (progress, frames) pairs from progress 0.0 upwards, not {curriculum}"
+        )
+    return [skip for start, skip in curriculum if start <= progress][-1]
+
+
+class ClipStream:
+    """A map-style dataset of `steps * batch` clips of a source, with the skip of the curriculum.
+
+    Item `number` is {"frames": float32 (T, 3, S, S) RGB in [0, 1], "masks": int64 (T, S, S) ids 1..n
+    with 0 = background, "num_objects": int64 n}. Use `loader` to read it in batches.
+    """
+
+    def __init__(
+        self,
+        source: ClipSource,
+        steps: int,
+        batch: int,
+        curriculum: tuple[tuple[float, int], ...] = CURRICULUM,
+    ) -> None:
+        self.source, self.steps, self.batch, self.curriculum = source, steps, batch, curriculum
+        max_skip_at(0.0, curriculum)  # a wrong one should fail here, not in a worker
+
+    def __len__(self) -> int:
+        return self.steps * self.batch
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        if not 0 <= number < len(self):
+            raise IndexError(f"clip {number} of a stream of {len(self)}")
+        frames, masks = self.source.clip(number, max_skip_at(number / len(self), self.curriculum))
+        return {
+            "frames": torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255),
+            "masks": torch.from_numpy(masks).long(),
+            "num_objects": torch.tensor(int(masks.max())),
+        }
+
+    def loader(self, first_step: int = 0, workers: int = 0) -> torch.utils.data.DataLoader:
+        """Batches from step `first_step` on, the same for any number of worker processes."""
+        return torch.utils.data.DataLoader(
+            self,
+            batch_size=self.batch,
+            sampler=range(first_step * self.batch, len(self)),
+            num_workers=workers,
+            worker_init_fn=_one_thread,
+        )
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(0)  # OpenCV's thread pool does not survive a fork
+
+
+def hold_out(items: Items[Item], fraction: float = 0.1, seed: int = 0) -> tuple[list[Item], list[Item]]:
+    """Split items (with a `name`, or names) into those for training and those held out, in order.
+
+    An item is held out when the hash of its name is below `fraction`, so a split does not change when
+    items are added, and items of one name stay together. With two names or more, a fraction above
+    0 leaves at least one on each side.
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"the fraction to hold out is {fraction}; it must be at least 0 and less than 1")
+    names = [item if isinstance(item, str) else item.name for item in items]
+    ranked = sorted(set(names), key=lambda name: _hash(name, seed))
+    held = {name for name in ranked if _hash(name, seed) < fraction}
+    if fraction > 0 and len(ranked) > 1:
+        held = (held | {ranked[0]}) - {ranked[-1]}
+    train = [item for item, name in zip(items, names, strict=True) if name not in held]
+    return train, [item for item, name in zip(items, names, strict=True) if name in held]
+
+
+def _hash(name: str, seed: int) -> float:
+    """A number in [0, 1) that looks random and never changes."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]) / 2**64

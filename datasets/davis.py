@@ -1,0 +1,72 @@
+"""The layout of DAVIS 2016 and 2017 (Perazzi et al. 2016; Pont-Tuset et al. 2017)."""
+
+from pathlib import Path
+
+from datasets.errors import DataError
+from datasets.folder import read_sequence
+from datasets.sequence import VideoSet
+
+LAYOUT = "JPEGImages/<resolution>/<sequence>/, Annotations/<resolution>/<sequence>/ and ImageSets/<year>/"
+
+
+def open_davis(
+    root: Path, year: int, split: str = "val", resolution: str | None = None, name: str | None = None
+) -> VideoSet:
+    """Open the sequences that `ImageSets/<year>/<split>.txt` lists, in its order.
+
+    `year` 2016 merges the objects of a sequence into one; every other year keeps them apart. The
+    original DAVIS 2016 download has no `ImageSets/2016`: its `ImageSets/<resolution>/<split>.txt`, one
+    line per frame, is read instead. `resolution` is the folder below `JPEGImages`: None takes `480p`,
+    or the only one there. Frames without an annotation have the mask None. The set is called `name`,
+    by default `davis<year>-<split>`. Raises DataError when something is missing.
+    """
+    root = Path(root)
+    if not (root / "JPEGImages").is_dir():
+        raise DataError(f"no DAVIS data at {root}: give the folder that holds {LAYOUT}")
+    resolution = resolution or _only_resolution(root)
+    frames, masks = root / "JPEGImages" / resolution, root / "Annotations" / resolution
+    if not frames.is_dir():
+        there = ", ".join(_folders(root / "JPEGImages")) or "none"
+        raise DataError(f"no folder {frames}; resolutions there: {there}")
+    sequences = [
+        read_sequence(sequence, frames / sequence, masks / sequence, binary=year == 2016)
+        for sequence in _listed(root, year, split, resolution)
+    ]
+    return VideoSet(name or f"davis{year}-{split}", tuple(sequences))
+
+
+def _only_resolution(root: Path) -> str:
+    there = _folders(root / "JPEGImages")
+    if "480p" in there:
+        return "480p"
+    if len(there) != 1:
+        raise DataError(
+            f"{root / 'JPEGImages'} has neither a 480p folder nor exactly one other "
+            f"({', '.join(there) or 'none'}): set the resolution to one of them"
+        )
+    return there[0]
+
+
+def _listed(root: Path, year: int, split: str, resolution: str) -> list[str]:
+    """Sequence names of a split, each once, in order."""
+    image_sets = root / "ImageSets"
+    path = image_sets / str(year) / f"{split}.txt"
+    if year == 2016 and not path.parent.is_dir():
+        original = image_sets / resolution / f"{split}.txt"
+        path = original if original.is_file() else path
+    if not path.is_file():
+        there = sorted(str(p.relative_to(image_sets)) for p in image_sets.glob("*/*.txt"))
+        raise DataError(
+            f"no list of sequences {path}; lists in {image_sets}: {', '.join(there) or 'none'}. "
+            f"Choose the year and split of one of them, or add the list"
+        )
+    first_words = (line.split()[0] for line in path.read_text().splitlines() if line.strip())
+    # A line is a sequence's name, or "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/...".
+    names = dict.fromkeys(Path(word).parent.name if "/" in word else word for word in first_words)
+    if not names:
+        raise DataError(f"the list of sequences {path} is empty: write one name per line")
+    return list(names)
+
+
+def _folders(parent: Path) -> list[str]:
+    return sorted(f.name for f in parent.iterdir() if f.is_dir() and not f.name.startswith("."))

@@ -1,0 +1,202 @@
+"""The embedded set as files: made once, in the DAVIS layout, by several processes."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+from tqdm import tqdm
+
+from datasets.embedded.render import render, render_mask
+from datasets.embedded.scene import Scene, Stage, draw_scene
+from datasets.errors import DataError
+from datasets.images import read_mask, write_mask
+
+VERSION = 1  # raise it whenever a change here changes a byte of the set
+SPLITS = ("train", "val")  # a split's place is part of its seeds: append only
+JPEG_QUALITY = 92
+SMALLEST = 48  # px along a side; below, the objects are specks
+LONGEST = 3  # times the shorter side; beyond, the objects do not fit across
+# Every object shows at least this much of the first frame, in thousandths: 414 px of 144x96.
+FIRST_VISIBLE = 30
+
+
+@dataclass(frozen=True)
+class EmbeddedSpec:
+    """What is in the set: everything that changes its bytes, besides VERSION.
+
+    Sizes in px, lengths in frames. Raises DataError when a number is out of range.
+    """
+
+    seed: int = 0
+    train_sequences: int = 160
+    train_frames: int = 12
+    val_sequences: int = 16
+    val_frames: int = 30
+    height: int = 96
+    width: int = 144
+
+    def __post_init__(self) -> None:
+        least = {"seed": 0, "height": SMALLEST, "width": SMALLEST}
+        for name, value in asdict(self).items():
+            if value < least.get(name, 1):
+                raise DataError(f"embedded set: {name} is {value}; it must be at least {least.get(name, 1)}")
+        if max(self.height, self.width) > LONGEST * min(self.height, self.width):
+            raise DataError(
+                f"embedded set: frames of {self.height}x{self.width} (height x width) are too narrow; one side "
+                f"may be at most {LONGEST} times the other"
+            )
+
+    def sequences(self) -> list[tuple[str, int]]:
+        """(split, number) of every sequence, in the order of `checksum`."""
+        counts = {"train": self.train_sequences, "val": self.val_sequences}
+        return [(split, number) for split in SPLITS for number in range(counts[split])]
+
+    def stage(self, split: str) -> Stage:
+        return Stage(self.height, self.width, {"train": self.train_frames, "val": self.val_frames}[split])
+
+
+def ensure_embedded(
+    root: Path, spec: EmbeddedSpec | None = None, workers: int | None = None, progress: bool = True
+) -> Path:
+    """The folder of the embedded set under `root`, generated first when it is absent.
+
+    The folder is `root/embedded-<hash of spec and VERSION>` in the DAVIS layout. It appears whole or
+    not at all, whatever is killed and however many processes ask at once. `workers` processes
+    (default: one per processor) share the work; their number does not change a byte.
+    Raises DataError when the set cannot be written.
+    """
+    spec, workers = spec or EmbeddedSpec(), workers if workers is not None else os.cpu_count() or 1
+    if workers < 1:
+        raise DataError(f"embedded set: workers is {workers}; it must be at least 1")
+    name = f"embedded-{_digest(spec)}"
+    folder = Path(root).absolute() / name
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{name}.lock")):
+            if not folder.is_dir():
+                for stale in folder.parent.glob(f".{name}.partial-*"):
+                    shutil.rmtree(stale, ignore_errors=True)
+                partial = folder.with_name(f".{name}.partial-{os.getpid()}")
+                try:
+                    _generate(partial, spec, workers, progress)
+                    partial.rename(folder)
+                finally:
+                    shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot generate the embedded set in {root}: {error}; choose a folder that is writable and "
+            f"has room"
+        ) from error
+    return folder
+
+
+def checksum(folder: Path) -> str:
+    """SHA-256 (hex) over the names, frames and masks of a set, to tell whether two sets are the same.
+
+    Frames count as file bytes, masks as decoded ids: builds of zlib pack the same ids into different bytes.
+    """
+    total = hashlib.sha256()
+    for split in SPLITS:
+        names = (folder / "ImageSets/2017" / f"{split}.txt").read_text(encoding="utf-8").split()
+        for name in names:
+            for frame in sorted((folder / "JPEGImages/480p" / name).iterdir()):
+                mask = folder / "Annotations/480p" / name / f"{frame.stem}.png"
+                total.update(f"{split}/{name}/{frame.name}".encode())
+                total.update(frame.read_bytes())
+                total.update(read_mask(mask).tobytes())
+    return total.hexdigest()
+
+
+def write_sequences(folder: Path, spec: EmbeddedSpec, part: int, parts: int) -> Iterator[str]:
+    """Write every `parts`-th sequence of the set from number `part`; yields each name when it is done."""
+    for split, number in spec.sequences()[part::parts]:
+        name = _name(split, number)
+        _write_sequence(folder, name, spec.stage(split), (spec.seed, SPLITS.index(split)), number)
+        yield name
+
+
+def _write_sequence(folder: Path, name: str, stage: Stage, seed: tuple[int, int], number: int) -> None:
+    scene, rng = _draw_visible_scene(stage, seed, number)
+    frames, masks = folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name
+    frames.mkdir(parents=True)
+    for index in range(stage.frames):
+        frame, mask = render(scene, stage, index, rng)
+        Image.fromarray(frame).save(frames / f"{index:05d}.jpg", quality=JPEG_QUALITY, subsampling=0)
+        write_mask(masks / f"{index:05d}.png", mask)
+
+
+def _draw_visible_scene(
+    stage: Stage, seed: tuple[int, int], number: int
+) -> tuple[Scene, np.random.Generator]:
+    """The first scene whose objects all show in the first frame, and the generator for its noise."""
+    least = stage.height * stage.width * FIRST_VISIBLE // 1000
+    attempt = 0
+    while True:
+        rng = np.random.Generator(np.random.PCG64([*seed, number, attempt]))
+        scene = draw_scene(rng, stage, number)
+        visible = np.bincount(render_mask(scene, stage, 0).ravel(), minlength=scene.objects + 1)
+        if visible[1:].min() >= least:
+            return scene, rng
+        attempt += 1
+
+
+def _generate(folder: Path, spec: EmbeddedSpec, workers: int, progress: bool) -> None:
+    for split in SPLITS:
+        names = [_name(s, number) for s, number in spec.sequences() if s == split]
+        listing = folder / "ImageSets/2017" / f"{split}.txt"
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        listing.write_text("\n".join(names) + "\n", encoding="utf-8")
+    count = len(spec.sequences())
+    workers = min(workers, count)
+    done = write_sequences(folder, spec, 0, 1) if workers == 1 else _in_processes(folder, spec, workers)
+    for _ in tqdm(done, "generating the embedded set", count, unit="sequence", disable=not progress):
+        pass
+
+
+def _in_processes(folder: Path, spec: EmbeddedSpec, workers: int) -> Iterator[str]:
+    """write_sequences, shared among `workers` processes that report over one pipe.
+
+    Plain subprocesses rather than multiprocessing: forking a process in which torch has started its
+    threads may hang, and spawning runs the caller's script again unless it is guarded. When this
+    process is killed, the workers die of the broken pipe.
+    """
+    read_end, write_end = os.pipe()
+    package_root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "datasets.embedded", str(folder), json.dumps(asdict(spec))]
+    processes = [
+        subprocess.Popen([*command, str(part), str(workers)], stdout=write_end, cwd=package_root)
+        for part in range(workers)
+    ]
+    os.close(write_end)
+    try:
+        with open(read_end, encoding="utf-8") as names:
+            yield from names
+        if any(process.wait() for process in processes):
+            raise DataError(
+                f"cannot generate the embedded set in {folder.parent}: a worker failed (its message is "
+                f"above); put that right and run again"
+            )
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+
+
+def _name(split: str, number: int) -> str:
+    return f"{split}-{number:03d}"
+
+
+def _digest(spec: EmbeddedSpec) -> str:
+    text = json.dumps({"version": VERSION, **asdict(spec)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,72 @@
+"""A plain folder of frames and masks: the simplest way to bring a video of one's own."""
+
+import re
+from pathlib import Path
+
+from datasets.errors import DataError
+from datasets.sequence import Sequence, VideoSet
+
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+LAYOUT = "<root>/frames/*.jpg|png and <root>/masks/*.png, or the same two folders in <root>/<sequence>/"
+
+
+def open_folder(root: Path, name: str | None = None) -> VideoSet:
+    """Open `root/{frames,masks}/` (one video) or `root/<sequence>/{frames,masks}/` (several, by name).
+
+    A mask belongs to the frame with the same stem; only the first frame must have one. The set is
+    called `name`, by default after the folder. Raises DataError when the layout is another one, a
+    first mask is missing, or a mask has no frame.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"folder not found: {root}; it should hold {LAYOUT}")
+    name = name or root.resolve().name
+    if (root / "frames").is_dir():
+        videos = [(name, root)]
+    else:
+        videos = [(f.name, f) for f in sorted(root.iterdir(), key=natural) if (f / "frames").is_dir()]
+    if not videos:
+        raise DataError(f"no frames/ folder in {root} nor one level below; the layout is {LAYOUT}")
+    return VideoSet(name, tuple(read_sequence(n, f / "frames", f / "masks") for n, f in videos))
+
+
+def read_sequence(name: str, frames: Path, masks: Path, binary: bool = False) -> Sequence:
+    """Pair the images in the folder `frames` with the PNGs in the folder `masks` by stem.
+
+    Frames are ordered by name with numbers counted as numbers (`2.jpg` before `10.jpg`). Raises
+    DataError when a folder or the first mask is missing, or a mask or a stem has not exactly one frame.
+    """
+    for folder, holds in ((frames, "frames"), (masks, "masks")):
+        if not folder.is_dir():
+            raise DataError(f"sequence {name} has no folder {folder}; put its {holds} there")
+    images = visible_files(frames, FRAME_SUFFIXES)
+    if not images:
+        raise DataError(f"sequence {name} has no frames: no {', '.join(FRAME_SUFFIXES)} file in {frames}")
+    by_stem = {image.stem: image for image in images}
+    if len(by_stem) < len(images):
+        twice = next(image for image in images if by_stem[image.stem] != image)
+        raise DataError(f"two frames of sequence {name} are called {twice.stem} in {frames}: remove one")
+    found = {mask.stem: mask for mask in visible_files(masks, (".png",))}
+    lonely = next((mask for stem, mask in found.items() if stem not in by_stem), None)
+    if lonely is not None:
+        raise DataError(
+            f"the mask {lonely} has no frame of the same name in {frames}: add the frame or remove it"
+        )
+    if images[0].stem not in found:
+        raise DataError(
+            f"sequence {name} has no mask for its first frame {images[0].name}: semi-supervised segmentation "
+            f"starts from it; put it at {masks / (images[0].stem + '.png')}"
+        )
+    return Sequence(name, tuple(images), tuple(found.get(image.stem) for image in images), binary)
+
+
+def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files of `folder` with one of these suffixes, in natural order, without hidden ones."""
+    files = (f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    return sorted(files, key=natural)
+
+
+def natural(path: Path) -> tuple:
+    """Sort key in which numbers count as numbers; the name itself breaks ties (`1.jpg`, `01.jpg`)."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name

@@ -1,0 +1,91 @@
+"""Reading and writing frames and masks.
+
+Frames go through OpenCV (the fastest JPEG decoder at hand); masks go through Pillow, because
+OpenCV expands palettes to colours and so destroys the object ids.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image
+
+from datasets.errors import DataError
+
+MAX_OBJECT_ID = 254  # 255 is the field's "void" label
+
+
+def davis_palette() -> list[int]:
+    """The 256-colour palette of DAVIS and PASCAL VOC, flat (768,) 0..255: bit-interleaved ids."""
+    palette = []
+    for index in range(256):
+        red = green = blue = 0
+        for bit in range(8):
+            red |= ((index >> (3 * bit)) & 1) << (7 - bit)
+            green |= ((index >> (3 * bit + 1)) & 1) << (7 - bit)
+            blue |= ((index >> (3 * bit + 2)) & 1) << (7 - bit)
+        palette += [red, green, blue]
+    return palette
+
+
+def read_frame(path: Path) -> np.ndarray:
+    """Read an image as uint8 (H, W, 3) RGB. Raises DataError when it is absent or damaged."""
+    if not path.is_file():
+        raise DataError(f"frame not found: {path}")
+    data = path.read_bytes()
+    # OpenCV 4 fills the missing end of a truncated JPEG with grey and says nothing: look for the end marker.
+    truncated = data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data
+    try:
+        image = None if truncated else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise DataError(f"cannot read the image {path}: it is damaged or no JPEG/PNG; fetch it again")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """(H, W) of an image file as `read_frame` gives it (turned as its EXIF says), from its header alone."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # 5..8 swap the two axes
+            return (width, height) if turned else (height, width)
+    except OSError as error:
+        raise DataError(f"cannot read the image {path}: {error}") from None
+
+
+def read_mask(path: Path, binary: bool = False) -> np.ndarray:
+    """Read a mask as uint8 (H, W) object ids, 0 = background.
+
+    Palette PNGs give their indices and grey PNGs their values, except that a mask whose only
+    values are 0 and 255 (DAVIS 2016) is an object 1, not void. `binary` merges all ids into 1
+    (255 stays void when other ids are there too). Raises DataError when the file is absent, damaged
+    or a colour image.
+    """
+    if not path.is_file():
+        raise DataError(f"mask not found: {path}")
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            mask = np.array(image.convert("L") if mode == "1" else image)
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+        raise DataError(f"cannot read the mask {path}: it is damaged or no PNG ({error})") from None
+    if mode not in ("P", "L", "1"):
+        raise DataError(
+            f"the mask {path} is no palette or 8-bit grey image (mode {mode}); save object ids as a palette "
+            f"or grey PNG"
+        )
+    if mask.max(initial=0) == 255 and not ((mask > 0) & (mask < 255)).any():
+        mask = (mask == 255).astype(np.uint8)
+    if binary:
+        mask = np.where(mask == 255, 255, mask > 0).astype(np.uint8)
+    return mask
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write integer (H, W) object ids 0..255 as a palette PNG with the DAVIS colours."""
+    image = Image.fromarray(mask.astype(np.uint8))
+    image.putpalette(davis_palette())  # makes the grey image a palette image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)

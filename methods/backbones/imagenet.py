@@ -1,0 +1,59 @@
+"""Starting a method's backbones from ImageNet weights."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from methods.checkpoint import load_strictly, read_state
+
+
+def initialize_backbones(method: nn.Module, files: Mapping[str, str | Path | None]) -> dict[str, str]:
+    """Load ImageNet weights into `method.backbones`; returns, by backbone, "imagenet:<file>" or "random".
+
+    files: {"resnet18" | "resnet50" | "mobilenet_v2": path or None}, state dicts with torchvision's key names.
+    A first convolution with more input channels than the checkpoint's keeps its random weights for the extra
+    ones. A missing file gives one warning and random initialisation. Raises MethodError for a wrong file.
+    """
+    report = {}
+    for name, part in method.backbones.items():
+        path = files.get(name)
+        if path is not None and not Path(path).is_file():
+            warnings.warn(
+                f"ImageNet weights for {name} not found at {path}: starting from random ones", stacklevel=2
+            )
+            path = None
+        if path is not None:
+            state = read_state(Path(path))
+            for encoder in part if isinstance(part, nn.ModuleList) else [part]:
+                load_strictly(encoder, _fitted(encoder, state), str(path))
+        report[name] = "random" if path is None else f"imagenet:{Path(path).name}"
+    return report
+
+
+def _fitted(encoder: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The checkpoint's keys as this encoder calls them, without what lies above stride 16."""
+    own = encoder.state_dict()
+    fitted = {}
+    for key, value in state.items():
+        if key.startswith(encoder.imagenet_ignored):
+            continue
+        for old, new in getattr(encoder, "imagenet_names", ()):
+            if key.startswith(old):
+                key = new + key.removeprefix(old)
+        if key in own and value.ndim == 4 and own[key].shape[1] > value.shape[1]:
+            value = torch.cat([value, own[key][:, value.shape[1] :]], 1)
+        fitted[key] = value
+    return {**{k: v for k, v in own.items() if k not in fitted and _has_no_counterpart(encoder, k)}, **fitted}
+
+
+def _has_no_counterpart(encoder: nn.Module, key: str) -> bool:
+    """Whether an ImageNet classifier never has this key: counters, biases of convolutions, added modules."""
+    sibling = encoder.state_dict().get(key.removesuffix("bias") + "weight")
+    return (
+        key.endswith("num_batches_tracked")
+        or key.startswith(getattr(encoder, "imagenet_absent", ()))
+        or (key.endswith(".bias") and sibling is not None and sibling.ndim == 4)
+    )

@@ -1,0 +1,83 @@
+"""ResNet up to stride 16, with torchvision's key names (He et al., CVPR 2016)."""
+
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions (ResNet-18/34)."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int = 1, bias: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=bias)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=bias)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = shortcut(inputs, width, stride, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions (ResNet-50 and deeper); the 3x3 carries the stride."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int = 1, bias: bool = False) -> None:
+        super().__init__()
+        outputs = width * self.expansion
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=bias)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=bias)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=bias)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut(inputs, outputs, stride, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+def shortcut(inputs: int, outputs: int, stride: int, bias: bool) -> nn.Sequential | None:
+    """The projection of a residual block, or None where the identity fits."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=bias), nn.BatchNorm2d(outputs))
+
+
+def stage(block: type, inputs: int, width: int, depth: int, stride: int, bias: bool = False) -> nn.Sequential:
+    """`depth` residual blocks, the first with the stride."""
+    first = block(inputs, width, stride, bias)
+    rest = [block(width * block.expansion, width, 1, bias) for _ in range(depth - 1)]
+    return nn.Sequential(first, *rest)
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 without its last stage: (B, in_channels, H, W) -> features at strides 4, 8 and 16."""
+
+    imagenet_ignored = ("layer4.", "fc.")
+
+    def __init__(self, in_channels: int = 3, width: float = 1.0) -> None:
+        super().__init__()
+        c4, c8, c16 = self.channels = tuple(max(8, round(c * width)) for c in (64, 128, 256))
+        self.conv1 = nn.Conv2d(in_channels, c4, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(c4)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = stage(BasicBlock, c4, c4, 2, 1)
+        self.layer2 = stage(BasicBlock, c4, c8, 2, 2)
+        self.layer3 = stage(BasicBlock, c8, c16, 2, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        f4 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        f8 = self.layer2(f4)
+        return f4, f8, self.layer3(f8)

@@ -1,0 +1,36 @@
+"""Convolution blocks that the space-time-memory networks share."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+class ResBlock(nn.Module):
+    """Two pre-activated 3x3 convolutions around a shortcut (STM's residual block)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.downsample = None if inputs == outputs else conv3x3(inputs, outputs)
+        self.conv1 = conv3x3(inputs, outputs)
+        self.conv2 = conv3x3(outputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        r = self.conv2(F.relu(self.conv1(F.relu(x))))
+        return r + (x if self.downsample is None else self.downsample(x))
+
+
+class UpsampleBlock(nn.Module):
+    """Doubles the resolution and adds a skip connection from the query encoder."""
+
+    def __init__(self, skip: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.skip_conv = conv3x3(skip, inputs)
+        self.out_conv = ResBlock(inputs, outputs)
+
+    def forward(self, skip: Tensor, x: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.out_conv(self.skip_conv(skip) + x)

@@ -1,0 +1,64 @@
+"""Loading weights strictly: what does not fit is named, never dropped."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from methods.errors import MethodError
+
+WRAPPERS = ("state_dict", "model", "network")
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint: bare, or under `state_dict`, `model` or `network`; `module.` is stripped.
+
+    Loads with `weights_only=True`, so a file cannot run code. Raises MethodError for anything else.
+    """
+    content = read_file(path)
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise MethodError(f"{path} holds no state dict (a dictionary of tensors)")
+    return {key.removeprefix("module."): value for key, value in content.items()}
+
+
+def read_file(path: Path):
+    """`torch.load` with one clear message for a file that is absent, damaged or not a plain checkpoint."""
+    if not Path(path).is_file():
+        raise MethodError(f"checkpoint not found: {path}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise MethodError(f"cannot read the checkpoint {path}: {reason or type(error).__name__}") from None
+
+
+def load_weights(method: nn.Module, path: Path) -> None:
+    """Load a checkpoint into a method; raises MethodError naming every kind of mismatch."""
+    state = read_state(path)
+    adapt = getattr(method, "adapt_checkpoint", None)
+    load_strictly(method, adapt(state) if adapt else state, str(path))
+
+
+def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """`load_state_dict` whose error names the missing, unexpected and misshapen keys of `source`."""
+    own = module.state_dict()
+    problems = {
+        "missing": [k for k in own if k not in state],
+        "unexpected": [k for k in state if k not in own],
+        "of another shape": [
+            f"{k} {list(state[k].shape)} instead of {list(own[k].shape)}"
+            for k in own
+            if k in state and state[k].shape != own[k].shape
+        ],
+    }
+    found = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in problems.items() if keys]
+    if found:
+        raise MethodError(f"{source} does not fit {type(module).__name__}: {'; '.join(found)}")
+    module.load_state_dict(state)
+
+
+def _some(keys: list[str], limit: int = 3) -> str:
+    return ", ".join(keys[:limit]) + (", ..." if len(keys) > limit else "")

@@ -1,0 +1,96 @@
+"""Space-time memory: similarity of keys, readout of values, and which frames are remembered."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from methods.errors import MethodError
+
+
+def similarity(memory_key: Tensor, query_key: Tensor) -> Tensor:
+    """Negative squared L2 distance / sqrt(C), up to a constant per query (STCN, section 3.2).
+
+    memory_key (B, C, N), query_key (B, C, M) -> (B, M, N). The query's own norm is left out because
+    the softmax over the memory cancels it.
+    """
+    dot = query_key.transpose(1, 2) @ memory_key
+    return (2 * dot - memory_key.pow(2).sum(1).unsqueeze(1)) / math.sqrt(memory_key.shape[1])
+
+
+def affinity(scores: Tensor, top_k: int | None = None) -> Tensor:
+    """Softmax over the memory, the last axis of (B, M, N); with `top_k` only the best keep weight."""
+    if top_k is None or top_k >= scores.shape[-1]:
+        return scores.softmax(-1)
+    best, index = scores.topk(top_k, dim=-1)
+    return torch.zeros_like(scores).scatter_(-1, index, best.softmax(-1))
+
+
+def readout(memory_value: Tensor, weights: Tensor) -> Tensor:
+    """memory_value (B, C, N), weights (B, M, N) -> (B, C, M)."""
+    return memory_value @ weights.transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class MemoryPolicy:
+    """Which frames stay in memory.
+
+    every: a frame is kept when its index is a multiple of this.
+    keep_first: the annotated frame is never dropped.
+    capacity: frames kept in all (first in, first out); None keeps everything.
+    include_last: the previous frame is readable too, whether or not it is kept.
+    """
+
+    every: int = 5
+    keep_first: bool = True
+    capacity: int | None = None
+    include_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise MethodError(f"memory: frames are kept every {self.every} frames; give 1 or more")
+        if self.capacity is not None and self.capacity < 1:
+            raise MethodError(f"memory: a queue of length {self.capacity} holds nothing; give 1 or more")
+
+
+class MemoryBank:
+    """Keys (1, Ck, HW) and values (N, Cv, HW) of the remembered frames of one video."""
+
+    def __init__(self, policy: MemoryPolicy) -> None:
+        self.policy = policy
+        self._first: list[tuple[Tensor, Tensor]] = []
+        queue_length = policy.capacity
+        if queue_length is not None and policy.keep_first:
+            queue_length -= 1
+        self._queue: deque[tuple[Tensor, Tensor]] = deque(maxlen=queue_length)
+        self._last: list[tuple[Tensor, Tensor]] = []
+        self._joined: tuple[Tensor, Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Frames that a read sees."""
+        return len(self._first) + len(self._queue) + len(self._last)
+
+    def wants(self, frame_index: int) -> bool:
+        """Whether `write` would use this frame, so that its value need not be computed otherwise."""
+        kept = frame_index % self.policy.every == 0 and self._queue.maxlen != 0
+        return frame_index == 0 or kept or self.policy.include_last
+
+    def write(self, frame_index: int, key: Tensor, value: Tensor) -> None:
+        """Remember frame `frame_index` (0 is the annotated one): key (1, Ck, HW), value (N, Cv, HW)."""
+        self._joined = None
+        self._last.clear()
+        if frame_index == 0 and self.policy.keep_first:
+            self._first.append((key, value))
+        elif frame_index % self.policy.every == 0:
+            self._queue.append((key, value))
+        else:
+            self._last.append((key, value))
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """All keys (1, Ck, T HW) and values (N, Cv, T HW), joined once per write."""
+        if self._joined is None:
+            keys, values = zip(*self._first, *self._queue, *self._last, strict=True)
+            self._joined = (torch.cat(keys, 2), torch.cat(values, 2))
+        return self._joined

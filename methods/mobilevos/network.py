@@ -1,0 +1,160 @@
+"""The four MobileVOS students: a small matching network with a memory of fixed length.
+
+Miles, Yucel, Manganelli, Saa-Garriga: MobileVOS, CVPR 2023. Published are the backbones, the finite memory
+of two frames and the parameter counts (8.1 M with ResNet-18; 2.5 M and 1.9 M with MobileNetV2, with and
+without ASPP). The layout of the heads is ours: STCN's, narrowed to those counts.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.backbones.mobilenet import MobileNetV2
+from methods.backbones.resnet import ResNet18
+from methods.blocks import ResBlock, UpsampleBlock, conv3x3
+from methods.errors import MethodError
+from methods.memory import MemoryPolicy
+from methods.mobilevos.aspp import ASPP
+from methods.space_time import Query, SpaceTimeMethod
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Channels of the layers after the backbones."""
+
+    key: int
+    value: int
+    up8: int
+    up4: int
+
+    def narrowed(self, width: float) -> "Heads":
+        """All but the key scaled by `width`; keys keep at least 32 channels, or matching fails."""
+
+        def scale(channels: int) -> int:
+            return max(16, round(channels * width / 8) * 8)
+
+        return Heads(max(32, scale(self.key)), scale(self.value), scale(self.up8), scale(self.up4))
+
+
+BACKBONES = {
+    "resnet18": (ResNet18, Heads(key=64, value=144, up8=112, up4=64)),
+    "mobilenet_v2": (MobileNetV2, Heads(key=64, value=128, up8=64, up4=48)),
+}
+WRITE_RULES = {
+    "first+last": {"keep_first": True, "every": 1},
+    "first+every": {"keep_first": True},
+    "last": {"keep_first": False, "every": 1},
+}
+
+
+def queue_policy(queue_length: int | None, write_rule: str, memory_every: int) -> MemoryPolicy:
+    """The memory of a student: at most `queue_length` frames (None: unbounded), filled by `write_rule`.
+
+    first+last: the annotated frame and the latest ones; first+every: the annotated frame and the latest of
+    every `memory_every`-th frame; last: only the latest. Raises MethodError for another rule.
+    """
+    if write_rule not in WRITE_RULES:
+        raise MethodError(f"unknown write rule '{write_rule}'; known: {', '.join(WRITE_RULES)}")
+    return MemoryPolicy(**{"every": memory_every, **WRITE_RULES[write_rule], "capacity": queue_length})
+
+
+class MemoryFuser(nn.Module):
+    """Memory features and query features (N, C, h, w) each -> values (N, Cv, h, w)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.compress = nn.Conv2d(inputs, outputs, 1)
+        self.block = ResBlock(outputs, outputs)
+
+    def forward(self, memory16: Tensor, f16: Tensor) -> Tensor:
+        return self.block(self.compress(torch.cat([memory16, f16], 1)))
+
+
+class Decoder(nn.Module):
+    """Readout and context at stride 16, skips at 8 and 4 -> logits at full size, embedding at stride 4."""
+
+    def __init__(self, heads: Heads, f8: int, f4: int, aspp: bool) -> None:
+        super().__init__()
+        self.compress = nn.Conv2d(2 * heads.value, heads.value, 1)
+        self.aspp = ASPP(heads.value) if aspp else nn.Identity()
+        self.narrow = ResBlock(heads.value, heads.up8)
+        self.up_16_8 = UpsampleBlock(f8, heads.up8, heads.up4)
+        self.up_8_4 = UpsampleBlock(f4, heads.up4, heads.up4)
+        self.pred = conv3x3(heads.up4, 1)
+
+    def forward(self, x: Tensor, f8: Tensor, f4: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.narrow(self.aspp(self.compress(x)))
+        embedding = F.relu(self.up_8_4(f4, self.up_16_8(f8, x)))
+        logits = F.interpolate(self.pred(embedding), scale_factor=4, mode="bilinear", align_corners=False)
+        return logits[:, 0], embedding
+
+
+class MobileVOS(SpaceTimeMethod):
+    """A student.
+
+    backbone: "resnet18" or "mobilenet_v2"; aspp: with the pyramid before the decoder.
+    queue_length, write_rule, memory_every: see `queue_policy`; the paper's memory holds 2 frames (its write
+    rule is not published: first + previous frame is the unofficial repository's).
+    width: scales the channels; 1.0 is the published size, less is for small experiments.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        aspp: bool,
+        queue_length: int | None = 2,
+        write_rule: str = "first+last",
+        memory_every: int = 5,
+        width: float = 1.0,
+    ) -> None:
+        super().__init__(queue_policy(queue_length, write_rule, memory_every), top_k=None)
+        encoder, heads = BACKBONES[backbone]
+        heads = heads.narrowed(width) if width != 1 else heads
+        self._backbone = backbone
+        self.query_encoder = encoder(3, width)
+        self.memory_encoder = encoder(5, width)
+        f4, f8, f16 = self.query_encoder.channels
+        self.key_proj = conv3x3(f16, heads.key)
+        nn.init.orthogonal_(self.key_proj.weight)
+        nn.init.zeros_(self.key_proj.bias)
+        self.context_proj = conv3x3(f16, heads.value)
+        self.fuser = MemoryFuser(2 * f16, heads.value)
+        self.decoder = Decoder(heads, f8, f4, aspp)
+
+    @property
+    def backbones(self) -> dict[str, nn.Module]:
+        """Which parts ImageNet checkpoints of which name initialise."""
+        return {self._backbone: nn.ModuleList([self.query_encoder, self.memory_encoder])}
+
+    def encode_query(self, frames: Tensor) -> Query:
+        f4, f8, f16 = self.query_encoder(frames)
+        return Query(self.key_proj(f16), self.context_proj(f16), f16, f8, f4)
+
+    def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
+        memory16 = self.memory_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1))[-1]
+        return self.fuser(memory16, f16)
+
+    def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
+        return self.decoder(torch.cat([readout16, query.context16], 1), query.f8, query.f4)
+
+
+def mobilevos_r18(**options) -> MobileVOS:
+    """ResNet-18 with ASPP (published: 8.1 M parameters)."""
+    return MobileVOS("resnet18", aspp=True, **options)
+
+
+def mobilevos_r18_no_aspp(**options) -> MobileVOS:
+    """ResNet-18 without ASPP (8.1 M less the pyramid; this row is not in the paper)."""
+    return MobileVOS("resnet18", aspp=False, **options)
+
+
+def mobilevos_mnv2(**options) -> MobileVOS:
+    """MobileNetV2 with ASPP (published: 2.5 M parameters)."""
+    return MobileVOS("mobilenet_v2", aspp=True, **options)
+
+
+def mobilevos_mnv2_no_aspp(**options) -> MobileVOS:
+    """MobileNetV2 without ASPP (published: 1.9 M parameters)."""
+    return MobileVOS("mobilenet_v2", aspp=False, **options)

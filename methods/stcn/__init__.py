@@ -1,0 +1,1 @@
+"""STCN: space-time correspondence networks (Cheng, Tai, Tang, NeurIPS 2021)."""

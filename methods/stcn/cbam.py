@@ -1,0 +1,55 @@
+"""Convolutional block attention (Woo et al., ECCV 2018), as STCN uses it: key names are the official ones."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ChannelGate(nn.Module):
+    """Weighs channels by a shared MLP over their average and their maximum."""
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.mlp = nn.Sequential(
+            nn.Flatten(), nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        attention = self.mlp(F.adaptive_avg_pool2d(x, 1)) + self.mlp(F.adaptive_max_pool2d(x, 1))
+        return x * attention.sigmoid()[:, :, None, None]
+
+
+class SpatialConv(nn.Module):
+    """The 7x7 convolution of the spatial gate; a module of its own for the sake of its key name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 7, padding=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class SpatialGate(nn.Module):
+    """Weighs positions by a convolution over the channels' maximum and mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spatial = SpatialConv()
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        return x * self.spatial(pooled).sigmoid()
+
+
+class CBAM(nn.Module):
+    """Channel gate, then spatial gate."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.ChannelGate = ChannelGate(channels)
+        self.SpatialGate = SpatialGate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.SpatialGate(self.ChannelGate(x))

@@ -1,0 +1,144 @@
+"""STCN with the official key names and shapes, so that `stcn.pth` loads strictly.
+
+Cheng, Tai, Tang: Rethinking Space-Time Networks with Improved Memory Coverage for Efficient Video Object
+Segmentation, NeurIPS 2021.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.backbones.resnet import BasicBlock, Bottleneck, stage
+from methods.blocks import ResBlock, UpsampleBlock, conv3x3
+from methods.memory import MemoryPolicy
+from methods.space_time import Query, SpaceTimeMethod
+from methods.stcn.cbam import CBAM
+
+
+class KeyEncoder(nn.Module):
+    """ResNet-50 to stride 16: (B, 3, H, W) -> features at strides 4, 8 and 16."""
+
+    imagenet_names = (("layer1.", "res2."),)
+    imagenet_ignored = ("layer4.", "fc.")
+
+    def __init__(self, base: int = 64) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, base, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.res2 = stage(Bottleneck, base, base, 3, 1)
+        self.layer2 = stage(Bottleneck, 4 * base, 2 * base, 4, 2)
+        self.layer3 = stage(Bottleneck, 8 * base, 4 * base, 6, 2)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        f4 = self.res2(self.maxpool(self.relu(self.bn1(self.conv1(frames)))))
+        f8 = self.layer2(f4)
+        return f4, f8, self.layer3(f8)
+
+
+class Fuser(nn.Module):
+    """Joins the memory encoder's features with the query encoder's (residual blocks around CBAM)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.block1 = ResBlock(inputs, outputs)
+        self.attention = CBAM(outputs)
+        self.block2 = ResBlock(outputs, outputs)
+
+    def forward(self, x: Tensor, f16: Tensor) -> Tensor:
+        x = self.block1(torch.cat([x, f16], 1))
+        return self.block2(x + self.attention(x))
+
+
+class ValueEncoder(nn.Module):
+    """ResNet-18 over image, object mask and the other objects' mask; its convolutions carry biases."""
+
+    imagenet_ignored = ("layer4.", "fc.")
+    imagenet_absent = ("fuser.",)
+
+    def __init__(self, base: int = 64, key_channels: int = 1024, outputs: int = 512) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(5, base, 7, 2, 3)
+        self.bn1 = nn.BatchNorm2d(base)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = stage(BasicBlock, base, base, 2, 1, bias=True)
+        self.layer2 = stage(BasicBlock, base, 2 * base, 2, 2, bias=True)
+        self.layer3 = stage(BasicBlock, 2 * base, 4 * base, 2, 2, bias=True)
+        self.fuser = Fuser(4 * base + key_channels, outputs)
+
+    def forward(self, x: Tensor, f16: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.fuser(self.layer3(self.layer2(self.layer1(x))), f16)
+
+
+class KeyProjection(nn.Module):
+    """3x3 projection to the keys, orthogonally initialised."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.key_proj = conv3x3(inputs, outputs)
+        nn.init.orthogonal_(self.key_proj.weight)
+        nn.init.zeros_(self.key_proj.bias)
+
+    def forward(self, f16: Tensor) -> Tensor:
+        return self.key_proj(f16)
+
+
+class Decoder(nn.Module):
+    """Readout and context at stride 16, skips at 8 and 4 -> logits at full size, embedding at stride 4."""
+
+    def __init__(self, value: int = 512, f8: int = 512, f4: int = 256) -> None:
+        super().__init__()
+        self.compress = ResBlock(2 * value, value)
+        self.up_16_8 = UpsampleBlock(f8, value, value // 2)
+        self.up_8_4 = UpsampleBlock(f4, value // 2, value // 2)
+        self.pred = conv3x3(value // 2, 1)
+
+    def forward(self, x: Tensor, f8: Tensor, f4: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = F.relu(self.up_8_4(f4, self.up_16_8(f8, self.compress(x))))
+        logits = F.interpolate(self.pred(embedding), scale_factor=4, mode="bilinear", align_corners=False)
+        return logits[:, 0], embedding
+
+
+class STCN(SpaceTimeMethod):
+    """STCN as published: memory every 5 frames, top-20 affinity, last frame not in memory.
+
+    width: scales every channel count; 1.0 is the official network, less is for small experiments.
+    """
+
+    def __init__(
+        self, memory_every: int = 5, top_k: int | None = 20, include_last: bool = False, width: float = 1.0
+    ) -> None:
+        super().__init__(MemoryPolicy(every=memory_every, include_last=include_last), top_k)
+        base = max(8, round(64 * width))
+        key, value = base, 8 * base
+        self.key_encoder = KeyEncoder(base)
+        self.value_encoder = ValueEncoder(base, 16 * base, value)
+        self.key_proj = KeyProjection(16 * base, key)
+        self.key_comp = conv3x3(16 * base, value)
+        self.decoder = Decoder(value, f8=8 * base, f4=4 * base)
+
+    @property
+    def backbones(self) -> dict[str, nn.Module]:
+        """Which parts ImageNet checkpoints of which name initialise."""
+        return {"resnet50": self.key_encoder, "resnet18": self.value_encoder}
+
+    def encode_query(self, frames: Tensor) -> Query:
+        f4, f8, f16 = self.key_encoder(frames)
+        return Query(self.key_proj(f16), self.key_comp(f16), f16, f8, f4)
+
+    def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
+        return self.value_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1), f16)
+
+    def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
+        return self.decoder(torch.cat([readout16, query.context16], 1), query.f8, query.f4)
+
+    @staticmethod
+    def adapt_checkpoint(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Stage-0 checkpoints know no other objects: their first convolution gets an empty fifth input."""
+        key = "value_encoder.conv1.weight"
+        if key in state and state[key].shape[1] == 4:
+            state = {**state, key: F.pad(state[key], (0, 0, 0, 0, 0, 1))}
+        return state

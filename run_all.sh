@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs the suite: ./run_all.sh [key=value ...]; ./run_all.sh --help
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
+set_up reports
+
+BENCH_RESULT="$(mktemp)"
+export BENCH_RESULT
+trap 'rm -f "$BENCH_RESULT"' EXIT
+"$python" -m bench "$@"
+# bench names the folder it filled; --help and the like fill none
+if [ -s "$BENCH_RESULT" ]; then
+    "$python" -m reports "$(cat "$BENCH_RESULT")"
+fi

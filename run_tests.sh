@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the tests: ./run_tests.sh [pytest arguments]; without arguments also the linter and the speed comparisons.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
+set_up reports,dev
+
+cd "$root"
+# One thread a worker: the tests run side by side.
+export OMP_NUM_THREADS=1
+if [ $# -gt 0 ]; then
+    exec "$python" -m pytest "$@"
+fi
+"$python" -m ruff check .
+"$python" -m ruff format --check .
+"$python" -m pytest -n "$(getconf _NPROCESSORS_ONLN)" --dist worksteal

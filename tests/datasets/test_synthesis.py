@@ -1,0 +1,163 @@
+"""A still becomes a clip: masks follow the objects, ids stay, the same seed gives the same clip."""
+
+import numpy as np
+import pytest
+
+from datasets.synthesis import (
+    CONTROLS,
+    LATTICE,
+    fill_hole,
+    random_path,
+    rest,
+    spline_basis,
+    synthesize_clip,
+    upsample,
+)
+
+
+def still(ids=(1, 2), height=120, width=160):
+    """Bright discs on a dark ground, side by side; the ground has a little texture."""
+    ys, xs = np.mgrid[:height, :width]
+    mask = np.zeros((height, width), np.uint8)
+    for k, object_id in enumerate(ids):
+        centre = (k + 0.5) * width / len(ids)
+        mask[(ys - height / 2) ** 2 + (xs - centre) ** 2 < (0.2 * height) ** 2] = object_id
+    image = np.where(mask > 0, 230, 20 + 10 * ((xs // 8 + ys // 8) % 2))
+    return np.repeat(image[:, :, None], 3, axis=2).astype(np.uint8), mask
+
+
+def clips(count=20, partner=None, length=3, size=96, **options):
+    for seed in range(count):
+        yield synthesize_clip(
+            *still(**options), length, size, np.random.default_rng(seed), partner=partner, motion=1.5
+        )
+
+
+def test_shapes_and_types_and_the_same_seed_gives_the_same_clip():
+    image, mask = still()
+    one, again, other = (
+        synthesize_clip(image, mask, 4, 64, np.random.default_rng(seed), partner=still((1,)))
+        for seed in (5, 5, 6)
+    )
+    assert one[0].shape == (4, 64, 64, 3)
+    assert one[1].shape == (4, 64, 64)
+    assert one[0].dtype == one[1].dtype == np.uint8
+    np.testing.assert_array_equal(one[0], again[0])
+    np.testing.assert_array_equal(one[1], again[1])
+    assert not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("partner", [None, still((1,), 60, 60)])
+def test_masks_follow_the_bright_objects_in_every_frame(partner, monkeypatch):
+    monkeypatch.setattr("datasets.synthesis.OCCLUDER_RATE", 0.0)  # its texture is as bright as the objects
+    monkeypatch.setattr("datasets.synthesis.visible_objects", lambda mask: np.arange(1, 255))  # drop none
+    overlaps = []
+    for frames, masks in clips(partner=partner):
+        for frame, mask in zip(frames, masks, strict=True):
+            bright, found = frame.mean(axis=2) > 125, mask > 0
+            overlaps.append((bright & found).sum() / max(1, (bright | found).sum()))
+    # A partner brings some of its dark ground along the edge; half a pixel of edge costs a few per cent.
+    assert min(overlaps) > 0.85
+    assert np.mean(overlaps) > 0.95
+
+
+def test_ids_are_kept_and_those_of_the_partner_come_after_them():
+    seen = {object_id for _, masks in clips(ids=(3, 7)) for object_id in np.unique(masks).tolist()}
+    assert seen == {0, 3, 7}
+    partner = still((1, 5), 60, 60)
+    seen = {
+        object_id
+        for _, masks in clips(ids=(3, 7), partner=partner)
+        for object_id in np.unique(masks).tolist()
+    }
+    assert seen == {0, 3, 7, 8, 12}
+
+
+def test_an_object_absent_from_the_first_frame_is_background_in_all():
+    dropped = 0
+    for _, masks in clips(count=40, ids=(1, 2, 3, 4)):
+        first = set(np.unique(masks[0]))
+        assert set(np.unique(masks)) == first
+        dropped += len(first) < 5
+    assert dropped > 0
+
+
+def test_void_and_ids_without_room_become_background():
+    image, mask = still((1, 255))
+    assert {*range(2)} == set(
+        np.unique([synthesize_clip(image, mask, 2, 64, np.random.default_rng(k))[1] for k in range(5)])
+    )
+    image, mask = still((200,))
+    partner = still((100,))
+    for seed in range(5):
+        masks = synthesize_clip(image, mask, 2, 64, np.random.default_rng(seed), partner=partner)[1]
+        assert set(np.unique(masks)) <= {0, 200}
+
+
+def test_no_motion_keeps_the_masks_still_and_more_motion_moves_them_further():
+    def change(motion):
+        clips = (
+            synthesize_clip(*still(), 3, 64, np.random.default_rng(k), motion=motion)[1] for k in range(20)
+        )
+        return np.mean([(masks[0] != masks[2]).mean() for masks in clips])
+
+    assert change(0.0) == 0
+    assert 0 < change(0.5) < change(1.0) < change(2.0)
+
+
+def test_motion_accumulates():
+    """Frame 2 lies further from frame 0 than frame 1 does, mostly in the same direction."""
+    steps = [
+        np.diff(random_path(3, 64, (31.5, 31.5), np.random.default_rng(k), 1.0), axis=0) for k in range(50)
+    ]
+    first, second = (np.array([step[t].mean((0, 1)) for step in steps]) for t in (0, 1))
+    assert (first * second).sum(1).mean() > 0.5 * (first**2).sum(1).mean()
+
+
+def test_an_image_without_objects_gives_empty_masks():
+    image, mask = still(())
+    frames, masks = synthesize_clip(image, mask, 3, 64, np.random.default_rng(0), partner=(image, mask))
+    assert frames.any()
+    assert not masks.any()
+
+
+def test_the_spline_is_the_closed_form_thin_plate_spline():
+    """Solve [K P; P' 0] [w; a] = [v; 0] with K = r^2 log r (Bookstein 1989) and compare."""
+
+    def grid(count):
+        axis = np.linspace(0, 1, count)
+        return np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+
+    def kernel(a, b):
+        r = np.linalg.norm(a[:, None] - b[None], axis=-1)
+        return np.where(r > 0, r**2 * np.log(np.where(r > 0, r, 1)), 0)
+
+    controls, points = grid(CONTROLS), grid(LATTICE)
+    linear = np.column_stack([np.ones(len(controls)), controls])
+    system = np.block([[kernel(controls, controls), linear], [linear.T, np.zeros((3, 3))]])
+    values = np.random.default_rng(0).normal(size=(len(controls), 2))
+    weights = np.linalg.solve(system, np.vstack([values, np.zeros((3, 2))]))
+    expected = (
+        kernel(points, controls) @ weights[:-3]
+        + np.column_stack([np.ones(len(points)), points]) @ weights[-3:]
+    )
+    np.testing.assert_allclose(spline_basis() @ values, expected, atol=1e-9)
+
+
+def test_upsampling_the_lattice_at_rest_gives_pixel_coordinates():
+    ys, xs = np.mgrid[:50, :50]
+    np.testing.assert_allclose(upsample(rest(50)[:, :, 0], 50), xs, atol=1e-4)
+    np.testing.assert_allclose(upsample(rest(50)[:, :, 1], 50), ys, atol=1e-4)
+
+
+def test_a_hole_is_filled_from_around_it_and_the_rest_is_left_alone():
+    image = np.full((60, 80, 3), 100, np.uint8)
+    hole = np.zeros((60, 80), bool)
+    hole[20:40, 30:60] = True
+    image[hole] = 255
+    assert np.abs(fill_hole(image, hole).astype(int) - 100).max() <= 1
+    textured = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    far = np.ones((60, 80), bool)
+    far[14:46, 24:66] = False
+    np.testing.assert_array_equal(fill_hole(textured, hole)[far], textured[far])
+    assert fill_hole(textured, np.ones((60, 80), bool)).shape == (60, 80, 3)
