@@ -8,7 +8,7 @@ from pathlib import Path
 def replace_atomically(path: Path, write) -> None:
     """Call `write(temporary path)`, then move the result over `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         write(temporary)
         with temporary.open("rb") as file:

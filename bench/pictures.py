@@ -25,7 +25,7 @@ def overlay_strip(frames: list[np.ndarray], masks: list[np.ndarray], path: Path)
     """One row of overlays, all of the same height, as a PNG."""
     panels = [_scaled(overlay(frame, mask)) for frame, mask in zip(frames, masks, strict=True)]
     picture = Image.fromarray(np.concatenate(panels, 1))
-    replace_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
+    replace_atomically(path, lambda temporary: picture.save(temporary))
 
 
 def _scaled(panel: np.ndarray) -> np.ndarray:

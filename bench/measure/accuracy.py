@@ -111,8 +111,12 @@ def score_sequence(
     scores, frames, waiting = [], 0, None
     for prediction, truth in zip_longest(predictions, truths, fillvalue=end):
         if prediction is end or truth is end:
-            fewer, more = ("predictions", "ground truth") if prediction is end else ("ground truth", "predictions")
-            raise ValueError(f"sequence {name}: {fewer} for only {frames} frames, {more} for more: give one per frame")
+            fewer, more = (
+                ("predictions", "ground truth") if prediction is end else ("ground truth", "predictions")
+            )
+            raise ValueError(
+                f"sequence {name}: {fewer} for only {frames} frames, {more} for more: give one per frame"
+            )
         # A frame is scored when the next one arrives: only then is it known not to be the last.
         if frames >= 2 and waiting[1] is not None:
             try:
@@ -123,10 +127,12 @@ def score_sequence(
         frames += 1
     if frames < 3:
         raise ValueError(
-            f"sequence {name} has {frames} frame(s): at least 3 are needed, as the first and the last are not scored"
+            f"sequence {name} has {frames} frame(s): at least 3 are needed, the first and last are not scored"
         )
     if not scores:
-        raise ValueError(f"sequence {name} has no annotated frame between its first and last: nothing to score")
+        raise ValueError(
+            f"sequence {name} has no annotated frame between its first and last: nothing to score"
+        )
     j, f = (np.stack(values) for values in zip(*scores, strict=True))
     return SequenceScores(name, tuple(object_ids), j, f)
 
@@ -176,7 +182,10 @@ def _foreground_box(prediction: np.ndarray, truth: np.ndarray) -> tuple[slice, s
 
     With the margin the boundaries are the same as in the whole image.
     """
-    x, y, width, height = cv2.boundingRect(((prediction | truth) != 0).view(np.uint8))
+    foreground = prediction | truth
+    if foreground.dtype != np.uint8:
+        foreground = (foreground != 0).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(foreground)
     if width == 0:
         return slice(0, 0), slice(0, 0)
     return slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)

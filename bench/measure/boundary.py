@@ -2,8 +2,9 @@
 
 A mask needs one bit per pixel, so a uint8 image has room for eight: its bit-planes. All operations here
 are byte-wise and so treat the planes together. Object k has two of them, bit 2k for the prediction and
-bit 2k + 1 for the truth. With fewer than four objects the image is cut into horizontal bands that share
-the bytes too. One object at 480p then costs about an eighth of two plain dilations.
+bit 2k + 1 for the truth. With one or two objects the image is cut into horizontal bands and these share
+the bytes too: band b stands 2 * objects * b bits higher. Both together make F an order of magnitude
+faster than one dilation per mask.
 """
 
 import math
@@ -17,29 +18,53 @@ _PREDICTIONS = 0b01010101
 
 
 def tolerance_radius(height: int, width: int) -> int:
-    """How far apart (pixels) two boundaries may be and still match: 0.8 % of the image diagonal, rounded up."""
+    """How many pixels apart boundaries may be and still match: 0.8 % of the image diagonal, rounded up."""
     return int(np.ceil(0.008 * np.linalg.norm((height, width))))
 
 
-def boundary_scores(predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray], radius: int) -> np.ndarray:
+def boundary_scores(
+    predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray], radius: int
+) -> np.ndarray:
     """F of each pair of masks.
 
-    predictions, truths: boolean (H, W), one per object, 1 to 4 of them; radius: tolerance in pixels.
-    Returns float64 (N,) in [0, 1]: the harmonic mean of precision (share of the prediction's boundary that
-    is within `radius` of the truth's boundary) and recall (the reverse). If neither mask has a boundary
-    F is 1, if only one has F is 0.
+    predictions, truths: boolean (H, W), one per object, 1 to 4 of them; radius: tolerance in pixels,
+    at least 1. Returns float64 (N,) in [0, 1]: the harmonic mean of precision (share of the prediction's
+    boundary that is within `radius` of the truth's boundary) and recall (the reverse). If neither mask has
+    a boundary F is 1, if only one has F is 0.
     Source: Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation,
     CVPR 2016, section 4; details as in the official davis2017-evaluation.
     """
-    objects, bands = len(predictions), MAX_OBJECTS // len(predictions)
-    planes = np.zeros(predictions[0].shape, np.uint8)
-    for k, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
-        planes |= prediction.view(np.uint8) * 4**k  # NumPy multiplies bytes ten times faster than it shifts them
-        planes |= truth.view(np.uint8) * (2 * 4**k)
-    folded = _fold(boundary_map(planes), radius, bands, 4**objects)
-    own, near = folded[radius:-radius].ravel(), dilate(folded, radius).ravel()
-    pixels = np.flatnonzero(own != 0)
-    own, near = own[pixels], near[pixels]
+    objects, (height, width) = len(predictions), predictions[0].shape
+    bands = max(1, min(MAX_OBJECTS // objects, height // radius))
+    spacing = (
+        height // bands
+    )  # rows from one band to the next; all are as long as the last, which has the rest
+    rows = height - (bands - 1) * spacing
+    factor = 4**objects
+    last_band = (factor - 1) * factor ** (bands - 1)
+
+    planes = np.zeros((rows + 1, width + radius), np.uint8)
+    for band in range(bands):
+        part = slice(band * spacing, band * spacing + rows + 1)
+        for k, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
+            # NumPy multiplies bytes ten times faster than it shifts them.
+            bits = prediction[part].view(np.uint8) * (4**k * factor**band)
+            bits |= truth[part].view(np.uint8) * (2 * 4**k * factor**band)
+            planes[: len(bits), :width] |= bits
+    planes[-1] |= planes[-2] & last_band  # below and on the right the image repeats its edge
+    planes[:, width] = planes[:, width - 1]
+
+    padded = np.zeros((rows + 2 * radius, width + radius), np.uint8)
+    boundary = padded[radius : radius + rows]
+    boundary[:, :width] = boundary_map(planes)[:, :width]
+    if bands > 1:  # a band sees `radius` rows of its neighbours
+        padded[:radius] = boundary[spacing - radius : spacing] * factor
+        padded[-radius:] = boundary[rows - spacing : rows - spacing + radius] // factor
+    dilated = dilate(padded, radius)
+    boundary[spacing:] &= last_band  # what the other bands have here is the next band's
+
+    pixels = np.flatnonzero(boundary != 0)
+    own, near = boundary.ravel()[pixels], dilated.ravel()[pixels]
     near_other = ((near & _PREDICTIONS) << 1) | ((near >> 1) & _PREDICTIONS)
     total, matched = (
         _count_planes(values)[: 2 * objects * bands].reshape(bands, objects, 2).sum(axis=0)
@@ -53,15 +78,16 @@ def boundary_scores(predictions: Sequence[np.ndarray], truths: Sequence[np.ndarr
 def boundary_map(planes: np.ndarray) -> np.ndarray:
     """Mark the pixels that differ from their right, lower or lower right neighbour, plane by plane.
 
-    uint8 (H, W) -> uint8 (H, W). As in `seg2bmap` of the Berkeley segmentation benchmark: the last row
-    looks only to the right, the last column only down, and the last pixel is no boundary. The image's
-    own border is none either, so a mask that fills the image has no boundary.
+    uint8 (H + 1, W) -> uint8 (H, W), whose last column means nothing. As `seg2bmap` of the Berkeley
+    segmentation benchmark, where the image repeats its last row and column: its own border is no boundary.
     """
-    boundary = np.zeros_like(planes)
-    boundary[:, :-1] = planes[:, :-1] ^ planes[:, 1:]
-    boundary[:-1] |= planes[:-1] ^ planes[1:]
-    boundary[:-1, :-1] |= planes[:-1, :-1] ^ planes[1:, 1:]
-    return boundary
+    stride = planes.shape[1]
+    flat = planes.ravel()
+    here = flat[:-stride]
+    boundary = here ^ flat[1 : 1 + here.size]
+    boundary |= here ^ flat[stride:]
+    boundary[:-1] |= here[:-1] ^ flat[stride + 1 :]
+    return boundary.reshape(-1, stride)
 
 
 def dilate(padded: np.ndarray, radius: int) -> np.ndarray:
@@ -87,23 +113,6 @@ def dilate(padded: np.ndarray, radius: int) -> np.ndarray:
             start = (radius + row) * stride - half
             dilated |= run[start : start + dilated.size]
     return dilated.reshape(-1, stride)
-
-
-def _fold(planes: np.ndarray, radius: int, bands: int, factor: int) -> np.ndarray:
-    """Lay the `bands` horizontal bands of an image over each other: band b is multiplied by factor^b.
-
-    uint8 (H, W) -> uint8 (ceil(H / bands) + 2 radius, W + radius), padded for `dilate`: a band brings
-    `radius` rows of its neighbours along.
-    """
-    height, width = planes.shape
-    rows = math.ceil(height / bands)
-    folded = np.zeros((rows + 2 * radius, width + radius), np.uint8)
-    for band in range(bands):
-        top = band * rows - radius
-        part = planes[max(top, 0) : band * rows + rows + radius] * factor**band
-        above = max(-top, 0)
-        folded[above : above + len(part), :width] |= part
-    return folded
 
 
 def _count_planes(values: np.ndarray) -> np.ndarray:

@@ -10,21 +10,20 @@ from itertools import groupby
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from bench.recipe import Schedule
 from bench.train.learner import Diverged, Learner
+from datasets.clips import ClipStream
 
 SECONDS_BETWEEN_CHECKPOINTS = 30
 
 
 def train_group(
-    learners: list[Learner], clips: Dataset, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
+    learners: list[Learner], clips: ClipStream, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
 ) -> None:
     """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
-    clips: map-style data of steps x batch items (datasets.clips.ClipStream).
     Learners that stopped at different steps are trained one bunch after the other.
     """
     for learner in learners:
@@ -35,7 +34,7 @@ def train_group(
 
 
 def _train_bunch(
-    learners: list[Learner], clips: Dataset, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
+    learners: list[Learner], clips: ClipStream, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
 ) -> None:
     start = learners[0].step
     running = list(learners)
@@ -65,18 +64,10 @@ def _train_bunch(
         learner.finish()
 
 
-def _batches(clips: Dataset, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
+def _batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
     """Batches from step `start` on, with the first masks taken apart."""
-    rest = Subset(clips, range(start * schedule.batch, schedule.steps * schedule.batch))
-    loader = DataLoader(
-        rest,
-        schedule.batch,
-        num_workers=schedule.workers,
-        pin_memory=device != "cpu",
-        persistent_workers=False,
-    )
     slots = torch.arange(1, schedule.max_objects + 1)
-    for batch in loader:
+    for batch in clips.loader(start, schedule.workers):
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
         first = batch["masks"][:, 0, None] == slots.view(1, -1, 1, 1).to(device)
         batch["first_masks"] = first.float()

@@ -88,7 +88,8 @@ def draw_scene(rng: Generator, stage: Stage, number: int) -> Scene:
     recipes = [draw_recipe(rng, (2, 6)) for _ in range(objects)]
     if objects > 1 and rng.integers(4) == 0:
         recipes[1] = recipes[0].alike(rng)
-    leaver = int(rng.integers(objects)) if number % LEAVING_EVERY == 0 else None
+    leaves = number % LEAVING_EVERY == 0 and stage.frames > 2 * KNOT  # shorter ones leave no time to return
+    leaver = int(rng.integers(objects)) if leaves else None
     starts = _spread_points(rng, stage, objects)
     things = [
         _draw_thing(rng, stage, recipe, i + 1, area=AREA[objects], start=starts[i], leaves=i == leaver)

@@ -51,8 +51,8 @@ class EmbeddedSpec:
                 raise DataError(f"embedded set: {name} is {value}; it must be at least {least.get(name, 1)}")
         if max(self.height, self.width) > LONGEST * min(self.height, self.width):
             raise DataError(
-                f"embedded set: frames of {self.height}x{self.width} (height x width) are too narrow; one side "
-                f"may be at most {LONGEST} times the other"
+                f"embedded set: frames of {self.height}x{self.width} (height x width) are too narrow; one "
+                f"side may be at most {LONGEST} times the other"
             )
 
     def sequences(self) -> list[tuple[str, int]]:

@@ -1,0 +1,55 @@
+"""`python -m reports FOLDER`: tables and pictures of FOLDER/records.jsonl, written beside it.
+
+FOLDER/title.txt, if there, gives the title (its first line). Exit code 2 when there are no records.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.record import Record, read_records
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m reports", description="Tables and pictures from records."
+    )
+    parser.add_argument("folder", type=Path, help="the folder that holds records.jsonl")
+    folder = parser.parse_args(arguments).folder
+    try:
+        records = _read(folder / "records.jsonl")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    # Not before: these load pandas and matplotlib, and an error should not wait for them.
+    from reports.pictures import accuracy_chart, overlay_sheet  # noqa: PLC0415
+    from reports.tables import write_tables  # noqa: PLC0415
+
+    written = write_tables(records, folder, _title(folder))
+    written += [path for path in (overlay_sheet(records, folder), accuracy_chart(records, folder)) if path]
+    print((folder / "table.md").read_text(encoding="utf-8"))
+    for path in written:
+        print(path)
+    return 0
+
+
+def _read(path: Path) -> list[Record]:
+    if not path.is_file():
+        raise ValueError(f"no records at {path}: give the folder that a job wrote its records.jsonl to")
+    try:
+        records = read_records(path)
+    except (ValueError, TypeError) as error:  # no JSON, or not the fields of a record
+        raise ValueError(f"cannot read {path}: {error}") from None
+    if not records:
+        raise ValueError(f"{path} is empty: run the job again, it keeps the cells that are done")
+    return records
+
+
+def _title(folder: Path) -> str:
+    path = folder / "title.txt"
+    lines = path.read_text(encoding="utf-8").strip().splitlines() if path.is_file() else []
+    return lines[0] if lines else folder.resolve().name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The table as Markdown, with the published figures in a table of their own below it."""
+
+import math
+
+import pandas as pd
+
+from reports.published import CERTAINTY, load_published
+from reports.rows import MISSING
+
+TEXTS = {"Method", "Initialisation", "Variant", "Dataset", "Source"}  # columns set flush left
+
+
+def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], methods: list[str]) -> str:
+    """Title, table, the sentences as a list, and what is published on DAVIS about the methods."""
+    lines = [f"# {title}", "", *_markdown_table(table), "", *(f"- {_one_line(s)}" for s in sentences)]
+    return "\n".join([*lines, *_published(list(dict.fromkeys(methods)))]) + "\n"
+
+
+def _markdown_table(table: pd.DataFrame) -> list[str]:
+    rules = ["---" if column in TEXTS else "---:" for column in table]
+    rows = [list(table.columns), rules, *table.to_numpy().tolist()]
+    return ["| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _published(methods: list[str]) -> list[str]:
+    """A table of its own, so that published and measured figures never share a column."""
+    rows = load_published()
+    rows = rows[rows["method"].isin(methods) & rows["dataset"].str.startswith("davis")]
+    if rows.empty:
+        return []
+    rows = rows.sort_values("method", key=lambda column: column.map(methods.index), kind="stable")
+    remarks = list(dict.fromkeys(note for note in rows["note"] if note))
+    table = pd.DataFrame(
+        {
+            "Method": rows["method"],
+            "Variant": rows["variant"],
+            "Dataset": rows["dataset"],
+            "Resolution": "480p",
+            **{
+                column: rows[field].map(lambda value: MISSING if math.isnan(value) else str(value))
+                for column, field in {
+                    "J&F": "jf_mean",
+                    "J": "j_mean",
+                    "F": "f_mean",
+                    "Params (M)": "params_m",
+                }.items()
+            },
+            "FPS (device)": [
+                MISSING if math.isnan(fps) else f"{fps} ({device})"
+                for fps, device in zip(rows["fps"], rows["fps_device"], strict=True)
+            ],
+            "Source": rows["source"],
+            "Certainty": rows["certainty"],
+            "Note": [str(remarks.index(note) + 1) if note else "" for note in rows["note"]],
+        }
+    )
+    marks = "; ".join(f"{mark} = {CERTAINTY[mark]}" for mark in dict.fromkeys(rows["certainty"]))
+    return [
+        *("", "## Published", ""),
+        "Not measured here: what papers, repositories and leaderboards report about full-size networks.",
+        *("", *_markdown_table(table), ""),
+        f"Certainty: {marks}.",
+        *("", *(f"{number}. {note}" for number, note in enumerate(remarks, 1))),
+    ]

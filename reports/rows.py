@@ -1,0 +1,73 @@
+"""From cells to the rows of a table: the raw numbers, one row per label."""
+
+import math
+from statistics import fmean, median, stdev
+
+import pandas as pd
+
+from bench.record import Record
+
+SCORES = ("jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay")
+COSTS = (
+    "params_m",
+    "params_m_full",
+    "gmacs_full",
+    "gmacs_fvcore_full",
+    "gmacs_thop_full",
+    "latency_ms_median",
+    "latency_ms_median_full",
+    "fps",
+)
+MISSING = "—"  # how the written tables show what was not measured
+SETTINGS = ("method", "recipe", "dataset", "scale", "initialisation", "resolution", "device", "precision")
+
+
+def group_rows(records: list[Record]) -> dict[str, list[Record]]:
+    """Cells of each row, in order of first appearance; the row is the label, with the dataset if there are
+    several (scores on different data must not be averaged)."""
+    several = len({record.dataset for record in records}) > 1
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        name = f"{record.label} ({record.dataset})" if several else record.label
+        rows.setdefault(name, []).append(record)
+    return rows
+
+
+def succeeded(records: list[Record]) -> list[Record]:
+    return [record for record in records if record.status == "ok"]
+
+
+def distinct(records: list[Record], field: str) -> str:
+    """The different values of a field, joined by commas; empty ones are left out."""
+    return ", ".join(dict.fromkeys(str(value) for record in records if (value := getattr(record, field))))
+
+
+def aggregate(records: list[Record]) -> pd.DataFrame:
+    """Raw numbers, one row per label.
+
+    `cells` counts all seeds and `n` those that succeeded; scores are their mean (percent) with `<score>_std`,
+    the sample standard deviation (NaN below two seeds); costs are the median of the seeds, in the units of
+    `Record`. `status` is "ok" or "seed <seed>: <why it failed>; ...". Not measured: NaN.
+    """
+    return pd.DataFrame([_row(name, cells) for name, cells in group_rows(records).items()])
+
+
+def _row(name: str, cells: list[Record]) -> dict:
+    done = succeeded(cells)
+    failures = [f"seed {cell.seed}: {cell.status}" for cell in cells if cell.status != "ok"]
+    row = {"label": name, **{field: distinct(done or cells, field) for field in SETTINGS}}
+    row |= {"sequences": distinct(done, "sequences"), "objects": distinct(done, "objects")}
+    row |= {"cells": len(cells), "n": len(done), "status": " ".join("; ".join(failures).split()) or "ok"}
+    for field in SCORES:
+        values = _values(done, field)
+        row[field] = fmean(values) if values else math.nan
+        row[f"{field}_std"] = stdev(values) if len(values) > 1 else math.nan
+    for field in COSTS:
+        values = _values(cells, field)
+        row[field] = median(values) if values else math.nan
+    return row
+
+
+def _values(records: list[Record], field: str) -> list[float]:
+    values = (getattr(record, field) for record in records)
+    return [value for value in values if value is not None and not math.isnan(value)]

@@ -1,0 +1,208 @@
+"""The embedded set: made from a seed, whole or not at all, and neither too easy nor impossible."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.interpolate import BSpline
+from scipy.ndimage import map_coordinates, uniform_filter
+
+from datasets.embedded import EmbeddedSpec, checksum, ensure_embedded
+from datasets.embedded.fixed import spline
+from datasets.embedded.render import box_blur, sample
+from datasets.embedded.textures import KINDS, pattern
+from datasets.errors import DataError
+from datasets.images import davis_palette, read_frame, read_mask
+
+SMALL = EmbeddedSpec(train_sequences=2, train_frames=3, val_sequences=1, val_frames=4)
+EXPECTED = "33ab0b45bd11c07ef2b2401c0ea65305cdd050176053254f345ce4b9529837db"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def rng() -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(7))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def start_generation(root: Path, spec: EmbeddedSpec, workers: int) -> subprocess.Popen:
+    code = (
+        "import sys; from pathlib import Path; from datasets.embedded import EmbeddedSpec, ensure_embedded; "
+        f"ensure_embedded(Path(sys.argv[1]), {spec!r}, {workers}, progress=False)"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, str(root)], cwd=REPOSITORY)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ensure_embedded(tmp_path_factory.mktemp("small"), SMALL, workers=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def val(tmp_path_factory: pytest.TempPathFactory) -> list[list[np.ndarray]]:
+    """The masks of the default set's first four val sequences: a sequence does not depend on the others."""
+    spec = EmbeddedSpec(train_sequences=1, train_frames=1, val_sequences=4)
+    folder = ensure_embedded(tmp_path_factory.mktemp("val"), spec, progress=False)
+    sequences = sorted((folder / "Annotations/480p").glob("val-*"))
+    return [[read_mask(path) for path in sorted(sequence.iterdir())] for sequence in sequences]
+
+
+def test_the_bytes_are_the_same_on_every_machine(small: Path) -> None:
+    assert checksum(small) == EXPECTED
+
+
+def test_the_number_of_workers_does_not_change_a_byte(small: Path, tmp_path: Path) -> None:
+    assert files(ensure_embedded(tmp_path, SMALL, workers=2, progress=False)) == files(small)
+
+
+def test_the_layout_is_that_of_davis(small: Path) -> None:
+    assert (small / "ImageSets/2017/train.txt").read_text() == "train-000\ntrain-001\n"
+    assert (small / "ImageSets/2017/val.txt").read_text() == "val-000\n"
+    for name, length in (("train-000", 3), ("train-001", 3), ("val-000", 4)):
+        frames = sorted((small / "JPEGImages/480p" / name).iterdir())
+        masks = sorted((small / "Annotations/480p" / name).iterdir())
+        assert [path.name for path in frames] == [f"{i:05d}.jpg" for i in range(length)]
+        assert [path.name for path in masks] == [f"{i:05d}.png" for i in range(length)]
+        assert read_frame(frames[0]).shape == (96, 144, 3)
+        with Image.open(masks[0]) as mask:
+            assert (mask.mode, mask.size) == ("P", (144, 96))
+            assert mask.getpalette()[:12] == davis_palette()[:12]
+
+
+def test_no_frame_appears_twice(small: Path) -> None:
+    frames = [path.read_bytes() for path in small.rglob("*.jpg")]
+    assert len(set(frames)) == len(frames) == 2 * 3 + 4
+
+
+def test_another_seed_is_another_set(small: Path, tmp_path: Path) -> None:
+    spec = EmbeddedSpec(1, train_sequences=1, train_frames=1, val_sequences=1, val_frames=1)
+    other = ensure_embedded(tmp_path, spec, workers=1, progress=False)
+    assert other.name != small.name
+    frame = "JPEGImages/480p/val-000/00000.jpg"
+    assert (other / frame).read_bytes() != (small / frame).read_bytes()
+
+
+def test_a_set_that_is_there_is_not_generated_again(tmp_path: Path) -> None:
+    spec = EmbeddedSpec(train_sequences=1, train_frames=1, val_sequences=1, val_frames=1)
+    folder = ensure_embedded(tmp_path, spec, workers=1, progress=False)
+    (folder / "mine.txt").write_text("kept")
+    assert ensure_embedded(tmp_path, spec, workers=1, progress=False) == folder
+    assert (folder / "mine.txt").read_text() == "kept"
+
+
+def test_a_killed_generation_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> None:
+    spec = EmbeddedSpec(train_sequences=1, train_frames=1, val_sequences=1, val_frames=40)
+    killed = start_generation(tmp_path, spec, workers=2)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob(".*.partial-*/JPEGImages")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    assert list(tmp_path.glob(".*.partial-*"))
+    assert not list(tmp_path.glob("embedded-*"))
+    folder = ensure_embedded(tmp_path, spec, workers=1, progress=False)
+    assert len(list(folder.rglob("*.png"))) == 1 + 40
+
+
+def test_two_processes_may_ask_at_once(small: Path, tmp_path: Path) -> None:
+    both = [start_generation(tmp_path, SMALL, workers=1) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert files(tmp_path / small.name) == files(small)
+    assert not list(tmp_path.glob(".*.partial-*"))
+
+
+def test_every_object_first_covers_3_to_20_percent_of_the_frame(val: list[list[np.ndarray]]) -> None:
+    for masks in val:
+        count = int(max(mask.max() for mask in masks))
+        areas = np.bincount(masks[0].ravel(), minlength=count + 1)[1:]
+        assert 1 <= count <= 3
+        assert areas.min() >= 0.03 * masks[0].size
+        assert areas.max() <= 0.20 * masks[0].size
+
+
+def test_copying_the_first_mask_scores_low_but_not_nothing(val: list[list[np.ndarray]]) -> None:
+    scores = []
+    for masks in val:
+        for object_id in range(1, masks[0].max() + 1):
+            first = masks[0] == object_id
+            later = [mask == object_id for mask in masks[1:-1]]
+            scores.append(np.mean([(first & mask).sum() / (first | mask).sum() for mask in later]))
+    assert 0.15 < np.mean(scores) < 0.30
+
+
+def test_some_objects_leave_and_return(val: list[list[np.ndarray]]) -> None:
+    returned = 0
+    for masks in val:
+        for object_id in range(1, masks[0].max() + 1):
+            seen = np.array([(mask == object_id).any() for mask in masks])
+            returned += seen[0] and seen[-1] and not seen.all()
+    assert returned >= 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"val_frames": 0}, "val_frames is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"height": 20}, "height is 20"),
+        ({"width": 400}, "96x400"),
+    ],
+)
+def test_a_spec_out_of_range_is_named(wrong: dict[str, int], named: str) -> None:
+    with pytest.raises(DataError, match=named):
+        EmbeddedSpec(**wrong)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=str(tmp_path / "file")):
+        ensure_embedded(tmp_path / "file", SMALL, progress=False)
+
+
+def test_no_workers_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="workers is 0"):
+        ensure_embedded(tmp_path, SMALL, workers=0)
+
+
+def test_spline_is_the_uniform_cubic_b_spline() -> None:
+    controls = rng().integers(-100_000, 100_000, (9, 2))
+    knots = np.arange(-3, 10) * 5.0
+    expected = BSpline(knots, controls.astype(float), 3)(np.arange(30))
+    assert np.abs(spline(controls, frames=30, every=5) - expected).max() <= 1
+
+
+def test_box_blur_is_the_mean_over_a_square() -> None:
+    image = rng().integers(0, 256, (12, 17, 3))
+    expected = uniform_filter(image.astype(float), size=(5, 5, 1), mode="nearest")
+    assert np.abs(box_blur(image, radius=2) - expected).max() <= 1
+
+
+def test_sample_is_bilinear_and_repeats() -> None:
+    texture = rng().integers(0, 256, (16, 16, 4)).astype(np.int32)
+    u, v = rng().integers(-(40 << 16), 40 << 16, (2, 50, 60))
+    at = np.stack([v, u]) / 65536
+    for channel in range(4):
+        expected = map_coordinates(texture[..., channel].astype(float), at, order=1, mode="grid-wrap")
+        # Weights are cut to 1/256 of a texel, so each axis may be off by 255 / 256, and the result by 1.
+        assert np.abs(sample(texture, u, v)[..., channel] - expected).max() <= 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_patterns_use_the_whole_range_of_a_byte(kind: str) -> None:
+    values = pattern(kind, rng(), size=64, frequency=4)
+    assert values.shape == (64, 64)
+    assert values.min() >= 0
+    assert values.max() <= 255
+    assert np.ptp(values) > 150
+
+
+def test_smooth_patterns_repeat_without_a_seam() -> None:
+    values = pattern("gradient", rng(), size=64, frequency=1)
+    inside = np.abs(np.diff(values, axis=1)).max()
+    assert np.abs(values[:, 0] - values[:, -1]).max() <= inside < 40

@@ -1,0 +1,92 @@
+"""Every method of the suite behaves as the adapter promises."""
+
+import pytest
+import torch
+
+import methods
+
+SMALL = {name: {"width": 0.25} for name in methods.available() if methods.is_trainable(name)}
+
+
+@pytest.fixture(params=methods.available())
+def method(request):
+    torch.manual_seed(0)
+    return methods.create(request.param, **SMALL.get(request.param, {}))
+
+
+def video(frames: int = 3, height: int = 50, width: int = 70) -> torch.Tensor:
+    return torch.rand(frames, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def first_mask(ids=(3, 7), height: int = 50, width: int = 70) -> torch.Tensor:
+    mask = torch.zeros(height, width, dtype=torch.long)
+    for place, object_id in enumerate(ids):
+        mask[5 + 10 * place : 15 + 10 * place, 5:60] = object_id
+    return mask
+
+
+def test_probabilities_have_the_frames_size_and_sum_to_one(method):
+    method.start(video()[0], first_mask())
+    for frame in video()[1:]:
+        probabilities = method.step(frame)
+        assert probabilities.shape == (3, 50, 70)
+        assert probabilities.dtype == torch.float32
+        assert probabilities.min() >= 0
+        torch.testing.assert_close(probabilities.sum(0), torch.ones(50, 70))
+
+
+def test_object_ids_are_those_of_the_mask_in_increasing_order(method):
+    method.start(video()[0], first_mask(ids=(200, 4, 31)))
+    assert method.object_ids == [4, 31, 200]
+    assert method.step(video()[1]).shape[0] == 4
+
+
+def test_starting_again_forgets_the_previous_video(method):
+    frames = video()
+    method.start(frames[0], first_mask())
+    fresh = [method.step(frame) for frame in frames[1:]]
+    method.start(frames[2], first_mask(ids=(1,)))
+    method.step(frames[1])
+    method.start(frames[0], first_mask())
+    for expected, frame in zip(fresh, frames[1:], strict=True):
+        torch.testing.assert_close(method.step(frame), expected)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (33, 47), (64, 64)])
+def test_any_size_works(method, size):
+    frames = video(2, *size)
+    mask = torch.zeros(size, dtype=torch.int32)
+    mask[4:12, 4:12] = 1
+    method.start(frames[0], mask)
+    assert method.step(frames[1]).shape == (2, *size)
+
+
+@pytest.mark.parametrize(
+    ("frame", "mask", "complaint"),
+    [
+        (torch.zeros(3, 8, 8), torch.zeros(8, 8).long(), "empty"),
+        (torch.zeros(3, 8, 8), torch.ones(8, 9).long(), "differ in size"),
+        (torch.zeros(3, 8, 8), torch.ones(8, 8), "integer"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), torch.ones(8, 8).long(), "float"),
+        (torch.zeros(8, 8, 3), torch.ones(8, 8).long(), r"\(3, H, W\)"),
+    ],
+)
+def test_wrong_input_gets_one_clear_message(method, frame, mask, complaint):
+    with pytest.raises(methods.MethodError, match=complaint):
+        method.start(frame, mask)
+
+
+def test_step_before_start_says_so(method):
+    with pytest.raises(methods.MethodError, match="start"):
+        method.step(video()[0])
+
+
+def test_an_unknown_method_lists_the_known_ones():
+    with pytest.raises(methods.MethodError, match=r"unknown method 'stn'; known: .*stcn"):
+        methods.create("stn")
+
+
+@pytest.mark.parametrize("name", methods.available())
+def test_an_unknown_option_is_named(name):
+    with pytest.raises(methods.MethodError, match="colour"):
+        methods.create(name, colour="red")

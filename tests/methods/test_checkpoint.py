@@ -1,0 +1,89 @@
+"""Weights load strictly, and what does not fit is named."""
+
+import pytest
+import torch
+
+import methods
+from methods import MethodError
+from methods.backbones.imagenet import initialize_backbones
+from methods.checkpoint import load_weights
+
+SMALL = {"width": 0.25}
+
+
+@pytest.fixture
+def student():
+    return methods.create("mobilevos_mnv2", **SMALL)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: state,
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"model": state},
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+    ],
+)
+def test_every_usual_wrapping_loads(student, tmp_path, wrap):
+    torch.save(wrap(student.state_dict()), tmp_path / "weights.pth")
+    other = methods.create("mobilevos_mnv2", **SMALL)
+    load_weights(other, tmp_path / "weights.pth")
+    for key, value in student.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[key], value)
+
+
+def test_a_checkpoint_of_another_method_is_refused_with_the_keys_that_differ(student, tmp_path):
+    torch.save(methods.create("mobilevos_r18", **SMALL).state_dict(), tmp_path / "r18.pth")
+    with pytest.raises(MethodError, match=r"r18.pth does not fit MobileVOS: .* missing .* unexpected"):
+        load_weights(student, tmp_path / "r18.pth")
+
+
+def test_another_width_is_refused_with_both_shapes(student, tmp_path):
+    torch.save(methods.create("mobilevos_mnv2", width=0.5).state_dict(), tmp_path / "half.pth")
+    with pytest.raises(MethodError, match="of another shape .* instead of "):
+        load_weights(student, tmp_path / "half.pth")
+
+
+def test_files_that_are_no_checkpoints_are_refused(student, tmp_path):
+    (tmp_path / "text.pth").write_text("hello")
+    torch.save([1, 2], tmp_path / "list.pth")
+    for name, complaint in (("text", "cannot read"), ("list", "no state dict"), ("absent", "not found")):
+        with pytest.raises(MethodError, match=complaint):
+            load_weights(student, tmp_path / f"{name}.pth")
+
+
+def test_imagenet_weights_fill_both_encoders_and_keep_the_mask_inputs(tmp_path):
+    source = methods.create("mobilevos_r18").query_encoder.state_dict()
+    classifier = {"fc.weight": torch.zeros(2, 2), "layer4.0.conv1.weight": torch.zeros(1, 1, 3, 3)}
+    torch.save({**source, **classifier}, tmp_path / "r18.pth")
+    method = methods.create("mobilevos_r18")
+    masks_before = method.memory_encoder.conv1.weight[:, 3:].clone()
+    report = initialize_backbones(method, {"resnet18": tmp_path / "r18.pth"})
+    assert report == {"resnet18": "imagenet:r18.pth"}
+    torch.testing.assert_close(method.query_encoder.conv1.weight, source["conv1.weight"])
+    torch.testing.assert_close(method.memory_encoder.conv1.weight[:, :3], source["conv1.weight"])
+    torch.testing.assert_close(method.memory_encoder.conv1.weight[:, 3:], masks_before)
+
+
+def test_a_missing_imagenet_file_warns_once_and_is_reported(tmp_path):
+    method = methods.create("mobilevos_mnv2")
+    with pytest.warns(UserWarning, match="not found") as caught:
+        report = initialize_backbones(method, {"mobilenet_v2": tmp_path / "none.pth"})
+    assert len(caught) == 1
+    assert report == {"mobilenet_v2": "random"}
+
+
+def test_an_incomplete_imagenet_file_is_refused(tmp_path):
+    state = methods.create("mobilevos_r18").query_encoder.state_dict()
+    del state["layer2.0.conv1.weight"]
+    torch.save(state, tmp_path / "part.pth")
+    with pytest.raises(MethodError, match=r"1 missing \(layer2.0.conv1.weight\)"):
+        initialize_backbones(methods.create("mobilevos_r18"), {"resnet18": tmp_path / "part.pth"})
+
+
+@pytest.mark.parametrize("name", ["mobilevos_mnv2", "mobilevos_mnv2_no_aspp"])
+def test_a_real_imagenet_file_loads(shared, name):
+    path = shared / "weights/mobilenet_v2_imagenet.pth"
+    report = initialize_backbones(methods.create(name), {"mobilenet_v2": path})
+    assert report == {"mobilenet_v2": "imagenet:mobilenet_v2_imagenet.pth"}

@@ -1,0 +1,85 @@
+"""The students: published sizes, bounded memory, training over clips."""
+
+import pytest
+import torch
+
+import methods
+
+PUBLISHED_PARAMS_M = {"mobilevos_r18": 8.1, "mobilevos_mnv2": 2.5, "mobilevos_mnv2_no_aspp": 1.9}
+STUDENTS = ["mobilevos_r18", "mobilevos_r18_no_aspp", "mobilevos_mnv2", "mobilevos_mnv2_no_aspp"]
+
+
+def params(name: str, **options) -> int:
+    return sum(p.numel() for p in methods.create(name, **options).parameters())
+
+
+@pytest.mark.parametrize(("name", "millions"), PUBLISHED_PARAMS_M.items())
+def test_parameters_are_within_3_percent_of_the_published(name, millions):
+    assert params(name) == pytest.approx(millions * 1e6, rel=0.03)
+
+
+def test_without_aspp_only_the_pyramid_is_missing():
+    for backbone in ("mobilevos_r18", "mobilevos_mnv2"):
+        pyramid = sum(p.numel() for p in methods.create(backbone).decoder.aspp.parameters())
+        assert params(backbone) - params(f"{backbone}_no_aspp") == pyramid > 0
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_width_narrows_the_network(name):
+    assert params(name, width=0.25) < params(name) / 5
+
+
+@pytest.mark.parametrize("name", ["mobilevos_r18", "mobilevos_mnv2"])
+def test_memory_stays_bounded_over_2000_frames(name):
+    method = methods.create(name, width=0.25)
+    frame, mask = torch.rand(3, 16, 16), torch.zeros(16, 16, dtype=torch.long)
+    mask[4:12, 4:12] = 1
+    method.start(frame, mask)
+    sizes = set()
+    for _ in range(2000):
+        method.step(frame)
+        keys, values = method._memory.read()
+        sizes.add((method.memory_frames, keys.untyped_storage().nbytes(), values.untyped_storage().nbytes()))
+    assert len(sizes) == 1
+    assert sizes.pop()[0] == 2
+
+
+def clip(objects: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    frames = torch.rand(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    masks = torch.zeros(2, objects, 32, 32)
+    masks[:, 0, 4:14, 4:14] = 1
+    masks[0, 1:, 18:28, 18:28] = 1
+    return frames, masks, masks.flatten(2).any(2)
+
+
+@pytest.mark.parametrize("name", [*STUDENTS, "stcn"])
+def test_roll_out_shapes_and_gradients(name):
+    method = methods.create(name, width=0.25).train()
+    rollout = method.roll_out(*clip())
+    assert rollout.logits.shape == (2, 2, 3, 32, 32)  # clips, frames after the first, background + 2
+    assert rollout.embeddings.shape[:2] == (3, 2)  # two objects in the first clip, one in the second
+    assert rollout.embeddings.shape[-2:] == (8, 8)
+    assert list(zip(rollout.video.tolist(), rollout.slot.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0)]
+    rollout.logits.pow(2).mean().backward()
+    missing = [n for n, p in method.named_parameters() if p.grad is None]
+    assert missing == []
+
+
+def test_an_object_that_does_not_exist_gets_no_probability():
+    method = methods.create("mobilevos_r18", width=0.25)
+    probabilities = method.roll_out(*clip()).logits.softmax(2)
+    assert probabilities[1, :, 2].max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["mobilevos_mnv2", "stcn"])
+def test_training_and_inference_agree(name):
+    """A clip rolled out at once equals the same frames fed one by one with an unbounded memory."""
+    torch.manual_seed(0)
+    every = {"queue_length": None} if name != "stcn" else {"memory_every": 1, "top_k": None}
+    method = methods.create(name, width=0.25, **every)
+    frames, masks, valid = clip()
+    with torch.inference_mode():
+        rolled = method.roll_out(frames[:1], masks[:1], valid[:1]).logits.softmax(2)[0]
+    method.start(frames[0, 0], masks[0, 0].long() + 2 * masks[0, 1].long())
+    stepped = torch.stack([method.step(frame) for frame in frames[0, 1:]])
+    torch.testing.assert_close(rolled, stepped, atol=1e-4, rtol=0)

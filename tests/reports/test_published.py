@@ -1,0 +1,95 @@
+"""The published figures: complete rows, and no number that is not in our notes on the papers."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from reports.published import CERTAINTY, load_published
+
+# J&F, J, F as transcribed from the papers, their repositories and the leaderboards.
+SCORES = {
+    "mobilevos_r18 davis2016-val": {(90.6, 89.7, 91.6), (91.4, 90.3, 92.6)},
+    "mobilevos_r18 davis2017-val": {(80.2, None, 87.1), (82.3, None, 88.9), (42.5, None, None)},
+    "mobilevos_mnv2 davis2017-val": {(41.3, None, None)},
+    "mobilevos_mnv2_no_aspp davis2017-val": {(40.7, None, None)},
+    "stcn davis2016-val": {(91.7, 90.4, 93.0), (91.6, None, None)},
+    "stcn davis2017-val": {(85.3, 82.0, 88.6), (85.4, None, None)},
+    "stcn davis2017-test-dev": {(79.9, 76.3, 83.5)},
+    "stcn youtube-vos-2018-val": {(84.3, None, None)},
+    "stcn youtube-vos-2019-val": {(84.2, None, None), (82.7, None, None)},
+    "deaot_t davis2017-val": {(80.5, 77.7, 83.3), (69.1, 66.6, 71.6), (72.75, 69.9, 75.6)},
+    "deaot_s davis2017-val": {(80.8, 77.8, 83.8)},
+    "deaot_b davis2017-val": {(82.2, 79.2, 85.1)},
+    "deaot_l davis2017-val": {(84.1, 81.0, 87.1)},
+    "r50_deaot_l davis2017-val": {(85.2, 82.2, 88.2)},
+    "rde_vos davis2017-val": {(84.2, 80.8, 87.5), (86.1, 82.1, 90.0)},
+    "xmem davis2017-val": {(86.2, 82.9, 89.5), (87.7, 84.0, 91.4), (84.5, 81.4, 87.6)},
+    "cutie_base davis2017-val": {(88.8, None, None), (87.9, 84.6, 91.1)},
+}
+PARAMS = {
+    "mobilevos_r18": 8.1,
+    "mobilevos_mnv2": 2.5,
+    "mobilevos_mnv2_no_aspp": 1.9,
+    "stcn": 54.43,
+    "deaot_t": 7.2,
+    "r50_deaot_l": 19.8,
+    "xmem": 62.2,
+    "rde_vos": 64.0,
+}
+
+
+@pytest.fixture(scope="module")
+def published() -> pd.DataFrame:
+    return load_published()
+
+
+def test_every_row_has_a_source_and_an_allowed_certainty(published):
+    assert (published["source"] != "").all()
+    assert set(published["certainty"]) <= set(CERTAINTY)
+    assert "M" not in CERTAINTY, "what is only recalled is never printed"
+
+
+def test_every_speed_names_its_device(published):
+    assert ((published["fps_device"] != "") == published["fps"].notna()).all()
+
+
+@pytest.mark.parametrize("key", SCORES)
+def test_scores_are_those_of_the_papers(key, published):
+    method, dataset = key.split()
+    rows = published[(published["method"] == method) & (published["dataset"] == dataset)]
+    scores = (
+        rows[["jf_mean", "j_mean", "f_mean"]]
+        .astype(object)
+        .where(rows[["jf_mean", "j_mean", "f_mean"]].notna(), None)
+    )
+    assert set(scores.itertuples(index=False, name=None)) == SCORES[key]
+
+
+@pytest.mark.parametrize("method", PARAMS)
+def test_parameters_are_those_of_the_papers(method, published):
+    assert set(published[published["method"] == method]["params_m"].dropna()) == {PARAMS[method]}
+
+
+def test_jf_is_the_mean_of_j_and_f(published):
+    rows = published.dropna(subset=["jf_mean", "j_mean", "f_mean"])
+    assert len(rows) > 30
+    assert ((rows["jf_mean"] - (rows["j_mean"] + rows["f_mean"]) / 2).abs() < 0.11).all()
+
+
+def test_both_readings_of_mobilevos_on_davis_2017_are_given(published):
+    of_paper = published["method"].eq("mobilevos_r18") & published["source"].str.startswith("Papers")
+    notes = published[of_paper & published["dataset"].eq("davis2017-val")]["note"]
+    assert [("two readings" in note, *re.findall(r"8[35]\.[67]", note)) for note in notes] == [
+        (True, "83.7"),
+        (True, "85.6"),
+    ]
+
+
+def test_every_number_is_in_the_notes_on_the_papers(shared, published):
+    known = set(re.findall(r"\d+(?:\.\d+)?", (shared / "papers.md").read_text(encoding="utf-8")))
+    known = {float(number) for number in known}
+    for column in ("jf_mean", "j_mean", "f_mean", "fps", "params_m"):
+        assert set(published[column].dropna()) <= known
+    for note in published["note"]:
+        assert {float(number) for number in re.findall(r"\d+(?:\.\d+)?", note)} <= known

@@ -1,0 +1,211 @@
+"""Records become a table in Markdown, LaTeX and csv that nobody can misread."""
+
+import math
+import re
+import statistics
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.record import to_jsonl
+from reports.__main__ import main
+from reports.tables import summarize, three_digits, write_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_row_per_label_in_order_with_mean_and_sample_deviation(records):
+    table = summarize(records)
+    assert list(table["Method"]) == ["teacher", "plain", "near_boundary", "omega=1 & soft"]
+    # 50 and 51: mean 50.5, sample deviation sqrt(1/2); 54 and 56: 55 and sqrt(2); one seed has no deviation.
+    assert list(table["J&F"])[1:3] == ["50.5 ± 0.7", "55.0 ± 1.4"]
+    assert list(table["J"])[1:3] == ["48.5 ± 0.7", "53.0 ± 1.4"]
+    assert list(table["F"])[1:3] == ["52.5 ± 0.7", "57.0 ± 1.4"]
+    assert "±" not in table["J&F"][0]
+    assert list(table["Seeds"]) == ["1", "2", "2", "2"]
+    assert list(table["Params trained (M)"]) == ["2.70", "0.400", "0.400", "0.400"]
+    assert list(table["Params full size (M)"]) == ["54.4", "8.10", "8.10", "8.10"]
+    assert list(table["GMACs full size (torch)"]) == ["180", "20.0", "20.0", "20.0"]
+    assert list(table["GMACs full size (thop)"]) == ["—"] * 4
+    assert list(table["FPS trained"])[:2] == ["40.0", "40.5"]
+
+
+def test_failed_seeds_are_shown(records, make_failed_cell, tmp_path):
+    records[4] = make_failed_cell("near_boundary", 1, "killed")
+    records += [make_failed_cell("broken", seed, "out of memory |\nbuy more") for seed in (0, 1)]
+    table = summarize(records).set_index("Method")
+    assert table.loc["near_boundary", "J&F"] == "54.0"
+    assert table.loc["near_boundary", "Seeds"] == "1/2"
+    assert table.loc["near_boundary", "Initialisation"] == "random", "as the seed that succeeded says"
+    assert table.loc["broken", "J&F"] == "failed: out of memory | buy more"
+    assert table.loc["broken", "Seeds"] == "0/2"
+
+    write_tables(records, tmp_path, "Losses")
+    text = (tmp_path / "table.md").read_text()
+    assert "- Failed: near_boundary, seed 1: killed." in text
+    assert r"| failed: out of memory \| buy more |" in text
+    rows = pd.read_csv(tmp_path / "table.csv").set_index("label")
+    assert rows.loc["near_boundary", "status"] == "seed 1: killed"
+    assert list(rows.loc["near_boundary", ["cells", "n"]]) == [2, 1]
+    assert math.isnan(rows.loc["broken", "jf_mean"])
+
+
+def test_a_long_failure_fits_its_cell(make_failed_cell):
+    cell = summarize([make_failed_cell("broken", 0, "x" * 500)])["J&F"][0]
+    assert len(cell) < 80
+    assert cell.endswith("…")
+
+
+def test_scores_on_different_data_are_never_averaged(make_cell):
+    table = summarize([make_cell("plain", 0, 50), make_cell("plain", 0, 80, dataset="other-val")])
+    assert list(table["Method"]) == ["plain (toy-val)", "plain (other-val)"]
+    assert list(table["J&F"]) == ["50.0", "80.0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(54.43, "54.4"), (8.1, "8.10"), (0.0512, "0.051"), (1234.5, "1234"), (0, "0"), (math.nan, "—")],
+)
+def test_costs_have_about_three_digits(value, text):
+    assert three_digits(value) == text
+
+
+def test_markdown_says_what_was_measured_and_on_what(records, tmp_path):
+    write_tables(records, tmp_path, "Losses (ours)")
+    text = (tmp_path / "table.md").read_text()
+    measured, published = text.split("## Published")
+    assert measured.startswith("# Losses (ours)\n")
+    assert (
+        "| plain | 50.5 ± 0.7 | 48.5 ± 0.7 | 52.5 ± 0.7 | 2 | 0.400 | 8.10 | 20.0 | 450 | 40.5 | random |"
+        in measured
+    )
+    for words in (
+        "toy-val: 3 sequences, 5 objects, resolution 96x160",
+        "device: a slow CPU",
+        "scale: laptop",
+        "our settings, not the papers'): 300 steps on toy clips",
+        "J is the region similarity",
+        "Full size = the published network at 480x864 with one object; measured on a slow CPU.",
+        "Latency and MACs of the full-size network, accuracy and FPS of the trained laptop network",
+    ):
+        assert words in measured
+    assert "thop)" not in measured, "a column that nobody measured is left out"
+
+    rows = [line for line in published.splitlines() if "| 480p |" in line]
+    assert any(line.startswith("| stcn |") and "| 85.3 | 82.0 | 88.6 |" in line for line in rows)
+    assert any(line.startswith("| mobilevos_r18 |") and "| 90.6 | 89.7 | 91.6 |" in line for line in rows)
+    assert not any(word in published for word in ("youtube", "xmem", "mobilevos_mnv2"))
+    assert "two readings" in published
+
+
+def test_methods_without_published_figures_get_no_published_table(make_cell, tmp_path):
+    write_tables([make_cell("plain", 0, 50.0, method="copy_first_mask")], tmp_path, "Copy")
+    assert "Published" not in (tmp_path / "table.md").read_text()
+
+
+def test_trained_rows_are_compared_with_the_first_of_the_same_seeds(records, make_cell, tmp_path):
+    records.append(make_cell("one seed", 0, 70.0))
+    write_tables(records, tmp_path, "Losses")
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    compared = [line for line in lines if " against " in line]
+    # near_boundary: +4 and +5; omega: -0.5 and +0.5. The teacher is not trained, one has other seeds.
+    assert compared == [
+        "- near_boundary against plain: +4.5 J&F [+4.0, +5.0], 6 pairs (3 sequences, 2 seeds).",
+        "- omega=1 & soft against plain: +0.0 J&F [-0.5, +0.5], 6 pairs (3 sequences, 2 seeds), "
+        "within noise.",
+    ]
+
+
+def test_a_difference_of_one_seed_says_what_it_leaves_out(make_cell, tmp_path):
+    write_tables([make_cell("plain", 0, 50.0), make_cell("other", 0, 52.0)], tmp_path, "Losses")
+    assert "1 seed: noise of training not included" in (tmp_path / "table.md").read_text()
+
+
+def test_latex_is_balanced_and_marks_best_and_second(records, make_failed_cell, tmp_path):
+    records.append(make_failed_cell("[bad] 100% $x^2$ {a_b} #1 ~ \\", 0, "no_memory"))
+    write_tables(records, tmp_path, "Losses_of 100 %")
+    text = (tmp_path / "table.tex").read_text()
+    opened, closed = (re.findall(rf"\\{word}{{([a-z*]+)}}", text) for word in ("begin", "end"))
+    assert opened == closed[::-1] == ["table*", "tabular"]
+    bare = re.sub(r"\\[\\{}]", "", text)
+    assert bare.count("{") == bare.count("}")
+    body = "\n".join(text.splitlines()[1:])  # without the comment in the first line
+    assert not re.search(r"(?<!\\)[_%#]", body)
+    assert body.count("$") % 2 == body.replace(r"\$", "").count("$") % 2 == 0
+
+    columns = len(re.search(r"\\begin{tabular}{(\w+)}", text).group(1))
+    top, middle, bottom = (text.index(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+    heading, rows = text[top:middle].splitlines()[1:], text[middle:bottom].splitlines()[1:]
+    assert len(rows) == 5
+    for line in heading + rows:
+        assert line.endswith(r" \\")
+        assert len(re.findall(r"(?<!\\)&", line)) == columns - 1
+    assert rows[0].startswith(r"teacher & \textbf{71.2} &")
+    assert rows[2].startswith(r"near\_boundary & \underline{55.0 $\pm$ 1.4} &")
+    assert r"omega=1 \& soft & 50.5 $\pm$ 1.4 &" in rows[3]
+    assert r"\textbf{8.10} & \textbf{20.0}" in rows[1], "of costs the lowest is best, and ties share it"
+    assert all("& 450 &" in row for row in rows[:4]), "where all are equal none is best"
+    assert rows[4].startswith("{[}bad] 100\\% \\$x"), "[ at the start of a row would be an argument of \\\\"
+
+
+def test_csv_keeps_the_unrounded_numbers(records, tmp_path):
+    records[1] = replace(records[1], jf_mean=50.123456789012345)
+    write_tables(records, tmp_path, "Losses")
+    rows = pd.read_csv(tmp_path / "table.csv", float_precision="round_trip").set_index("label")
+    scores = [50.123456789012345, 51.0]
+    assert rows.loc["plain", "jf_mean"] == statistics.fmean(scores)
+    assert rows.loc["plain", "jf_mean_std"] == statistics.stdev(scores)
+    assert rows.loc["plain", "n"] == 2
+    assert math.isnan(rows.loc["teacher", "jf_mean_std"])
+    assert rows.loc["teacher", "params_m_full"] == 54.4
+
+
+def test_the_same_records_give_the_same_bytes(records, tmp_path):
+    first = [path.read_bytes() for path in write_tables(records, tmp_path / "a", "Losses")]
+    assert first == [path.read_bytes() for path in write_tables(records, tmp_path / "b", "Losses")]
+
+
+def test_the_command_writes_everything_and_says_where(records, tmp_path, capsys):
+    (tmp_path / "records.jsonl").write_text(to_jsonl(records))
+    (tmp_path / "title.txt").write_text("Losses (ours)\nsecond line\n")
+    assert main([str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# Losses (ours)\n\n| Method |")
+    for name in ("table.md", "table.tex", "table.csv", "accuracy.png"):
+        assert (tmp_path / name).stat().st_size > 0
+        assert str(tmp_path / name) in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no records at"),
+        ("\n", "is empty"),
+        ("{broken\n", "cannot read"),
+        ('{"label": "a"}\n', "cannot read"),
+    ],
+)
+def test_the_command_explains_what_is_wrong_with_the_records(content, message, tmp_path, capsys):
+    path = tmp_path / "records.jsonl"
+    if content is not None:
+        path.write_text(content)
+    assert main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert str(path) in error
+
+
+def test_an_error_does_not_wait_for_the_plotting_libraries(tmp_path):
+    code = (
+        "import sys; from reports.__main__ import main; code = main(sys.argv[1:]);"
+        "print(code, sorted({'pandas', 'matplotlib', 'scipy', 'numpy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2 []"
