@@ -115,5 +115,7 @@ def _known_keys(group_choices: list[str]) -> list[str]:
     return keys
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+def _first_line(error: BaseException) -> str:
+    """The first line of the error and, where Hydra wraps another, of that one."""
+    line = str(error).strip().split("\n")[0]
+    return f"{line}: {_first_line(error.__cause__)}" if error.__cause__ else line

@@ -50,7 +50,12 @@ def open_training(spec: dict[str, Any], schedule: Schedule, seed: int):
     from datasets.clips import ClipStream, StillClips, VideoClips  # imports torch: only training pays for it
 
     root = Path(spec["root"])
-    size = {"length": schedule.length, "size": schedule.crop, "max_objects": schedule.max_objects, "seed": seed}
+    size = {
+        "length": schedule.length,
+        "size": schedule.crop,
+        "max_objects": schedule.max_objects,
+        "seed": seed,
+    }
     if spec["kind"] == "static":
         source = StillClips(open_static(root), **size)
     elif spec["kind"] == "embedded":

@@ -54,7 +54,9 @@ def train_all(trainings: list[Training], runs: Path, device: str) -> dict[str, s
     Cells of one group share the stream of clips and the teacher's answers.
     """
     failures: dict[str, str] = {}
-    teachers = {t.teacher.training.key: t.teacher.training for t in trainings if t.teacher and t.teacher.training}
+    teachers = {
+        t.teacher.training.key: t.teacher.training for t in trainings if t.teacher and t.teacher.training
+    }
     if teachers:
         failures |= train_all(list(teachers.values()), runs, device)
     pending: dict[str, dict[str, Training]] = {}

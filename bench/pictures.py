@@ -15,7 +15,9 @@ PANEL_HEIGHT = 160
 def overlay(frame: np.ndarray, mask: np.ndarray, opacity: float = 0.45) -> np.ndarray:
     """Tint every object of a uint8 (H, W, 3) frame with its DAVIS colour and outline it in white."""
     colours = np.array(davis_palette(), np.uint8).reshape(256, 3)[mask]
-    tinted = np.where((mask > 0)[..., None], (1 - opacity) * frame + opacity * colours, frame).astype(np.uint8)
+    tinted = np.where((mask > 0)[..., None], (1 - opacity) * frame + opacity * colours, frame).astype(
+        np.uint8
+    )
     outline = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     tinted[outline] = 255
     return tinted
@@ -25,7 +27,7 @@ def overlay_strip(frames: list[np.ndarray], masks: list[np.ndarray], path: Path)
     """One row of overlays, all of the same height, as a PNG."""
     panels = [_scaled(overlay(frame, mask)) for frame, mask in zip(frames, masks, strict=True)]
     picture = Image.fromarray(np.concatenate(panels, 1))
-    replace_atomically(path, lambda temporary: picture.save(temporary))
+    replace_atomically(path, picture.save)
 
 
 def _scaled(panel: np.ndarray) -> np.ndarray:

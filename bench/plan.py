@@ -112,7 +112,9 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         for key, value in overrides.items():
             changed = with_override(changed, key, value)
         methods.check_name(changed.method)
-        cells += [Cell(str(label), student_network(changed, data, seed), data.dataset, seed) for seed in seeds]
+        cells += [
+            Cell(str(label), student_network(changed, data, seed), data.dataset, seed) for seed in seeds
+        ]
     return cells
 
 
@@ -196,4 +198,3 @@ def file_hash(path: str | None) -> str | None:
         return "missing"
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-

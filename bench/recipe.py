@@ -12,6 +12,13 @@ class PolyCrossEntropy:
 
 
 @dataclass
+class Dice:
+    """Dice loss of every object; ours: with few steps, cross-entropy alone is slow to find small objects."""
+
+    weight: float = 0.0
+
+
+@dataclass
 class Representation:
     """MobileVOS's representation loss; omega 1 is distillation alone, 0 contrastive learning alone."""
 
@@ -44,6 +51,7 @@ class Recipe:
 
     name: str = "supervised"
     poly_ce: PolyCrossEntropy = field(default_factory=PolyCrossEntropy)
+    dice: Dice = field(default_factory=Dice)
     representation: Representation = field(default_factory=Representation)
     logits: Logits = field(default_factory=Logits)
     sampling: Sampling = field(default_factory=Sampling)

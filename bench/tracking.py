@@ -1,6 +1,7 @@
 """MLflow: one parent run an invocation, one child run a cell."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient  # three seconds: not at the top
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.runs = runs
         self.parent: str | None = None
         runs.mkdir(parents=True, exist_ok=True)

@@ -60,8 +60,8 @@ def read_mask(path: Path, binary: bool = False) -> np.ndarray:
 
     Palette PNGs give their indices and grey PNGs their values, except that a mask whose only
     values are 0 and 255 (DAVIS 2016) is an object 1, not void. `binary` merges all ids into 1
-    (255 stays void when other ids are there too). Raises DataError when the file is absent, damaged
-    or a colour image.
+    (255 stays void when other ids are there too). Raises DataError when the file is absent, damaged,
+    a colour image, or holds an id above 255.
     """
     if not path.is_file():
         raise DataError(f"mask not found: {path}")
@@ -71,6 +71,12 @@ def read_mask(path: Path, binary: bool = False) -> np.ndarray:
             mask = np.array(image.convert("L") if mode == "1" else image)
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
         raise DataError(f"cannot read the mask {path}: it is damaged or no PNG ({error})") from None
+    if mode.startswith("I") and mask.max(initial=0) <= 255:
+        mask, mode = mask.astype(np.uint8), "L"
+    if mode.startswith("I"):
+        raise DataError(
+            f"the mask {path} has object id {mask.max()} above the limit of {MAX_OBJECT_ID}: renumber its objects"
+        )
     if mode not in ("P", "L", "1"):
         raise DataError(
             f"the mask {path} is no palette or 8-bit grey image (mode {mode}); save object ids as a palette "

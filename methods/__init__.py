@@ -26,9 +26,7 @@ _FACTORIES = {
     "mobilevos_mnv2_no_aspp": "methods.mobilevos.network:mobilevos_mnv2_no_aspp",
 }
 # options that change how a video is read but not what is learnt: students that differ in these alone share weights
-INFERENCE_OPTIONS = frozenset(
-    {"memory_every", "top_k", "include_last", "queue_length", "write_rule"}
-)
+INFERENCE_OPTIONS = frozenset({"memory_every", "top_k", "include_last", "queue_length", "write_rule"})
 _UNTRAINED = frozenset({"copy_first_mask"})
 
 

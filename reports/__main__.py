@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     # Not before: these load pandas and matplotlib, and an error should not wait for them.
-    from reports.pictures import accuracy_chart, overlay_sheet  # noqa: PLC0415
-    from reports.tables import write_tables  # noqa: PLC0415
+    from reports.pictures import accuracy_chart, overlay_sheet
+    from reports.tables import write_tables
 
     written = write_tables(records, folder, _title(folder))
     written += [path for path in (overlay_sheet(records, folder), accuracy_chart(records, folder)) if path]

@@ -3,8 +3,8 @@
 A mask needs one bit per pixel, so a uint8 image has room for eight: its bit-planes. All operations here
 are byte-wise and so treat the planes together. Object k has two of them, bit 2k for the prediction and
 bit 2k + 1 for the truth. With one or two objects the image is cut into horizontal bands and these share
-the bytes too: band b stands 2 * objects * b bits higher. Both together make F an order of magnitude
-faster than one dilation per mask.
+the bytes too: band b stands 2 * objects * b bits higher. Both together make F several times faster
+than one dilation per mask.
 """
 
 import math
@@ -36,10 +36,8 @@ def boundary_scores(
     """
     objects, (height, width) = len(predictions), predictions[0].shape
     bands = max(1, min(MAX_OBJECTS // objects, height // radius))
-    spacing = (
-        height // bands
-    )  # rows from one band to the next; all are as long as the last, which has the rest
-    rows = height - (bands - 1) * spacing
+    spacing = height // bands  # rows from one band to the next
+    rows = height - (bands - 1) * spacing  # of the last band, which has the rest; all get as many
     factor = 4**objects
     last_band = (factor - 1) * factor ** (bands - 1)
 

@@ -20,7 +20,12 @@ SECONDS_BETWEEN_CHECKPOINTS = 30
 
 
 def train_group(
-    learners: list[Learner], clips: ClipStream, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
+    learners: list[Learner],
+    clips: ClipStream,
+    schedule: Schedule,
+    seed: int,
+    teacher: nn.Module | None,
+    device: str,
 ) -> None:
     """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
@@ -34,7 +39,12 @@ def train_group(
 
 
 def _train_bunch(
-    learners: list[Learner], clips: ClipStream, schedule: Schedule, seed: int, teacher: nn.Module | None, device: str
+    learners: list[Learner],
+    clips: ClipStream,
+    schedule: Schedule,
+    seed: int,
+    teacher: nn.Module | None,
+    device: str,
 ) -> None:
     start = learners[0].step
     running = list(learners)
@@ -68,11 +78,11 @@ def _batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> 
     """Batches from step `start` on, with the first masks taken apart."""
     slots = torch.arange(1, schedule.max_objects + 1)
     for batch in clips.loader(start, schedule.workers):
-        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        first = batch["masks"][:, 0, None] == slots.view(1, -1, 1, 1).to(device)
-        batch["first_masks"] = first.float()
-        batch["valid"] = slots.to(device) <= batch["num_objects"][:, None]
-        yield batch
+        on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        first = on_device["masks"][:, 0, None] == slots.view(1, -1, 1, 1).to(device)
+        on_device["first_masks"] = first.float()
+        on_device["valid"] = slots.to(device) <= on_device["num_objects"][:, None]
+        yield on_device
 
 
 @torch.no_grad()

@@ -4,7 +4,12 @@ import torch
 from torch import Tensor
 
 from bench.recipe import Recipe
-from methods.distillation.classification import logit_distillation, masked_mean, poly_cross_entropy
+from methods.distillation.classification import (
+    dice_loss,
+    logit_distillation,
+    masked_mean,
+    poly_cross_entropy,
+)
 from methods.distillation.representation import gather_pixels, representation_loss
 from methods.distillation.sampling import boundary, sample_pixels
 from methods.space_time import Rollout
@@ -23,12 +28,21 @@ def losses(
     target = labels[:, 1:]
     per_pixel = poly_cross_entropy(student.logits.transpose(1, 2), target, recipe.poly_ce.epsilon)
     parts = {"poly_ce": per_pixel.mean()}
+    if recipe.dice.weight > 0:
+        parts["dice"] = _dice(student, target)
     if recipe.representation.weight > 0:
         parts["representation"] = _representation(recipe, student, teacher, target, generator)
     if recipe.logits.weight > 0:
         parts["logits"] = _logits(recipe, student, teacher, target)
     parts["total"] = sum(getattr(recipe, name).weight * value for name, value in parts.items())
     return parts
+
+
+def _dice(student: Rollout, target: Tensor) -> Tensor:
+    """Over the objects that exist: the others have neither pixels nor probability."""
+    probabilities = student.logits.softmax(2)[student.video, :, student.slot + 1]
+    own = target[student.video] == student.slot.view(-1, 1, 1, 1) + 1
+    return dice_loss(probabilities, own.float())
 
 
 def _representation(

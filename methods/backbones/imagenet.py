@@ -37,12 +37,13 @@ def _fitted(encoder: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The checkpoint's keys as this encoder calls them, without what lies above stride 16."""
     own = encoder.state_dict()
     fitted = {}
-    for key, value in state.items():
-        if key.startswith(encoder.imagenet_ignored):
+    for name, tensor in state.items():
+        if name.startswith(encoder.imagenet_ignored):
             continue
+        key, value = name, tensor
         for old, new in getattr(encoder, "imagenet_names", ()):
-            if key.startswith(old):
-                key = new + key.removeprefix(old)
+            if name.startswith(old):
+                key = new + name.removeprefix(old)
         if key in own and value.ndim == 4 and own[key].shape[1] > value.shape[1]:
             value = torch.cat([value, own[key][:, value.shape[1] :]], 1)
         fitted[key] = value

@@ -28,3 +28,14 @@ def logit_distillation(student: Tensor, teacher: Tensor, temperature: float = 0.
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of (B, ...) values where the bool mask of the same shape is set; 0 where it is nowhere set."""
     return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
+
+
+def dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
+    """1 - 2 |P T| / (|P| + |T|), averaged over the leading axes (V-Net, Milletari et al. 2016).
+
+    probabilities and float target: (..., H, W) in [0, 1], one plane an object. A pixel is added to both sums,
+    so that an object that is neither there nor predicted costs nothing.
+    """
+    overlap = (probabilities * target).sum((-2, -1))
+    total = probabilities.sum((-2, -1)) + target.sum((-2, -1))
+    return (1 - (2 * overlap + 1) / (total + 1)).mean()

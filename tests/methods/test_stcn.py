@@ -44,7 +44,9 @@ def two_objects() -> torch.Tensor:
 
 def test_key_names_and_shapes_are_the_official_ones(shared):
     lines = (shared / "golden/keys/stcn.txt").read_text().splitlines()
-    expected = {key: shape for key, shape, _ in (line.split("\t") for line in lines if not line.startswith("#"))}
+    expected = {
+        key: shape for key, shape, _ in (line.split("\t") for line in lines if not line.startswith("#"))
+    }
     own = {key: str(list(value.shape)) for key, value in methods.create("stcn").state_dict().items()}
     assert own == expected
 

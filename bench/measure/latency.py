@@ -1,0 +1,163 @@
+"""How long a method takes for a frame, in steady state."""
+
+import copy
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.errors import ConfigError
+from bench.measure.complexity import steady_memory_frames
+from methods.interface import Method
+from methods.memory import MemoryBank
+from methods.space_time import SpaceTimeMethod
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds from a frame on the device to its probabilities on the device.
+
+    Median, 90th percentile and interquartile range are over `runs` frames; fps is 1 / mean. The frames are
+    whole write cycles of the memory, so the mean holds the right share of frames that are written to it
+    (STCN: one in five), whereas the median may be that of the cheaper ones.
+    memory_frames: frames in the memory that each of them reads, 0 without a memory.
+    device: name of the GPU, or of the processor with its number of threads.
+    precision: fp32, bf16, fp16 (of autocast, else of the weights); tf32 where a GPU so convolves fp32.
+    """
+
+    latency_ms_median: float
+    latency_ms_p90: float
+    latency_ms_iqr: float
+    fps: float
+    runs: int
+    height: int
+    width: int
+    objects: int
+    memory_frames: int
+    device: str
+    precision: str
+
+
+def measure_latency(
+    method: Method,
+    height: int = 480,
+    width: int = 864,
+    *,
+    objects: int = 1,
+    memory_frames: int | None = None,
+    warmup: int = 2,
+    min_runs: int = 3,
+    max_runs: int = 30,
+    max_seconds: float = 8.0,
+    device: str | torch.device = "cpu",
+) -> Latency:
+    """Time `method.step` on a frame of noise with `objects` objects; the method itself is left as it was.
+
+    `memory_frames` defaults to the memory's capacity, or to 8 when it is unbounded; every timed frame reads
+    exactly that many (one more where the policy includes the last frame). Whole write cycles are timed until
+    there are `max_runs` frames, or `min_runs` and `max_seconds` have passed; at least one cycle, always.
+
+    Raises ConfigError for an impossible `memory_frames`, `objects` or `min_runs`.
+    """
+    device = torch.device(device)
+    if not 1 <= objects < width:
+        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
+    if min(min_runs, max_runs) < 1:
+        raise ConfigError(f"min_runs={min_runs}, max_runs={max_runs}: give 1 or more")
+    method = copy.deepcopy(method)
+    if isinstance(method, nn.Module):
+        method = method.to(device).eval()
+    remembers = isinstance(method, SpaceTimeMethod)
+    stored = steady_memory_frames(method.policy, memory_frames) if remembers else 0
+    cycle = method.policy.every if remembers else 1
+
+    frame = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
+    stripes = torch.arange(width) * (objects + 1) // width  # ids 0..objects from left to right
+    method.start(frame, stripes.expand(height, width).to(device))
+    first = method._memory.read() if remembers else ()
+
+    def time_steps(steps: int) -> list[float]:
+        if remembers:
+            fill_memory(method, *first, stored)
+        return [_seconds(method.step, frame) for _ in range(steps)]
+
+    for _ in range(warmup):
+        time_steps(1)
+    taken: list[float] = []
+    while not taken or (len(taken) < max_runs and (len(taken) < min_runs or sum(taken) < max_seconds)):
+        taken += time_steps(cycle)
+
+    low, median, high, p90 = np.percentile(np.array(taken) * 1000, (25, 50, 75, 90))
+    return Latency(
+        latency_ms_median=float(median),
+        latency_ms_p90=float(p90),
+        latency_ms_iqr=float(high - low),
+        fps=len(taken) / sum(taken),
+        runs=len(taken),
+        height=height,
+        width=width,
+        objects=objects,
+        memory_frames=stored,
+        device=device_name(device),
+        precision=precision_name(method, device),
+    )
+
+
+def fill_memory(method: SpaceTimeMethod, key: Tensor, value: Tensor, frames: int) -> None:
+    """Put a started method where it has just written its `frames`-th frame, all with this key and value."""
+    bank = MemoryBank(method.policy)
+    last = (frames - 1) * method.policy.every
+    for index in range(0, last + 1, method.policy.every):
+        bank.write(index, key, value)
+    method._memory, method._frame_index = bank, last
+
+
+def device_name(device: str | torch.device) -> str:
+    """A name for people: "NVIDIA H100 80GB HBM3", or the processor's model with torch's number of threads."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
+    threads = torch.get_num_threads()
+    return f"{_processor()} ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def precision_name(method: Method, device: torch.device) -> str:
+    """fp32, tf32, bf16 or fp16, by torch's autocast or else the weights; fp32 for a method without any."""
+    dtype = next(method.parameters()).dtype if isinstance(method, nn.Module) else torch.float32
+    if isinstance(method, nn.Module) and torch.is_autocast_enabled(device.type):
+        dtype = torch.get_autocast_dtype(device.type)
+    if dtype == torch.float32:
+        # By default torch lets a GPU convolve fp32 tensors in TF32, which is faster and coarser.
+        return "tf32" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "fp32"
+    return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, str(dtype).removeprefix("torch."))
+
+
+def _seconds(step: Callable[[Tensor], Tensor], frame: Tensor) -> float:
+    """Wall time of one step; a GPU's queue is empty before and after."""
+    _synchronize(frame.device)
+    begin = time.perf_counter()
+    step(frame)
+    _synchronize(frame.device)
+    return time.perf_counter() - begin
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _processor() -> str:
+    """The processor's model as Linux tells it, or else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine() or "CPU")

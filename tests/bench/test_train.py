@@ -1,0 +1,139 @@
+"""Training: deterministic, resumable, and the same side by side as one by one."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import methods
+from bench.recipe import Logits, Recipe, Representation, Sampling, Schedule
+from bench.train import group
+from bench.train.group import train_group
+from bench.train.learner import Learner, lr_factor
+from datasets.clips import ClipStream, VideoClips
+from datasets.davis import open_davis
+
+SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3)
+DISTILLED = Recipe("distilled", representation=Representation(1.0), logits=Logits(0.1))
+RANDOM = dataclasses.replace(DISTILLED, sampling=Sampling("random"))
+
+
+@pytest.fixture
+def clips(tiny_davis):
+    return ClipStream(VideoClips(open_davis(tiny_davis, 2017, "train"), size=32, seed=0), 4, 2)
+
+
+@pytest.fixture
+def teacher():
+    torch.manual_seed(1)
+    return methods.create("stcn", width=0.125).requires_grad_(False)
+
+
+def learner(folder, recipe=DISTILLED, schedule=SCHEDULE, name="mobilevos_r18") -> Learner:
+    torch.manual_seed(0)
+    return Learner(name, methods.create(name, width=0.25), recipe, schedule, folder, {})
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "weights.pt", weights_only=True)["state_dict"]
+
+
+def assert_same(a: dict, b: dict, **tolerance) -> None:
+    for key, value in a.items():
+        torch.testing.assert_close(value, b[key], **tolerance, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path, clips, teacher):
+    for name in ("a", "b"):
+        train_group([learner(tmp_path / name)], clips, SCHEDULE, 0, teacher, "cpu")
+    assert_same(weights(tmp_path / "a"), weights(tmp_path / "b"), atol=0, rtol=0)
+
+
+def test_training_changes_the_weights_and_the_recipe_matters(tmp_path, clips, teacher):
+    train_group([learner(tmp_path / "a")], clips, SCHEDULE, 0, teacher, "cpu")
+    train_group([learner(tmp_path / "b", RANDOM)], clips, SCHEDULE, 0, teacher, "cpu")
+    start = learner(tmp_path / "c").method.state_dict()["decoder.pred.weight"]
+    after = [weights(tmp_path / name)["decoder.pred.weight"] for name in "ab"]
+    assert not torch.equal(after[0], start)
+    assert not torch.equal(after[0], after[1])
+
+
+def test_students_trained_side_by_side_equal_students_trained_alone(tmp_path, clips, teacher):
+    together = [
+        learner(tmp_path / "t0"),
+        learner(tmp_path / "t1", RANDOM),
+        learner(tmp_path / "t2", Recipe(), name="mobilevos_mnv2"),
+    ]
+    train_group(together, clips, SCHEDULE, 0, teacher, "cpu")
+    train_group([learner(tmp_path / "a0")], clips, SCHEDULE, 0, teacher, "cpu")
+    train_group([learner(tmp_path / "a1", RANDOM)], clips, SCHEDULE, 0, teacher, "cpu")
+    train_group([learner(tmp_path / "a2", Recipe(), name="mobilevos_mnv2")], clips, SCHEDULE, 0, None, "cpu")
+    for number in range(3):
+        assert_same(weights(tmp_path / f"t{number}"), weights(tmp_path / f"a{number}"))
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_an_interrupted_training_ends_at_the_same_weights(tmp_path, clips, teacher, monkeypatch, ema):
+    schedule = dataclasses.replace(SCHEDULE, ema=ema)
+    train_group([learner(tmp_path / "whole", schedule=schedule)], clips, schedule, 0, teacher, "cpu")
+    monkeypatch.setattr(group, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+
+    class Killed(BaseException):
+        pass
+
+    unlucky = learner(tmp_path / "parts", schedule=schedule)
+    honest = unlucky.learn
+
+    def learn(*arguments):
+        if unlucky.step == 3:
+            raise Killed
+        return honest(*arguments)
+
+    unlucky.learn = learn
+    with pytest.raises(Killed):
+        train_group([unlucky], clips, schedule, 0, teacher, "cpu")
+    resumed = learner(tmp_path / "parts", schedule=schedule)
+    train_group([resumed], clips, schedule, 0, teacher, "cpu")
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert [point["step"] for point in resumed.curve] == [0, 1, 2, 3]
+    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == ["weights.pt"]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+    student = learner(tmp_path)
+    student.step = 1
+    student.save()
+    student.step = 2
+    student.save()
+    (tmp_path / "last.pt").write_bytes(b"half a file")
+    fresh = learner(tmp_path)
+    fresh.resume()
+    assert fresh.step == 1
+
+
+def test_averaged_weights_follow_the_current_ones(tmp_path, clips, teacher):
+    schedule = dataclasses.replace(SCHEDULE, ema=0.5)
+    student = learner(tmp_path, schedule=schedule)
+    start = {key: value.clone() for key, value in student.method.state_dict().items()}
+    train_group([student], clips, schedule, 0, teacher, "cpu")
+    key = "decoder.pred.weight"
+    moved = (student.method.state_dict()[key] - start[key]).norm()
+    behind = (student.method.state_dict()[key] - weights(tmp_path)[key]).norm()
+    assert 0 < behind < moved
+
+
+def test_frozen_normalisation_keeps_its_statistics(tmp_path, clips):
+    student = learner(tmp_path, Recipe())
+    student.freeze_norm = True
+    before = student.method.query_encoder.bn1.running_mean.clone()
+    train_group([student], clips, SCHEDULE, 0, None, "cpu")
+    torch.testing.assert_close(student.method.query_encoder.bn1.running_mean, before)
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero():
+    schedule = Schedule(steps=100, warmup=0.1)
+    factors = [lr_factor(step, schedule) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[10] == 1.0
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[-1] < 1e-3
