@@ -25,7 +25,7 @@ _FACTORIES = {
     "mobilevos_mnv2": "methods.mobilevos.network:mobilevos_mnv2",
     "mobilevos_mnv2_no_aspp": "methods.mobilevos.network:mobilevos_mnv2_no_aspp",
 }
-# options that change how a video is read but not what is learnt: students that differ in these alone share weights
+# Options that change how a video is read but not what is learnt: networks that differ in these share weights.
 INFERENCE_OPTIONS = frozenset({"memory_every", "top_k", "include_last", "queue_length", "write_rule"})
 _UNTRAINED = frozenset({"copy_first_mask"})
 
@@ -48,8 +48,9 @@ def is_trainable(name: str) -> bool:
 
 
 def create(name: str, **options) -> "Method":
-    """Build a method with random weights, ready for inference (eval mode); `options` are its constructor's, with the published defaults.
+    """Build a method with random weights, ready for inference (eval mode).
 
+    `options` are its constructor's; their defaults are the published ones.
     Raises MethodError for an unknown name or option.
     """
     check_name(name)

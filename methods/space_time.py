@@ -68,12 +68,26 @@ class SpaceTimeMethod(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
-        """Readouts (N, Cv, h, w) -> object logits (N, H, W) and embeddings (N, D, H / 4, W / 4)."""
+        """Readouts (N, Cv, h, w) -> object logits (N, H, W) and embeddings (N, D, H / 4, W / 4).
+
+        The query holds N frames, or one for all N: then what does not depend on the object is computed once.
+        """
 
     @property
     def memory_frames(self) -> int:
         """Frames now in memory."""
         return 0 if self._memory is None else len(self._memory)
+
+    def fill_memory(self, frames: int) -> None:
+        """Act as if the video just started had gone on until `frames` frames are kept, all like the first.
+
+        For measuring: the steady state of a long video without running it.
+        """
+        key, value = self._first
+        self._memory = MemoryBank(self.policy)
+        for count in range(frames):
+            self._frame_index = count * self.policy.every
+            self._memory.write(self._frame_index, key, value)
 
     @torch.inference_mode()
     def start(self, frame: Tensor, mask: Tensor) -> None:
@@ -83,6 +97,7 @@ class SpaceTimeMethod(nn.Module, ABC):
         padded, _ = pad_to_multiple(normalize(frame)[None], self.stride)
         objects, _ = pad_to_multiple(one_hot_objects(mask.to(frame.device), self.object_ids), self.stride)
         self._remember(padded, self.encode_query(padded), soft_aggregate(objects).softmax(0)[1:])
+        self._first = self._memory.read()
 
     @torch.inference_mode()
     def step(self, frame: Tensor) -> Tensor:
@@ -99,10 +114,9 @@ class SpaceTimeMethod(nn.Module, ABC):
 
     def segment(self, query: Query, memory_key: Tensor, memory_value: Tensor) -> Tensor:
         """Read the memory (1, Ck, N), (O, Cv, N) for one frame -> joint probabilities (O + 1, H, W)."""
-        objects = len(memory_value)
         weights = affinity(similarity(memory_key, query.key16.flatten(2)), self.top_k)
         read = readout(memory_value, weights).unflatten(2, query.key16.shape[-2:])
-        logits, _ = self.decode(read, query.select([0] * objects))
+        logits, _ = self.decode(read, query)
         return soft_aggregate(logits.float().sigmoid()).softmax(0)
 
     def _remember(self, frame: Tensor, query: Query, masks: Tensor) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from bench.errors import ConfigError
 from bench.measure.complexity import steady_memory_frames
 from methods.interface import Method
-from methods.memory import MemoryBank
 from methods.space_time import SpaceTimeMethod
 
 
@@ -79,11 +78,10 @@ def measure_latency(
     frame = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
     stripes = torch.arange(width) * (objects + 1) // width  # ids 0..objects from left to right
     method.start(frame, stripes.expand(height, width).to(device))
-    first = method._memory.read() if remembers else ()
 
     def time_steps(steps: int) -> list[float]:
         if remembers:
-            fill_memory(method, *first, stored)
+            method.fill_memory(stored)
         return [_seconds(method.step, frame) for _ in range(steps)]
 
     for _ in range(warmup):
@@ -106,15 +104,6 @@ def measure_latency(
         device=device_name(device),
         precision=precision_name(method, device),
     )
-
-
-def fill_memory(method: SpaceTimeMethod, key: Tensor, value: Tensor, frames: int) -> None:
-    """Put a started method where it has just written its `frames`-th frame, all with this key and value."""
-    bank = MemoryBank(method.policy)
-    last = (frames - 1) * method.policy.every
-    for index in range(0, last + 1, method.policy.every):
-        bank.write(index, key, value)
-    method._memory, method._frame_index = bank, last
 
 
 def device_name(device: str | torch.device) -> str:

@@ -137,7 +137,8 @@ class MobileVOS(SpaceTimeMethod):
         return self.fuser(memory16, f16)
 
     def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
-        return self.decoder(torch.cat([readout16, query.context16], 1), query.f8, query.f4)
+        context16 = query.context16.expand_as(readout16)
+        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)
 
 
 def mobilevos_r18(**options) -> MobileVOS:

@@ -133,7 +133,8 @@ class STCN(SpaceTimeMethod):
         return self.value_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1), f16)
 
     def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
-        return self.decoder(torch.cat([readout16, query.context16], 1), query.f8, query.f4)
+        context16 = query.context16.expand_as(readout16)
+        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)
 
     @staticmethod
     def adapt_checkpoint(state: dict[str, Tensor]) -> dict[str, Tensor]:
