@@ -1,6 +1,7 @@
 """Opening what a configuration calls `dataset` (to be judged on) and `training` (to learn from)."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def open_training(spec: dict[str, Any], schedule: Schedule, seed: int):
 def fingerprint(root: Path) -> str:
     """Hash of the relative names and sizes of all files below a folder."""
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders.sort()
+        for path in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
             digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]

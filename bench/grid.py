@@ -28,7 +28,9 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     """
     device = pick_device(config.device)
     videos = open_evaluation(cells[0].dataset)
-    check_readable(videos)
+    _ = [
+        sequence.object_ids for sequence in videos.sequences
+    ]  # a wrong first mask is told now, not after hours
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
     facts = describe_environment(device)
@@ -40,28 +42,27 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
             if failure:
                 record = _blank(cell, config, facts, status=f"failed: {failure}")
             else:
-                record = _finish(cell, videos, config, runs, facts, tracker)
+                record = _finish(cell, videos, config, runs, device, facts, tracker)
             records.append(record)
             write_text(out / "records.jsonl", to_jsonl(records))
         tracker.log_table(records)
     return records
 
 
-def check_readable(videos: VideoSet) -> None:
-    """Look at every first mask before hours are spent. Raises DataError for the first that is wrong."""
-    for sequence in videos.sequences:
-        assert sequence.object_ids
-
-
 def _finish(
-    cell: Cell, videos: VideoSet, config: DictConfig, runs: Path, facts: dict, tracker: Tracker
+    cell: Cell,
+    videos: VideoSet,
+    config: DictConfig,
+    runs: Path,
+    device: str,
+    facts: dict,
+    tracker: Tracker,
 ) -> Record:
     """The cell's record: from its folder when an earlier run has finished it, otherwise from work done now."""
     folder = runs / "cells" / f"{cell.label.replace(' ', '_')}-s{cell.seed}-{cell.key}"
     stored = read_json(folder / "record.json")
     if stored is not None:
         return replace(Record(**stored), label=cell.label)
-    device = pick_device(config.device)
     method = build(cell.network, runs, device)
     result = evaluate(method, videos, folder, device, f"{cell.label} seed {cell.seed}")
     scores = summarize(result.scores).as_dict()

@@ -124,7 +124,7 @@ def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
     if trainable and not config.weights:
         raise ConfigError(f"job=evaluate of '{config.method}' needs weights=/path/to/checkpoint.pth")
     options = OmegaConf.to_container(config.options)
-    network = Network(config.method, options, config.weights if trainable else None)
+    network = Network(config.method, options, _file(config.weights) if trainable else None)
     return [Cell(config.method, network, dataset, 0)]
 
 
@@ -133,7 +133,7 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
     teacher = config.teacher
     options = OmegaConf.to_container(teacher.options)
     if teacher.weights:
-        return Network(teacher.method, options, teacher.weights)
+        return Network(teacher.method, options, _file(teacher.weights))
     recipe = to_dataclass(teacher.recipe, Recipe)
     return _trained(config, data, teacher.method, options, recipe, config.scale.teacher, teacher.seed, None)
 
@@ -170,6 +170,7 @@ def _trained(
     if not methods.is_trainable(method):
         raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
     options = {**(OmegaConf.to_container(config.scale.options).get(method) or {}), **options}
+    imagenet = {name: _file(path) for name, path in config.imagenet.items()}
     learnt = {key: value for key, value in options.items() if key not in methods.INFERENCE_OPTIONS}
     training = Training(
         method,
@@ -178,7 +179,7 @@ def _trained(
         to_dataclass(schedule, Schedule),
         data.training,
         seed,
-        OmegaConf.to_container(config.imagenet) if options.get("width", 1.0) == 1.0 else {},
+        imagenet if options.get("width", 1.0) == 1.0 else {},
         teacher,
     )
     return Network(method, options, training=training)
@@ -198,3 +199,7 @@ def file_hash(path: str | None) -> str | None:
         return "missing"
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _file(path: str | None) -> str | None:
+    return str(Path(path).expanduser().absolute()) if path else None

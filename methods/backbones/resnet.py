@@ -1,4 +1,7 @@
-"""ResNet up to stride 16, with torchvision's key names (He et al., CVPR 2016)."""
+"""ResNet up to stride 16, with torchvision's key names (He et al., CVPR 2016).
+
+Random blocks start as the identity (Goyal et al. 2017, section 5.1).
+"""
 
 from torch import Tensor, nn
 
@@ -39,6 +42,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(inputs, outputs, stride, bias)
+        nn.init.zeros_(self.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))

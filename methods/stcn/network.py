@@ -113,7 +113,7 @@ class STCN(SpaceTimeMethod):
     ) -> None:
         super().__init__(MemoryPolicy(every=memory_every, include_last=include_last), top_k)
         base = max(8, round(64 * width))
-        key, value = base, 8 * base
+        key, value = max(64, base), 8 * base  # narrower keys tell too little apart
         self.key_encoder = KeyEncoder(base)
         self.value_encoder = ValueEncoder(base, 16 * base, value)
         self.key_proj = KeyProjection(16 * base, key)

@@ -52,29 +52,11 @@ def test_students_that_differ_in_their_memory_alone_share_weights(tiny_run):
     assert len(list(tiny_run.runs.glob("cells/boundary*"))) == 2
 
 
-def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run, monkeypatch):
-    from bench.train import objective
-
-    honest = objective.sample_pixels
-
-    def broken(labels, count, sampler, *rest):
-        if sampler == "random":
-            raise_nan["hit"] = True
-        return honest(labels, count, sampler, *rest)
-
-    raise_nan: dict = {}
-    real = objective.representation_loss
-
-    def loss(*arguments):
-        value = real(*arguments)
-        return value * float("nan") if raise_nan.pop("hit", False) else value
-
-    monkeypatch.setattr(objective, "sample_pixels", broken)
-    monkeypatch.setattr(objective, "representation_loss", loss)
-    assert tiny_run(*SAMPLING) == 0
+def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
+    assert tiny_run(*SAMPLING, "+ablation.cells.broken={recipe.poly_ce.epsilon: nan}") == 0
     status = {r.label: r.status for r in tiny_run.records}
-    assert status["random"].startswith("failed: loss nan")
-    assert status["boundary"] == "ok"
+    assert status["broken"].startswith("failed: loss nan")
+    assert status["random"] == status["boundary"] == "ok"
 
 
 def test_evaluate_judges_a_checkpoint_of_the_suite_with_its_own_width(tiny_run):

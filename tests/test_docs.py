@@ -1,0 +1,110 @@
+"""Every command of the README and the docs runs, on a tiny scale and tiny data."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import bench.data
+import methods
+from bench.__main__ import main
+from bench.record import read_records
+from datasets.embedded import EmbeddedSpec
+from reports.__main__ import main as report
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TINY = [
+    f"scale.{role}.{key}={value}"
+    for role in ("teacher", "student")
+    for key, value in {"steps": 1, "batch": 1, "crop": 32, "workers": 0}.items()
+]
+
+
+def commands() -> list[str]:
+    """`./run_all.sh ...` lines of all code blocks, continued lines joined, comments cut."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("./run_all.sh"):
+                    found.append(" ".join(shlex.split(line, comments=True)))
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture
+def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
+    """What stands for the placeholder paths of the documentation; the embedded set is a tiny one."""
+    spec = EmbeddedSpec(train_sequences=2, train_frames=4, val_sequences=2, val_frames=4, height=48, width=64)
+    monkeypatch.setattr(bench.data, "EmbeddedSpec", lambda: spec)
+    davis = shutil.copytree(tiny_davis, tmp_path / "DAVIS")
+    shutil.copytree(davis / "ImageSets/2017", davis / "ImageSets/2016")
+    stills = tmp_path / "stills"
+    for kind in ("JPEGImages", "Annotations"):
+        shutil.copytree(tiny_davis / kind / "480p/train-000", stills / kind / "set")
+    encoder = methods.create("mobilevos_mnv2").query_encoder.state_dict()
+    torch.save(encoder, tmp_path / "mobilenet_v2.pth")
+    stcn = methods.create("stcn", width=0.125).state_dict()
+    torch.save({"state_dict": stcn, "meta": {"options": {"width": 0.125}}}, tmp_path / "stcn.pth")
+    return {
+        "/path/to/DAVIS": str(davis),
+        "/path/to/stills": str(stills),
+        "/path/stcn.pth": str(tmp_path / "stcn.pth"),
+        "/path/mobilenet_v2.pth": str(tmp_path / "mobilenet_v2.pth"),
+    }
+
+
+def test_the_documentation_has_commands():
+    assert "./run_all.sh" in commands()
+    assert any("scale=gpu" in command for command in commands())
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_documented_command_runs(command, places, tmp_path, capsys):
+    for placeholder, path in places.items():
+        command = command.replace(placeholder, path)
+    arguments = shlex.split(command)[1:]
+    if "--help" in arguments or "--config" in arguments:
+        assert main(arguments) == 0
+        return
+    extra = [f"runs={tmp_path}/runs", f"output={tmp_path}/out", "measure=false", "device=cpu", *TINY]
+    if "job=evaluate" not in arguments and not any(a.startswith("seeds=") for a in arguments):
+        extra.append("seeds=1")
+    assert main([*arguments, *extra]) == 0, capsys.readouterr().err
+    assert read_records(tmp_path / "out/records.jsonl")
+    assert report([str(tmp_path / "out")]) == 0
+    assert "| Method |" in (tmp_path / "out/table.md").read_text()
+
+
+def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):
+    """The yaml in docs/ablations.md is a valid ablation of at most 15 lines."""
+    from bench import compose
+    from bench.plan import Data, plan_ablation
+
+    text = re.search(r"```yaml\n(.*?)```", (ROOT / "docs/ablations.md").read_text(), re.DOTALL).group(1)
+    assert len(text.splitlines()) <= 15
+    config = compose.load_config([])
+    config.ablation = {**compose.OmegaConf.create(text), "name": "temperature"}
+    data = {"name": "x", "kind": "embedded", "fingerprint": "x"}
+    labels = [cell.label for cell in plan_ablation(config, Data(data, data))]
+    assert labels == ["copy_first_mask", "stcn (teacher)"] + [
+        name for name in ("sharp", "plain", "no logits") for _ in range(2)
+    ]
+
+
+def test_the_python_example_of_the_readme_runs():
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    frame, mask = torch.rand(3, 32, 48), torch.zeros(32, 48, dtype=torch.long)
+    mask[8:20, 8:20] = 5
+    names = {"frame": frame, "next_frame": frame, "mask": mask}
+    exec(code, names)
+    assert names["probabilities"].shape == (2, 32, 48)
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
