@@ -57,10 +57,9 @@ def main(arguments: list[str]) -> int:
 def _run(config) -> int:
     """Do the job; its folder is printed and, for run_all.sh, written to the file $BENCH_RESULT names."""
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-    from bench.data import (
-        locate,
-    )  # torch and its company load only now: mistakes in the arguments are answered
-    from bench.grid import run_grid  # before that
+    # torch and its company load only now: mistakes in the arguments have been answered before that
+    from bench.data import locate
+    from bench.grid import run_grid
     from bench.plan import Data, plan_ablation, plan_evaluation
 
     runs = Path(config.runs or ROOT / "runs").expanduser().absolute()

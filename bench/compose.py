@@ -25,6 +25,8 @@ class Scale:
 
     name: str = "laptop"
     options: dict[str, Any] = field(default_factory=dict)  # constructor options by method
+    teacher_method: str = "stcn"
+    teacher_options: dict[str, Any] = field(default_factory=dict)  # over those of `options`
     teacher: Schedule = field(default_factory=Schedule)
     student: Schedule = field(default_factory=Schedule)
 
@@ -49,7 +51,7 @@ def load_config(overrides: list[str]) -> DictConfig:
                 del config["hydra"]
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         raise ConfigError(_explain(error, overrides)) from None
-    for name in (config.method, config.teacher.method):
+    for name in (config.method, config.teacher.method or config.scale.teacher_method):
         methods.check_name(name)
     return config
 

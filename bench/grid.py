@@ -24,23 +24,29 @@ from datasets.sequence import VideoSet
 def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out: Path) -> list[Record]:
     """Finish every cell; `out/records.jsonl` is rewritten after each, so that a kill loses at most one.
 
-    A cell whose training fails (its loss is no number any more) is recorded as failed and stops nothing.
+    Training starts with the first cell that needs it: baselines before it have by then read all of the data,
+    so that damaged files are told before hours are spent. A cell whose training fails (its loss is no number
+    any more) is recorded as failed and stops nothing.
     """
     device = pick_device(config.device)
     videos = open_evaluation(cells[0].dataset)
-    _ = [
-        sequence.object_ids for sequence in videos.sequences
-    ]  # a wrong first mask is told now, not after hours
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
     facts = describe_environment(device)
     records: list[Record] = []
     with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts) as tracker:
-        failures = train_all([c.network.training for c in cells if c.network.training], runs, device)
+        failures = None
         for cell in cells:
-            failure = cell.network.training and failures.get(cell.network.training.key)
-            if failure:
-                record = _blank(cell, config, facts, status=f"failed: {failure}")
+            training = cell.network.training
+            if training and failures is None:
+                failures = train_all([c.network.training for c in cells if c.network.training], runs, device)
+            if training and training.key in failures:
+                record = _blank(cell, config, facts, status=f"failed: {failures[training.key]}")
+                record = replace(record, mlflow_run_id=tracker.log_failure(record))
+            elif cell.cost_only:
+                record = replace(
+                    _blank(cell, config, facts), **full_size(cell.network, runs, device), initialisation=""
+                )
             else:
                 record = _finish(cell, videos, config, runs, device, facts, tracker)
             records.append(record)
@@ -59,7 +65,7 @@ def _finish(
     tracker: Tracker,
 ) -> Record:
     """The cell's record: from its folder when an earlier run has finished it, otherwise from work done now."""
-    folder = runs / "cells" / f"{cell.label.replace(' ', '_')}-s{cell.seed}-{cell.key}"
+    folder = runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
     stored = read_json(folder / "record.json")
     if stored is not None:
         return replace(Record(**stored), label=cell.label)

@@ -9,7 +9,7 @@ from torch import nn
 
 import methods
 from bench.data import open_training
-from bench.plan import Network, Training
+from bench.plan import Network, Training, groups
 from bench.train.group import train_group
 from bench.train.learner import Learner, check_schedule
 from methods.backbones.imagenet import initialize_backbones
@@ -59,14 +59,14 @@ def train_all(trainings: list[Training], runs: Path, device: str) -> dict[str, s
     }
     if teachers:
         failures |= train_all(list(teachers.values()), runs, device)
-    pending: dict[str, dict[str, Training]] = {}
+    pending = []
     for training in trainings:
         if training.teacher and training.teacher.training and training.teacher.training.key in failures:
             failures[training.key] = "its teacher failed"
         elif not (trained_folder(training, runs) / "weights.pt").exists():
-            pending.setdefault(training.group, {})[training.key] = training
-    for group in pending.values():
-        failures |= _train_group(list(group.values()), runs, device)
+            pending.append(training)
+    for group in groups(pending):
+        failures |= _train_group(group, runs, device)
     return failures
 
 
@@ -74,7 +74,8 @@ def _train_group(trainings: list[Training], runs: Path, device: str) -> dict[str
     first = trainings[0]
     check_schedule(first.schedule)
     clips = open_training(first.data, first.schedule, first.seed)
-    teacher = build(first.teacher, runs, device) if first.teacher else None
+    taught = next((training.teacher for training in trainings if training.teacher), None)
+    teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
     learners = {training.key: _learner(training, runs, device) for training in trainings}

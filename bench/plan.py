@@ -35,11 +35,9 @@ class Training:
         return content_hash(self._content())
 
     @property
-    def group(self) -> str:
-        """Trainings of one group see the same batches and the same teacher, so they can run side by side."""
-        schedule = {**asdict(self.schedule), "lr": 0}
-        teacher = self.teacher and self.teacher.key
-        return content_hash([self.data["fingerprint"], schedule, self.seed, teacher])
+    def stream(self) -> str:
+        """Trainings of one stream see the same batches."""
+        return content_hash([self.data["fingerprint"], {**asdict(self.schedule), "lr": 0}, self.seed])
 
     def _content(self) -> dict:
         return {
@@ -81,6 +79,13 @@ class Cell:
     seed: int
 
     @property
+    def cost_only(self) -> bool:
+        """A network without weights is there for what it costs, not for what it scores."""
+        return methods.is_trainable(self.network.method) and not (
+            self.network.training or self.network.weights
+        )
+
+    @property
     def recipe_name(self) -> str:
         return self.network.training.recipe.name if self.network.training else "none"
 
@@ -107,6 +112,8 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         network = teacher_network(config, data) if name == "teacher" else Network(name)
         label = f"{network.method} (teacher)" if name == "teacher" else name
         cells.append(Cell(label, network, data.dataset, config.teacher.seed if name == "teacher" else 0))
+    for name in config.ablation.get("costs", []) if config.measure else []:
+        cells.append(Cell(f"{name} (cost only)", Network(name), data.dataset, 0))
     for label, overrides in config.ablation.cells.items():
         changed = config
         for key, value in overrides.items():
@@ -130,12 +137,15 @@ def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
 
 def teacher_network(config: DictConfig, data: Data) -> Network:
     """The teacher: a checkpoint, or a network that the suite trains on the labels alone."""
-    teacher = config.teacher
+    teacher, scale = config.teacher, config.scale
+    method = teacher.method or scale.teacher_method
     options = OmegaConf.to_container(teacher.options)
     if teacher.weights:
-        return Network(teacher.method, options, _file(teacher.weights))
+        return Network(method, options, _file(teacher.weights))
+    if method == scale.teacher_method:
+        options = {**OmegaConf.to_container(scale.teacher_options), **options}
     recipe = to_dataclass(teacher.recipe, Recipe)
-    return _trained(config, data, teacher.method, options, recipe, config.scale.teacher, teacher.seed, None)
+    return _trained(config, data, method, options, recipe, scale.teacher, teacher.seed, None)
 
 
 def student_network(config: DictConfig, data: Data, seed: int) -> Network:
@@ -183,6 +193,17 @@ def _trained(
         teacher,
     )
     return Network(method, options, training=training)
+
+
+def groups(trainings: list[Training]) -> list[list[Training]]:
+    """Bundle trainings that can run side by side: on one stream of batches, with one teacher or none."""
+    bundles: dict[tuple, dict[str, Training]] = {}
+    # those with a teacher first, so that those without find a bundle to join
+    for training in sorted(trainings, key=lambda t: t.teacher is None):
+        teachers = [t for stream, t in bundles if stream == training.stream]
+        teacher = training.teacher.key if training.teacher else (teachers or [None])[0]
+        bundles.setdefault((training.stream, teacher), {})[training.key] = training
+    return [list(bundle.values()) for bundle in bundles.values()]
 
 
 def content_hash(content: Any) -> str:

@@ -63,13 +63,8 @@ class Tracker:
         """
         for old in self.client.search_runs([self.experiment], f"tags.config_hash = '{cell.key}'"):
             self.client.delete_run(old.info.run_id)
-        tags = {"mlflow.parentRunId": self.parent, "kind": "cell"}
-        values = asdict(record)
-        tags |= {name: values[name] for name in TAGS}
-        run = self.client.create_run(
-            self.experiment, run_name=f"{record.label} seed {record.seed}", tags=tags
-        ).info.run_id
-        self._log_batches(run, _metrics(record), {name: str(values[name]) for name in PARAMS})
+        run = self._create(record)
+        self._log_batches(run, _metrics(record))
         for name in ("overlay.png", "scores.json"):
             self.client.log_artifact(run, str(folder / name))
         weights = weights_file(cell.network, self.runs)
@@ -77,6 +72,22 @@ class Tracker:
             self._log_batches(run, _curve(read_file(weights).get("curve", [])))
             self.client.log_artifact(run, str(weights))
         self.client.set_terminated(run, "FINISHED")
+        return run
+
+    def log_failure(self, record: Record) -> str:
+        """A run for a cell that failed, with the reason as its status tag; returns its id."""
+        run = self._create(record)
+        self.client.set_terminated(run, "FAILED")
+        return run
+
+    def _create(self, record: Record) -> str:
+        values = asdict(record)
+        tags = {"mlflow.parentRunId": self.parent, "kind": "cell", "status": record.status}
+        tags |= {name: values[name] for name in TAGS}
+        run = self.client.create_run(
+            self.experiment, run_name=f"{record.label} seed {record.seed}", tags=tags
+        ).info.run_id
+        self._log_batches(run, [], {name: str(values[name]) for name in PARAMS})
         return run
 
     def log_table(self, records: list[Record]) -> None:

@@ -90,7 +90,7 @@ def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):
     config.ablation = {**compose.OmegaConf.create(text), "name": "temperature"}
     data = {"name": "x", "kind": "embedded", "fingerprint": "x"}
     labels = [cell.label for cell in plan_ablation(config, Data(data, data))]
-    assert labels == ["copy_first_mask", "stcn (teacher)"] + [
+    assert labels == ["copy_first_mask", "mobilevos_r18 (teacher)"] + [
         name for name in ("sharp", "plain", "no logits") for _ in range(2)
     ]
 

@@ -14,7 +14,7 @@ SAMPLING = ["ablation=sampling", "seeds=[0]"]
 def test_an_ablation_gives_one_record_a_cell_with_everything_a_table_needs(tiny_run):
     assert tiny_run(*SAMPLING) == 0
     records = tiny_run.records
-    assert [r.label for r in records] == ["copy_first_mask", "stcn (teacher)", "random", "boundary"]
+    assert [r.label for r in records] == ["copy_first_mask", "mobilevos_r18 (teacher)", "random", "boundary"]
     for record in records:
         assert record.status == "ok"
         assert 0 <= record.j_mean <= 100
@@ -49,7 +49,7 @@ def test_students_that_differ_in_their_memory_alone_share_weights(tiny_run):
     before = len(list(tiny_run.runs.glob("trained/*")))
     tiny_run(*SAMPLING, "options.queue_length=4")
     assert len(list(tiny_run.runs.glob("trained/*"))) == before
-    assert len(list(tiny_run.runs.glob("cells/boundary*"))) == 2
+    assert len(list(tiny_run.runs.glob("cells/mobilevos_r18-*"))) == 5
 
 
 def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
@@ -108,7 +108,7 @@ def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run):
         "honest = grid.write_json\n"
         "def write_json(path, content):\n"
         "    honest(path, content)\n"
-        "    if path.name == 'record.json' and 'stcn' in str(path):\n"
+        "    if path.name == 'record.json' and 'mobilevos' in str(path):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "grid.write_json = write_json\n"
         "main(sys.argv[1:])\n"

@@ -1,0 +1,116 @@
+"""From a configuration to cells and their hashes."""
+
+import pytest
+
+from bench.compose import load_config
+from bench.errors import ConfigError
+from bench.plan import Data, groups, plan_ablation
+
+DATA = Data({"name": "x", "fingerprint": "a"}, {"name": "y", "fingerprint": "b"})
+
+
+def cells(*overrides: str, data: Data = DATA):
+    return plan_ablation(load_config(list(overrides)), data)
+
+
+def keys(*overrides: str) -> list[str]:
+    return [cell.key for cell in cells(*overrides)]
+
+
+def students(*overrides: str):
+    return [
+        cell.network.training for cell in cells("ablation=sampling", *overrides) if cell.label == "boundary"
+    ]
+
+
+def test_cells_of_a_grid_are_paired_over_seeds():
+    rows = [(cell.label, cell.seed) for cell in cells("ablation=sampling", "seeds=2")]
+    assert rows[-4:] == [("random", 0), ("random", 1), ("boundary", 0), ("boundary", 1)]
+
+
+def test_seeds_are_a_number_or_a_list():
+    assert [c.seed for c in cells("ablation=sampling", "seeds=[4,7]") if c.label == "random"] == [4, 7]
+    with pytest.raises(ConfigError, match="at least one seed"):
+        cells("seeds=[]")
+
+
+def test_cells_that_share_data_seed_and_teacher_train_side_by_side():
+    trainings = [
+        c.network.training for c in cells("ablation=sampling", "seeds=2") if c.label in ("random", "boundary")
+    ]
+    assert [[t.seed for t in group] for group in groups(trainings)] == [[0, 0], [1, 1]]
+
+
+def test_a_student_without_a_teacher_joins_those_with_one():
+    rows = {cell.label: cell.network.training for cell in cells("ablation=distillation")}
+    apart = [rows["labels only"], rows["distilled"]]
+    assert apart[0].teacher is None
+    assert [len(group) for group in groups(apart)] == [2]
+    other = next(c.network.training for c in cells("teacher.seed=1") if c.label == "distilled")
+    assert [len(group) for group in groups([rows["distilled"], other])] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "recipe.representation.omega=0.5",
+        "scale.student.steps=10",
+        "scale.teacher.steps=10",
+        "method=mobilevos_mnv2",
+        "options.width=0.5",
+    ],
+)
+def test_what_changes_the_weights_changes_the_key(override):
+    (plain,), (changed,) = students("seeds=1"), students("seeds=1", override)
+    assert plain.key != changed.key
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "scale.student.workers=3",
+        "recipe.name=other",
+        "options.queue_length=5",
+        "runs=/elsewhere",
+        "device=cpu",
+    ],
+)
+def test_what_changes_no_weight_keeps_the_key(override):
+    (plain,), (changed,) = students("seeds=1"), students("seeds=1", override)
+    assert plain.key == changed.key
+
+
+def test_inference_options_change_the_cell():
+    assert (
+        keys("ablation=sampling", "seeds=1")[-1]
+        != keys("ablation=sampling", "seeds=1", "options.queue_length=5")[-1]
+    )
+
+
+def test_the_place_of_the_data_changes_nothing_its_content_does():
+    moved = Data(
+        {"name": "x", "root": "/b", "fingerprint": "a"}, {"name": "y", "root": "/b", "fingerprint": "b"}
+    )
+    other = Data({"name": "x", "fingerprint": "z"}, DATA.dataset)
+    plain = [cell.key for cell in cells()]
+    assert [cell.key for cell in cells(data=moved)] == plain
+    assert [cell.key for cell in cells(data=other)][-1] != plain[-1]
+
+
+def test_the_teacher_is_the_scales_or_a_checkpoint():
+    teacher = next(c for c in cells() if "teacher" in c.label)
+    assert (teacher.network.method, teacher.network.options["width"]) == ("mobilevos_r18", 0.5)
+    assert next(c for c in cells("scale=gpu") if "teacher" in c.label).network.method == "stcn"
+    loaded = next(c for c in cells("teacher.method=stcn", "teacher.weights=/x.pth") if "teacher" in c.label)
+    assert loaded.network.weights == "/x.pth"
+    assert loaded.network.training is None
+
+
+def test_networks_that_are_there_for_their_cost_have_no_weights():
+    assert [c.label for c in cells() if c.cost_only] == ["stcn (cost only)"]
+    assert not [c for c in cells("measure=false") if c.cost_only]
+
+
+def test_a_mistyped_key_of_an_ablation_is_named():
+    with pytest.raises(ConfigError, match="recipe.omega"):
+        cells("+ablation.cells.wrong={recipe.omega: 1}")
