@@ -20,11 +20,10 @@ STRIP_FRAMES = 6
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of every sequence, and how fast the method was (decoding and scoring excluded)."""
+    """Scores of every sequence, and the milliseconds of every step (decoding and scoring excluded)."""
 
     scores: list[SequenceScores]
-    frames: int
-    seconds: float
+    step_ms: list[float]
     resolution: str
 
 
@@ -52,24 +51,23 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     ]
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"
-    # the first frame is given, so a sequence of n frames has n - 1 steps
-    return Evaluation(scores, frames - len(done), sum(e["seconds"] for e in done), resolution)
+    return Evaluation(scores, [ms for e in done for ms in e["step_ms"]], resolution)
 
 
 def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) -> dict:
-    """Masks of one sequence into the folder; its frame scores and the seconds that the method took."""
+    """Masks of one sequence into the folder; its frame scores and the time of each step."""
     if len(sequence) < 3:
         raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
     ids = np.array([0, *sequence.object_ids])
     truths = [sequence.mask(i) for i in range(len(sequence))]
     first = np.where(np.isin(truths[0], ids), truths[0], 0)  # void pixels start as background
     method.start(to_tensor(sequence.frame(0), device), torch.from_numpy(first).long().to(device))
-    predictions, seconds = [first], 0.0
+    predictions, step_ms = [first], []
     for index in range(1, len(sequence)):
         frame = to_tensor(sequence.frame(index), device)
         started = time.perf_counter()
         labels = method.step(frame).argmax(0).cpu().numpy()  # the copy waits for the device
-        seconds += time.perf_counter() - started
+        step_ms.append(1000 * (time.perf_counter() - started))
         predictions.append(ids[labels])
     for path, mask in zip(sequence.frames, predictions, strict=True):
         out = folder / "masks" / sequence.name / f"{path.stem}.png"
@@ -79,7 +77,7 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
         "name": sequence.name,
         "object_ids": list(sequence.object_ids),
         "size": list(first.shape),
-        "seconds": seconds,
+        "step_ms": step_ms,
         "j": scores.j.tolist(),
         "f": scores.f.tolist(),
     }

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean, median
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -80,9 +81,10 @@ def _finish(
         **describe(cell.network, runs),
         sequences=len(videos),
         objects=sum(len(s.object_ids) for s in result.scores),
-        frames=result.frames,
+        frames=len(result.step_ms),
         resolution=result.resolution,
-        fps=result.frames / result.seconds if result.seconds else None,
+        fps=1000 / fmean(result.step_ms),
+        latency_ms_median=median(result.step_ms),
         params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
         overlay=str(folder / "overlay.png"),
         per_sequence=json.dumps({s.name: 50 * float(s.j.mean() + s.f.mean()) for s in result.scores}),

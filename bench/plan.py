@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,10 @@ def _trained(
         raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
     options = {**(OmegaConf.to_container(config.scale.options).get(method) or {}), **options}
     imagenet = {name: _file(path) for name, path in config.imagenet.items()}
+    if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
+        text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
+        warnings.warn(text, stacklevel=2)
+        imagenet = {}
     learnt = {key: value for key, value in options.items() if key not in methods.INFERENCE_OPTIONS}
     training = Training(
         method,
@@ -189,7 +194,7 @@ def _trained(
         to_dataclass(schedule, Schedule),
         data.training,
         seed,
-        imagenet if options.get("width", 1.0) == 1.0 else {},
+        imagenet,
         teacher,
     )
     return Network(method, options, training=training)

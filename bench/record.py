@@ -37,8 +37,8 @@ class Record:
     train_steps: int = 0
     train_clips: str = ""  # what it was trained on
     params_m: float | None = None  # of the network that was evaluated
-    fps: float | None = None  # frames per second of the evaluation, decoding and scoring excluded
-    latency_ms_median: float | None = None  # of the network that was evaluated, at `resolution`
+    fps: float | None = None  # of the evaluation: 1 / mean time of a step, decoding and scoring excluded
+    latency_ms_median: float | None = None  # of the same steps, at `resolution`
     params_m_full: float | None = None
     gmacs_full: float | None = None  # torch's counter
     gmacs_fvcore_full: float | None = None

@@ -41,9 +41,6 @@ class Rollout:
     video: Tensor
     slot: Tensor
 
-    def detach(self) -> "Rollout":
-        return Rollout(self.logits.detach(), self.embeddings.detach(), self.video, self.slot)
-
 
 class SpaceTimeMethod(nn.Module, ABC):
     """A matching network with a memory of past frames and their masks; subclasses give its three parts."""

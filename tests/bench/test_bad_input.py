@@ -22,7 +22,7 @@ def complaint(capsys) -> str:
     ("arguments", "message"),
     [
         (["method=stnc"], r"unknown method 'stnc'; known: .*stcn"),
-        (["ablation=samplign"], r"unknown ablation 'samplign'; known: sampling, students"),
+        (["ablation=samplign"], r"unknown ablation 'samplign'; known: distillation, sampling"),
         (["dataset=davis"], r"unknown dataset 'davis'; known: davis2016"),
         (["scale.student.stesp=3"], r"no key 'scale.student.stesp'; did you mean 'scale.student.steps'"),
         (["recipe.representation.omgea=0"], r"did you mean 'recipe.representation.omega'"),

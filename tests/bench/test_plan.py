@@ -114,3 +114,9 @@ def test_networks_that_are_there_for_their_cost_have_no_weights():
 def test_a_mistyped_key_of_an_ablation_is_named():
     with pytest.raises(ConfigError, match="recipe.omega"):
         cells("+ablation.cells.wrong={recipe.omega: 1}")
+
+
+def test_imagenet_weights_for_a_narrow_network_are_refused_with_a_warning():
+    with pytest.warns(UserWarning, match="width 0.25 starts from random weights"):
+        (training,) = students("seeds=1", "imagenet.resnet18=/x.pth")
+    assert training.imagenet == {}
