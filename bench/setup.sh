@@ -13,15 +13,18 @@ set_up() {
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
     (
         ! command -v flock >/dev/null || flock 9
-        [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && exit 0
-        echo "setting up .venv (once; needs the network)" >&2
-        # uv reads its own variable for local wheels, not pip's
-        [ -z "${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$PIP_FIND_LINKS}"
-        [ -x "$python" ] || "$(find_python)" -m venv "$root/.venv"
-        "$python" -m uv --version >/dev/null 2>&1 || "$python" -m pip install -q uv
-        "$python" -m uv pip install -q --python "$python" -e "$root[$extras]" -c "$root/constraints.txt" >&2
-        echo "$want" >"$stamp"
+        [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] || install "$extras" && echo "$want" >"$stamp"
     ) 9>"$root/.venv.lock" || { echo "error: setting up .venv failed; see above" >&2; exit 1; }
+}
+
+# Every step is chained: behind the || above, set -e has no effect.
+install() {
+    echo "setting up .venv (once; needs the network)" >&2
+    # uv reads its own variable for local wheels, not pip's
+    [ -z "${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$PIP_FIND_LINKS}"
+    { [ -x "$python" ] || "$(find_python)" -m venv "$root/.venv"; } &&
+        { "$python" -m uv --version >/dev/null 2>&1 || "$python" -m pip install -q uv; } &&
+        "$python" -m uv pip install -q --python "$python" -e "$root[$1]" -c "$root/constraints.txt" >&2
 }
 
 find_python() {
