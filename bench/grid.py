@@ -43,11 +43,11 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
                 failures = train_all([c.network.training for c in cells if c.network.training], runs, device)
             if training and training.key in failures:
                 record = _blank(cell, config, facts, status=f"failed: {failures[training.key]}")
-                record = replace(record, mlflow_run_id=tracker.log_failure(record))
+                record = replace(record, mlflow_run_id=tracker.log_bare(record))
             elif cell.cost_only:
-                record = replace(
-                    _blank(cell, config, facts), **full_size(cell.network, runs, device), initialisation=""
-                )
+                record = replace(_blank(cell, config, facts), initialisation="")
+                record = replace(record, **full_size(cell.network, runs, device))
+                record = replace(record, mlflow_run_id=tracker.log_bare(record))
             else:
                 record = _finish(cell, videos, config, runs, device, facts, tracker)
             records.append(record)

@@ -74,10 +74,11 @@ class Tracker:
         self.client.set_terminated(run, "FINISHED")
         return run
 
-    def log_failure(self, record: Record) -> str:
-        """A run for a cell that failed, with the reason as its status tag; returns its id."""
+    def log_bare(self, record: Record) -> str:
+        """A run for a cell without files: one that failed (the tag `status` says why) or only has costs."""
         run = self._create(record)
-        self.client.set_terminated(run, "FAILED")
+        self._log_batches(run, _metrics(record))
+        self.client.set_terminated(run, "FINISHED" if record.status == "ok" else "FAILED")
         return run
 
     def _create(self, record: Record) -> str:
@@ -118,7 +119,7 @@ def _metrics(record: Record) -> list[tuple[str, float, int]]:
         for name, value in asdict(record).items()
         if isinstance(value, int | float) and name not in ("seed", "train_steps")
     ]
-    sequences = json.loads(record.per_sequence)
+    sequences = json.loads(record.per_sequence or "{}")
     return numbers + [(f"jf_sequence/{_safe(name)}", value, 0) for name, value in sequences.items()]
 
 

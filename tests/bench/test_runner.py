@@ -59,6 +59,14 @@ def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
     assert status["random"] == status["boundary"] == "ok"
 
 
+def test_a_network_that_is_there_for_its_cost_is_recorded_without_scores(tiny_run, monkeypatch):
+    monkeypatch.setattr("bench.grid.full_size", lambda *_: {"params_m_full": 54.4, "gmacs_full": 156.0})
+    assert tiny_run("ablation=distillation", "measure=true") == 0
+    record = next(r for r in tiny_run.records if r.label == "stcn (cost only)")
+    assert (record.status, record.jf_mean, record.gmacs_full) == ("ok", None, 156.0)
+    assert record.mlflow_run_id
+
+
 def test_evaluate_judges_a_checkpoint_of_the_suite_with_its_own_width(tiny_run):
     tiny_run(*SAMPLING)
     student = next(r for r in tiny_run.records if r.label == "boundary")
