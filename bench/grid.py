@@ -69,7 +69,9 @@ def _finish(
     folder = runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
     stored = read_json(folder / "record.json")
     if stored is not None:
-        return replace(Record(**stored), label=cell.label)
+        record = replace(Record(**stored), label=cell.label)
+        late = config.measure and record.params_m_full is None  # an earlier run with measure=false
+        return replace(record, **full_size(cell.network, runs, device)) if late else record
     method = build(cell.network, runs, device)
     result = evaluate(method, videos, folder, device, f"{cell.label} seed {cell.seed}")
     scores = summarize(result.scores).as_dict()

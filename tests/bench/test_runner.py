@@ -67,6 +67,13 @@ def test_a_network_that_is_there_for_its_cost_is_recorded_without_scores(tiny_ru
     assert record.mlflow_run_id
 
 
+def test_costs_are_added_to_cells_that_were_finished_without_measuring(tiny_run, monkeypatch):
+    tiny_run(*SAMPLING)
+    monkeypatch.setattr("bench.grid.full_size", lambda *_: {"params_m_full": 8.1})
+    tiny_run(*SAMPLING, "measure=true")
+    assert {r.params_m_full for r in tiny_run.records} == {8.1}
+
+
 def test_evaluate_judges_a_checkpoint_of_the_suite_with_its_own_width(tiny_run):
     tiny_run(*SAMPLING)
     student = next(r for r in tiny_run.records if r.label == "boundary")
