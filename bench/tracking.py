@@ -57,12 +57,7 @@ class Tracker:
         self.client.set_terminated(self.parent, "FINISHED")
 
     def log_cell(self, cell: Cell, record: Record, folder: Path) -> str:
-        """Write a finished cell with its curves, scores, checkpoint and picture; returns the run's id.
-
-        A run that an interrupted invocation left behind for this cell is replaced.
-        """
-        for old in self.client.search_runs([self.experiment], f"tags.config_hash = '{cell.key}'"):
-            self.client.delete_run(old.info.run_id)
+        """Write a finished cell with its curves, scores, checkpoint and picture; returns the run's id."""
         run = self._create(record)
         self._log_batches(run, _metrics(record))
         for name in ("overlay.png", "scores.json"):
@@ -82,6 +77,9 @@ class Tracker:
         return run
 
     def _create(self, record: Record) -> str:
+        """A run for the cell in place of any that an earlier invocation left for it."""
+        for old in self.client.search_runs([self.experiment], f"tags.config_hash = '{record.config_hash}'"):
+            self.client.delete_run(old.info.run_id)
         values = asdict(record)
         tags = {"mlflow.parentRunId": self.parent, "kind": "cell", "status": record.status}
         tags |= {name: values[name] for name in TAGS}

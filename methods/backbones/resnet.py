@@ -1,6 +1,7 @@
 """ResNet up to stride 16, with torchvision's key names (He et al., CVPR 2016).
 
-Random blocks start as the identity (Goyal et al. 2017, section 5.1).
+Random bottleneck blocks start as the identity (Goyal et al. 2017, section 5.1): so deep a stack hardly learns
+otherwise.
 """
 
 from torch import Tensor, nn

@@ -5,7 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from methods import MethodError
-from methods.distillation.classification import logit_distillation, masked_mean, poly_cross_entropy
+from methods.distillation.classification import (
+    dice_loss,
+    logit_distillation,
+    masked_mean,
+    poly_cross_entropy,
+)
 from methods.distillation.representation import correlation, gather_pixels, representation_loss
 from methods.distillation.sampling import boundary, sample_pixels
 
@@ -97,6 +102,15 @@ def test_masked_mean_counts_each_pixel_once():
     values, mask = torch.tensor([[1.0, 2.0, 30.0]]), torch.tensor([[True, True, False]])
     assert masked_mean(values, mask) == 1.5
     assert masked_mean(values, ~mask & mask) == 0
+
+
+def test_dice_counts_overlap_twice_over_both_areas():
+    target = torch.zeros(1, 4, 4)
+    target[0, :2] = 1  # 8 pixels, 4 of them predicted and 4 elsewhere
+    predicted = torch.zeros(1, 4, 4)
+    predicted[0, 1:3] = 1
+    assert dice_loss(predicted, target) == pytest.approx(1 - (2 * 4 + 1) / (8 + 8 + 1))
+    assert dice_loss(target, target) == dice_loss(torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)) == 0
 
 
 def test_the_boundary_of_a_square_is_its_inner_and_outer_ring():
