@@ -27,12 +27,18 @@ class Record:
     f_mean: float | None = None
     f_recall: float | None = None
     f_decay: float | None = None
+    j_seen: float | None = None  # YouTube-VOS: classes that training data holds, and classes it does not;
+    f_seen: float | None = None  # there jf_mean is G, the mean of the four
+    j_unseen: float | None = None
+    f_unseen: float | None = None
     sequences: int = 0
     objects: int = 0
     frames: int = 0
     resolution: str = ""  # height x width of the evaluated frames, "mixed" when they differ
     scale: str = ""
     options: str = ""  # constructor options that differ from the defaults, as JSON
+    varied: str = ""  # what sets this row of the ablation apart: {config key: value} as JSON
+    soup: str = ""  # how many of which networks its weights average
     initialisation: str = "random"  # of the backbones
     train_steps: int = 0
     train_clips: str = ""  # what it was trained on
@@ -44,6 +50,8 @@ class Record:
     gmacs_fvcore_full: float | None = None
     gmacs_thop_full: float | None = None
     latency_ms_median_full: float | None = None
+    memory_mb_peak_full: float | None = None  # tensors alive at the worst moment of a frame, in 2^20 bytes
+    growth_full: str = ""  # {"video_frames": [...], "latency_ms": [...], "memory_mb_peak": [...]} as JSON
     device: str = ""
     precision: str = "fp32"
     versions: str = ""
@@ -51,6 +59,7 @@ class Record:
     config_hash: str = ""
     weights: str = ""  # file the network came from
     overlay: str = ""  # picture of its masks
+    sampling_picture: str = ""  # which pixels its representation loss compares
     mlflow_run_id: str = ""
     per_sequence: str = ""  # {sequence: J&F in percent} as JSON
 

@@ -71,6 +71,11 @@ class SpaceTimeMethod(nn.Module, ABC):
         """
 
     @property
+    @abstractmethod
+    def embedding_channels(self) -> int:
+        """D, the channels of the embeddings that `decode` returns."""
+
+    @property
     def memory_frames(self) -> int:
         """Frames now in memory."""
         return 0 if self._memory is None else len(self._memory)

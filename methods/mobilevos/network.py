@@ -128,6 +128,10 @@ class MobileVOS(SpaceTimeMethod):
         """Which parts ImageNet checkpoints of which name initialise."""
         return {self._backbone: nn.ModuleList([self.query_encoder, self.memory_encoder])}
 
+    @property
+    def embedding_channels(self) -> int:
+        return self.decoder.pred.in_channels
+
     def encode_query(self, frames: Tensor) -> Query:
         f4, f8, f16 = self.query_encoder(frames)
         return Query(self.key_proj(f16), self.context_proj(f16), f16, f8, f4)

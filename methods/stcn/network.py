@@ -125,6 +125,10 @@ class STCN(SpaceTimeMethod):
         """Which parts ImageNet checkpoints of which name initialise."""
         return {"resnet50": self.key_encoder, "resnet18": self.value_encoder}
 
+    @property
+    def embedding_channels(self) -> int:
+        return self.decoder.pred.in_channels
+
     def encode_query(self, frames: Tensor) -> Query:
         f4, f8, f16 = self.key_encoder(frames)
         return Query(self.key_proj(f16), self.key_comp(f16), f16, f8, f4)
