@@ -7,8 +7,12 @@ set_up reports
 BENCH_RESULT="$(mktemp)"
 export BENCH_RESULT
 trap 'rm -f "$BENCH_RESULT"' EXIT
-"$python" -m bench "$@"
+status=0
+trap : INT # bench hears it and marks what is unfinished; the table then says so
+"$python" -m bench "$@" || status=$?
+trap - INT
 # bench names the folder it filled; --help and the like fill none
 if [ -s "$BENCH_RESULT" ]; then
     "$python" -m reports "$(cat "$BENCH_RESULT")"
 fi
+exit "$status"

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 import methods
-from bench.compose import choices, load_config
-from bench.errors import USER_ERRORS
+from bench.compose import STAGES, choices, load_config
+from bench.errors import USER_ERRORS, show_warning
 from bench.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,9 +26,10 @@ datasets:  {dataset}      (to be judged on: dataset=..., dataset.root=...)
 training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
 scales:    {scale}
+stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
-Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device, runs,
-output, tracking_uri, recipe.<...>, scale.<...>. All of them with their defaults: ./run_all.sh --config
+Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device, processes,
+runs, output, tracking_uri, recipe.<...>, scale.<...>. All of them with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
 """
 
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(config) -> int:
     """Do the job; its folder is printed and, for run_all.sh, written to the file $BENCH_RESULT names."""
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = show_warning
     # torch and its company load only now: mistakes in the arguments have been answered before that
     from bench.data import locate
     from bench.grid import run_grid
@@ -65,20 +66,29 @@ def _run(config) -> int:
     runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
     dataset = locate(config.dataset, "dataset", runs)
     if config.job == "ablate":
-        cells = plan_ablation(config, Data(locate(config.training, "training", runs), dataset))
+        stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
+        cells = plan_ablation(config, Data(locate(config.training, "training", runs), dataset, stages))
         name, title = config.ablation.name, config.ablation.title
     else:
         cells = plan_evaluation(config, dataset)
         name, title = f"evaluate-{config.method}-{dataset['name']}", f"{config.method} on {dataset['name']}"
     out = Path(config.output or ROOT / "reports" / "out" / name).expanduser().absolute()
-    records = run_grid(cells, config, title, runs, out)
-    print(f"results: {out}")
-    if os.environ.get("BENCH_RESULT"):
-        write_text(Path(os.environ["BENCH_RESULT"]), str(out))
+    try:
+        records = run_grid(cells, config, title, runs, out)
+    except KeyboardInterrupt:
+        _tell(out)
+        raise
+    _tell(out)
     failed = [r for r in records if r.status != "ok"]
     for record in failed:
         print(f"warning: {record.label} seed {record.seed} {record.status}", file=sys.stderr)
     return 1 if len(failed) == len(records) else 0
+
+
+def _tell(out: Path) -> None:
+    print(f"results: {out}")
+    if os.environ.get("BENCH_RESULT"):
+        write_text(Path(os.environ["BENCH_RESULT"]), str(out))
 
 
 def _help() -> str:

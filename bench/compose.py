@@ -17,6 +17,15 @@ from bench.errors import ConfigError
 from bench.recipe import Recipe, Schedule
 
 CONFIGS = Path(__file__).parent / "configs"
+STAGES = ("stage0", "stage1")  # of training, before the last
+
+
+@dataclass
+class Stage:
+    """How the schedules of an earlier stage differ from those of the last."""
+
+    teacher: dict[str, Any] = field(default_factory=dict)
+    student: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -29,6 +38,8 @@ class Scale:
     teacher_options: dict[str, Any] = field(default_factory=dict)  # over those of `options`
     teacher: Schedule = field(default_factory=Schedule)
     student: Schedule = field(default_factory=Schedule)
+    stage0: Stage = field(default_factory=Stage)
+    stage1: Stage = field(default_factory=Stage)
 
 
 def choices(group: str) -> list[str]:
@@ -44,7 +55,7 @@ def load_config(overrides: list[str]) -> DictConfig:
     store.store(name="schema", group="scale", node=Scale)
     try:
         with initialize_config_module("bench.configs", version_base="1.3"):
-            overrides = [_package_of_options(text) for text in overrides]
+            overrides = [_in_hydra_terms(text) for text in overrides]
             config = compose("config", overrides, return_hydra_config=True)
             with open_dict(config):
                 config.ablation.name = config.hydra.runtime.choices.ablation
@@ -68,15 +79,18 @@ def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
     """A copy of the configuration with one dotted key replaced; raises ConfigError when there is none."""
     config = config.copy()
     try:
-        OmegaConf.update(config, key, value, merge=True)
+        free = key.startswith(("options.", "teacher.options."))
+        OmegaConf.update(config, key, value, merge=True, force_add=free)
     except OmegaConfBaseException as error:
         raise ConfigError(f"{key}={value}: {_first_line(error)}") from None
     return config
 
 
-def _package_of_options(text: str) -> str:
-    """Constructor options are free keys: `options.x=1` need not be written `+options.x=1`."""
-    return f"++{text}" if re.match(r"(teacher\.)?options\.", text) else text
+def _in_hydra_terms(text: str) -> str:
+    """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
+    if re.match(r"(teacher\.)?options\.", text):
+        return f"++{text}"
+    return f"training@{text}" if text.partition("=")[0] in STAGES else text
 
 
 def _check_choices(overrides: list[str]) -> None:
@@ -86,14 +100,16 @@ def _check_choices(overrides: list[str]) -> None:
         key, separator, value = text.partition("=")
         if not separator:
             raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
-        if key in groups and value not in choices(key):
-            raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(key))}")
+        group = "training" if key in STAGES else key
+        if group in groups and value not in choices(group):
+            raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(group))}")
 
 
 def _explain(error: Exception, overrides: list[str]) -> str:
     """Hydra's message in one line; for a key that does not exist, the nearest that does."""
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
-    known = _known_keys([text for text in overrides if text.partition("=")[0] in groups])
+    chosen = [text for text in overrides if text.partition("=")[0] in (*groups, *STAGES)]
+    known = _known_keys([_in_hydra_terms(text) for text in chosen])
     for text in overrides:
         key = text.partition("=")[0]
         if not key.startswith(("+", "~")) and key not in known:

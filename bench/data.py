@@ -1,4 +1,4 @@
-"""Opening what a configuration calls `dataset` (to be judged on) and `training` (to learn from)."""
+"""Opening what a configuration calls `dataset` (to be judged on), `training` and its stages (to learn from)."""
 
 import hashlib
 import os
@@ -9,68 +9,120 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.errors import ConfigError
 from bench.recipe import Schedule
+from datasets.bl30k import open_bl30k
 from datasets.davis import open_davis
 from datasets.embedded import EmbeddedSpec, ensure_embedded
 from datasets.errors import DataError
 from datasets.folder import open_folder
 from datasets.sequence import VideoSet
+from datasets.split import hold_out, hold_out_videos
 from datasets.static import open_static
+from datasets.youtube_vos import open_youtube_vos, split_held_out
 
 
 def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
-    """The config node `dataset` or `training` (its name is `key`) with `root` found and a `fingerprint`.
+    """The config node `key` (`dataset`, `training`, `stage0`) with its folders found and a `fingerprint`.
 
-    Generates the embedded set on first use. The fingerprint stands for the names and sizes of all files, so
-    that results of other data under the same name are never mistaken for these. Raises ConfigError without
-    a root and DataError for one that does not exist.
+    Generates the embedded set on first use. Folders are the keys that end in `root`. The fingerprint stands
+    for the names and sizes of all files, so that results of other data under the same name are never
+    mistaken for these. Raises ConfigError without a folder and DataError for one that does not exist.
     """
     spec = OmegaConf.to_container(node)
     if spec["kind"] == "embedded":
         folder = ensure_embedded(runs / "data", EmbeddedSpec())
         return {**spec, "root": str(folder), "fingerprint": folder.name}
-    if not spec.get("root"):
-        raise ConfigError(f"{key}={spec['name']} needs {key}.root=/path/to/its/folder")
-    root = Path(spec["root"]).expanduser().absolute()
-    if not root.is_dir():
-        raise DataError(f"{key}.root: no folder {root}")
-    return {**spec, "root": str(root), "fingerprint": fingerprint(root)}
+    prints = []
+    for name in [name for name in spec if name.endswith("root")]:
+        if not spec[name]:
+            raise ConfigError(f"{key}={spec['name']} needs {key}.{name}=/path/to/its/folder")
+        root = Path(spec[name]).expanduser().absolute()
+        if not root.is_dir():
+            raise DataError(f"{key}.{name}: no folder {root}")
+        spec[name] = str(root)
+        prints.append(fingerprint(root, names_only=spec["kind"] == "bl30k"))
+    return {**spec, "fingerprint": "+".join(prints)}
 
 
 def open_evaluation(spec: dict[str, Any]) -> VideoSet:
-    """The sequences to be judged on: the validation part of the embedded set, DAVIS, or a plain folder."""
+    """The sequences to be judged on: the validation part of the embedded set, DAVIS, YouTube-VOS, a folder."""
     root = Path(spec["root"])
     if spec["kind"] == "embedded":
         return open_davis(root, 2017, "val", name=spec["name"])
     if spec["kind"] == "davis":
         return open_davis(root, spec["year"], spec["split"], spec["resolution"], spec["name"])
+    if spec["kind"] == "youtube_vos":
+        if spec["split"] != "held_out":
+            return open_youtube_vos(root, spec["split"], spec["all_frames"], spec["name"])
+        videos = open_youtube_vos(root, "train", spec["all_frames"], spec["name"])
+        return split_held_out(videos, spec["judged"], spec["unseen"])[1]
     return open_folder(root, spec["name"])
 
 
-def open_training(spec: dict[str, Any], schedule: Schedule, seed: int):
-    """A map-style stream of `steps * batch` clips (datasets.clips.ClipStream), a function of the seed alone."""
-    from datasets.clips import ClipStream, StillClips, VideoClips  # imports torch: only training pays for it
+def open_training(
+    spec: dict[str, Any], schedule: Schedule, seed: int, held_out: bool = False, length: int | None = None
+):
+    """A map-style stream of `steps * batch` clips (datasets.clips.ClipStream), a function of the seed alone.
 
-    root = Path(spec["root"])
+    `held_out` opens the part (the share `spec.hold_out` of the videos or stills) that no training sees.
+    `length` is frames a clip, by default the schedule's.
+    """
+    from datasets.clips import ClipStream, MixedClips, StillClips, VideoClips  # imports torch
+
+    part = 1 if held_out else 0
     size = {
-        "length": schedule.length,
+        "length": length or schedule.length,
         "size": schedule.crop,
         "max_objects": schedule.max_objects,
         "seed": seed,
     }
     if spec["kind"] == "static":
-        source = StillClips(open_static(root), **size)
-    elif spec["kind"] == "embedded":
-        source = VideoClips(open_davis(root, 2017, "train"), **size)
+        source = StillClips(hold_out(open_static(Path(spec["root"])), spec["hold_out"])[part], **size)
     else:
-        source = VideoClips(open_davis(root, spec["year"], spec["split"], spec["resolution"]), **size)
+        sets = _training_videos(spec)
+        if spec["hold_out"] > 0:
+            sets = [(hold_out_videos(videos, spec["hold_out"])[part], copies) for videos, copies in sets]
+        sources = [(VideoClips(videos, **size), copies) for videos, copies in sets]
+        source = sources[0][0]
+        if len(sources) > 1:
+            source = MixedClips([(clips, copies * len(clips.videos)) for clips, copies in sources], seed)
     return ClipStream(source, schedule.steps, schedule.batch)
 
 
-def fingerprint(root: Path) -> str:
-    """Hash of the relative names and sizes of all files below a folder."""
+def _training_videos(spec: dict[str, Any]) -> list[tuple[VideoSet, int]]:
+    """The sets that a training draws its clips from, each with the number of its copies."""
+    kind = spec["kind"]
+    if kind == "embedded":
+        return [(open_davis(Path(spec["root"]), 2017, "train"), 1)]
+    if kind == "bl30k":
+        return [(open_bl30k(Path(spec["root"])), 1)]
+    sets = []
+    if kind in ("davis", "davis_youtube"):
+        root = Path(spec["davis_root" if kind == "davis_youtube" else "root"])
+        davis = open_davis(root, spec["year"], spec["split"], spec["resolution"])
+        sets.append((davis, spec.get("davis_copies", 1)))
+    if kind in ("youtube_vos", "davis_youtube"):
+        root = Path(spec["youtube_root" if kind == "davis_youtube" else "root"])
+        videos = open_youtube_vos(root, "train")
+        if spec["judged"] > 0:
+            videos = split_held_out(videos, spec["judged"], spec["unseen"])[0]
+        sets.append((videos, 1))
+    return sets
+
+
+def fingerprint(root: Path, names_only: bool = False) -> str:
+    """Hash of the relative names and sizes of all files below a folder.
+
+    `names_only` takes the names of folders, three deep, alone: BL30K has ten million files.
+    """
     digest = hashlib.sha256()
     for folder, subfolders, files in os.walk(root, followlinks=True):
         subfolders.sort()
+        below = Path(folder).relative_to(root)
+        if names_only:
+            digest.update(f"{below}: {' '.join(subfolders)}\n".encode())
+            if len(below.parts) == 2:
+                subfolders.clear()
+            continue
         for path in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
             digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]

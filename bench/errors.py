@@ -1,4 +1,6 @@
-"""Errors that the command line shows as one line, without a traceback."""
+"""Errors and warnings that the command line shows as one line, without a traceback."""
+
+import sys
 
 from datasets.errors import DataError
 from methods.errors import MethodError
@@ -9,3 +11,8 @@ class ConfigError(ValueError):
 
 
 USER_ERRORS = (ConfigError, DataError, MethodError)
+
+
+def show_warning(message, *_) -> None:
+    """A `warnings.showwarning` that prints one line."""
+    print(f"warning: {message}", file=sys.stderr)

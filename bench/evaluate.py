@@ -20,7 +20,10 @@ STRIP_FRAMES = 6
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of every sequence, and the milliseconds of every step (decoding and scoring excluded)."""
+    """Scores of every sequence, and the milliseconds of every step (decoding and scoring excluded).
+
+    The scores of a sequence without a truth to compare with are of no frame.
+    """
 
     scores: list[SequenceScores]
     step_ms: list[float]
@@ -31,8 +34,19 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     """Segment and score every sequence; `folder` gets `masks/<sequence>/*.png`, `scores/*.json`, `overlay.png`.
 
     Sequences that an earlier, interrupted evaluation finished are taken from the folder. The score follows
-    the DAVIS protocol: objects of the first mask, first and last frame not judged.
+    the DAVIS protocol (first and last frame not judged) or, for a sequence that tells when its objects
+    appear, that of YouTube-VOS; frames without a mask are not judged. A mask that gives an object need not
+    show the others: a sequence without any other mask is segmented but not scored.
+
+    Raises ConfigError when objects appear late and the method cannot add them, or when a sequence has too
+    few frames to be scored.
     """
+    late = next((s.name for s in videos.sequences if any((s.appears or {}).values())), None)
+    if late is not None and not hasattr(method, "add"):
+        raise ConfigError(
+            f"{type(method).__name__} cannot add objects after the first frame, but some of {late} appear "
+            f"later: choose another method or data set"
+        )
     done = []
     frames = sum(len(sequence) for sequence in videos.sequences)
     with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
@@ -47,7 +61,8 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     if not (folder / "overlay.png").exists():
         _draw_strip(videos.sequences[0], folder)
     scores = [
-        SequenceScores(e["name"], tuple(e["object_ids"]), np.array(e["j"]), np.array(e["f"])) for e in done
+        SequenceScores(e["name"], tuple(e["object_ids"]), _from_json(e, "j"), _from_json(e, "f"))
+        for e in done
     ]
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"
@@ -56,31 +71,54 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
 
 def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) -> dict:
     """Masks of one sequence into the folder; its frame scores and the time of each step."""
-    if len(sequence) < 3:
+    has_truth = not set(sequence.annotated) <= set(sequence.given)
+    if has_truth and sequence.appears is None and len(sequence) < 3:
         raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
-    ids = np.array([0, *sequence.object_ids])
-    truths = [sequence.mask(i) for i in range(len(sequence))]
-    first = np.where(np.isin(truths[0], ids), truths[0], 0)  # void pixels start as background
-    method.start(to_tensor(sequence.frame(0), device), torch.from_numpy(first).long().to(device))
-    predictions, step_ms = [first], []
-    for index in range(1, len(sequence)):
-        frame = to_tensor(sequence.frame(index), device)
-        started = time.perf_counter()
-        labels = method.step(frame).argmax(0).cpu().numpy()  # the copy waits for the device
-        step_ms.append(1000 * (time.perf_counter() - started))
-        predictions.append(ids[labels])
+    truths = [sequence.mask(i) for i in range(len(sequence))]  # a damaged one is told before any work
+    predictions, step_ms = _segment(method, sequence, device)
     for path, mask in zip(sequence.frames, predictions, strict=True):
         out = folder / "masks" / sequence.name / f"{path.stem}.png"
         replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
-    scores = score_sequence(sequence.name, predictions, truths, sequence.object_ids)
+    j = f = np.empty((0, len(sequence.object_ids)))
+    if has_truth:
+        scores = score_sequence(sequence.name, predictions, truths, sequence.object_ids, sequence.appears)
+        j, f = scores.j, scores.f
     return {
         "name": sequence.name,
         "object_ids": list(sequence.object_ids),
-        "size": list(first.shape),
+        "size": list(predictions[0].shape),
         "step_ms": step_ms,
-        "j": scores.j.tolist(),
-        "f": scores.f.tolist(),
+        "j": _to_json(j),
+        "f": _to_json(f),
     }
+
+
+def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
+    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of all but the first."""
+    predictions, step_ms = [], []
+    for index in range(len(sequence)):
+        frame = to_tensor(sequence.frame(index), device)
+        mask = sequence.given_mask(index) if index in sequence.given else None
+        given = None if mask is None else torch.from_numpy(mask).long().to(device)
+        if index == 0:
+            method.start(frame, given)
+            predictions.append(mask)
+            continue
+        started = time.perf_counter()
+        probabilities = method.step(frame) if given is None else method.add(frame, given)
+        labels = probabilities.argmax(0).cpu().numpy()  # the copy waits for the device
+        step_ms.append(1000 * (time.perf_counter() - started))
+        predictions.append(np.array([0, *method.object_ids], np.uint8)[labels])
+    return predictions, step_ms
+
+
+def _to_json(values: np.ndarray) -> list[list[float | None]]:
+    """JSON has no NaN: null where an object is not judged."""
+    return np.where(np.isnan(values), None, values).tolist()
+
+
+def _from_json(entry: dict, key: str) -> np.ndarray:
+    return np.array(entry[key], dtype=float).reshape(-1, len(entry["object_ids"]))
 
 
 def to_tensor(frame: np.ndarray, device: str) -> torch.Tensor:

@@ -1,87 +1,108 @@
 """Running a grid of cells: train once, evaluate, record; what is finished is never done again."""
 
 import json
-from dataclasses import asdict, replace
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from bench.cells import Cell
 from bench.data import open_evaluation
 from bench.environment import describe_environment, pick_device
-from bench.evaluate import evaluate
+from bench.evaluate import Evaluation, evaluate
 from bench.files import read_json, write_json, write_text
 from bench.measure.accuracy import summarize
+from bench.measure.classes import seen_unseen
 from bench.measure.complexity import parameters
 from bench.measure.full_size import full_size
-from bench.networks import build, describe, train_all
-from bench.plan import Cell
+from bench.networks import build, describe, progress, train_all
 from bench.record import Record, to_jsonl
+from bench.sampling_picture import sampling_picture
 from bench.tracking import Tracker
 from datasets.sequence import VideoSet
+from datasets.youtube_vos import export_submission
+
+NOT_RUN = "not run: an earlier cell is still at work"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What all cells of an invocation share."""
+
+    config: DictConfig
+    runs: Path
+    out: Path
+    device: str
+    facts: dict[str, str]  # bench.environment.describe_environment
+    videos: VideoSet
+    tracker: Tracker
 
 
 def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out: Path) -> list[Record]:
     """Finish every cell; `out/records.jsonl` is rewritten after each, so that a kill loses at most one.
 
     Training starts with the first cell that needs it: baselines before it have by then read all of the data,
-    so that damaged files are told before hours are spent. A cell whose training fails (its loss is no number
-    any more) is recorded as failed and stops nothing.
+    so that damaged files are told before hours are spent. A cell whose training or evaluation fails is
+    recorded as failed and stops nothing; when the user stops the run, unfinished cells are recorded so.
     """
     device = pick_device(config.device)
-    videos = open_evaluation(cells[0].dataset)
+    facts = describe_environment(device)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
-    facts = describe_environment(device)
-    records: list[Record] = []
     with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts) as tracker:
+        grid = Grid(config, runs, out, device, facts, open_evaluation(cells[0].dataset), tracker)
+        records = [_blank(cell, grid, status=NOT_RUN) for cell in cells]
         failures = None
-        for cell in cells:
-            training = cell.network.training
-            if training and failures is None:
-                failures = train_all([c.network.training for c in cells if c.network.training], runs, device)
-            if training and training.key in failures:
-                record = _blank(cell, config, facts, status=f"failed: {failures[training.key]}")
-                record = replace(record, mlflow_run_id=tracker.log_bare(record))
-            elif cell.cost_only:
-                record = replace(_blank(cell, config, facts), initialisation="")
-                record = replace(record, **full_size(cell.network, runs, device))
-                record = replace(record, mlflow_run_id=tracker.log_bare(record))
-            else:
-                record = _finish(cell, videos, config, runs, device, facts, tracker)
-            records.append(record)
-            write_text(out / "records.jsonl", to_jsonl(records))
+        with _told_when_stopped(cells, records, grid):
+            for number, cell in enumerate(cells):
+                if cell.network.trainings and failures is None:
+                    wanted = [training for c in cells for training in c.network.trainings]
+                    failures = train_all(wanted, runs, device, config.processes)
+                records[number] = _finish(cell, grid, failures or {})
+                write_text(out / "records.jsonl", to_jsonl(records))
         tracker.log_table(records)
     return records
 
 
-def _finish(
-    cell: Cell,
-    videos: VideoSet,
-    config: DictConfig,
-    runs: Path,
-    device: str,
-    facts: dict,
-    tracker: Tracker,
-) -> Record:
+def _finish(cell: Cell, grid: Grid, failures: dict[str, str]) -> Record:
+    """The cell's record, with its MLflow run."""
+    reasons = [failures[training.key] for training in cell.network.trainings if training.key in failures]
+    if reasons:
+        record = _blank(cell, grid, status=f"failed: {reasons[0]}")
+    elif cell.cost_only:
+        costs = full_size(cell.network, grid.runs, grid.device, _wants_growth(grid))
+        record = replace(_blank(cell, grid), initialisation="", **costs)
+    else:
+        try:
+            return _evaluated(cell, grid)
+        except (RuntimeError, MemoryError) as error:  # out of memory, say: the others may go on
+            traceback.print_exc()
+            first_line = (str(error).splitlines() or [""])[0]
+            record = _blank(cell, grid, status=f"failed: {type(error).__name__}: {first_line}")
+    return replace(record, mlflow_run_id=grid.tracker.log_bare(record))
+
+
+def _evaluated(cell: Cell, grid: Grid) -> Record:
     """The cell's record: from its folder when an earlier run has finished it, otherwise from work done now."""
+    runs, device, config = grid.runs, grid.device, grid.config
     folder = runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
     stored = read_json(folder / "record.json")
     if stored is not None:
-        record = replace(Record(**stored), label=cell.label)
-        late = config.measure and record.params_m_full is None  # an earlier run with measure=false
-        return replace(record, **full_size(cell.network, runs, device)) if late else record
+        costs = full_size(cell.network, runs, device, _wants_growth(grid)) if config.measure else {}
+        return replace(Record(**stored), label=cell.label, varied=json.dumps(cell.varied), **costs)
     method = build(cell.network, runs, device)
-    result = evaluate(method, videos, folder, device, f"{cell.label} seed {cell.seed}")
-    scores = summarize(result.scores).as_dict()
-    write_json(folder / "scores.json", scores)
-    means = {key: 100 * value for key, value in scores.items() if isinstance(value, float)}
+    result = evaluate(method, grid.videos, folder, device, f"{cell.label} seed {cell.seed}")
     record = replace(
-        _blank(cell, config, facts),
-        **means,
+        _blank(cell, grid),
         **describe(cell.network, runs),
-        sequences=len(videos),
+        **_scores(result, grid.videos, folder),
+        sequences=len(grid.videos),
         objects=sum(len(s.object_ids) for s in result.scores),
         frames=len(result.step_ms),
         resolution=result.resolution,
@@ -89,16 +110,35 @@ def _finish(
         latency_ms_median=median(result.step_ms),
         params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
         overlay=str(folder / "overlay.png"),
-        per_sequence=json.dumps({s.name: 50 * float(s.j.mean() + s.f.mean()) for s in result.scores}),
+        sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
+    if cell.dataset["kind"] == "youtube_vos" and cell.dataset["split"] == "valid":
+        path = folder / "submission.zip"
+        export_submission(Path(cell.dataset["root"]), folder / "masks", path)
+        print(f"for the evaluation server: {path}")
     if config.measure:
-        record = replace(record, **full_size(cell.network, runs, device))
-    record = replace(record, mlflow_run_id=tracker.log_cell(cell, record, folder))
+        record = replace(record, **full_size(cell.network, runs, device, _wants_growth(grid)))
+    record = replace(record, mlflow_run_id=grid.tracker.log_cell(cell, record, folder))
     write_json(folder / "record.json", asdict(record))
     return record
 
 
-def _blank(cell: Cell, config: DictConfig, facts: dict, status: str = "ok") -> Record:
+def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
+    """The record's fields of accuracy, in percent."""
+    judged = [scores for scores in result.scores if len(scores.j)]
+    if not judged:  # a test set, whose masks are not public
+        return {}
+    scores = summarize(judged).as_dict()
+    classes = seen_unseen(judged, videos)
+    write_json(folder / "scores.json", {**scores, **classes})
+    means = {key: 100 * value for key, value in scores.items() if isinstance(value, float)}
+    if classes:
+        means |= {key: None if value is None else 100 * value for key, value in classes.items()}
+        means["jf_mean"] = means.pop("g_mean")
+    return {**means, "per_sequence": json.dumps({s.name: 100 * s.jf_mean() for s in judged})}
+
+
+def _blank(cell: Cell, grid: Grid, status: str = "ok") -> Record:
     return Record(
         label=cell.label,
         method=cell.network.method,
@@ -106,8 +146,28 @@ def _blank(cell: Cell, config: DictConfig, facts: dict, status: str = "ok") -> R
         dataset=cell.dataset["name"],
         seed=cell.seed,
         status=status,
-        scale=config.scale.name if cell.network.training else "",
+        scale=grid.config.scale.name if cell.network.trainings else "",
         options=json.dumps(cell.network.options, sort_keys=True),
+        varied=json.dumps(cell.varied),
         config_hash=cell.key,
-        **facts,
+        **grid.facts,
     )
+
+
+def _wants_growth(grid: Grid) -> bool:
+    return bool(grid.config.ablation.get("growth"))
+
+
+@contextmanager
+def _told_when_stopped(cells: list[Cell], records: list[Record], grid: Grid) -> Iterator[None]:
+    """Write the records of a run that is stopped by the user, with how far the unfinished cells came."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for number, cell in enumerate(cells):
+            if records[number].status == NOT_RUN:
+                status = f"interrupted: {progress(cell.network, grid.runs)}"
+                records[number] = replace(records[number], status=status)
+        write_text(grid.out / "records.jsonl", to_jsonl(records))
+        print(f"\nunfinished cells are marked in {grid.out}", file=sys.stderr)
+        raise

@@ -1,15 +1,16 @@
-"""Networks with their weights: trained when they are not yet there, then loaded for use."""
+"""Networks with their weights: trained or mixed when they are not yet there, then loaded for use."""
 
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import nn
 
 import methods
+from bench.cells import Network, Training, groups
 from bench.data import open_training
-from bench.plan import Network, Training, groups
+from bench.processes import count_processes, run_jobs
+from bench.soups import make_soup
 from bench.train.group import train_group
 from bench.train.learner import Learner, check_schedule
 from methods.backbones.imagenet import initialize_backbones
@@ -25,6 +26,8 @@ def weights_file(network: Network, runs: Path) -> Path | None:
     """The checkpoint a network is loaded from; None for methods without weights."""
     if network.training is not None:
         return trained_folder(network.training, runs) / "weights.pt"
+    if network.soup is not None:
+        return runs / "soups" / f"{network.method}-{network.soup.pick}-{network.soup.key}.pt"
     return Path(network.weights) if network.weights else None
 
 
@@ -33,6 +36,9 @@ def build(network: Network, runs: Path, device: str):
     path = weights_file(network, runs)
     options = network.options
     if path is not None:
+        if network.soup is not None and not path.exists():
+            folders = [trained_folder(member, runs) for member in network.soup.members]
+            make_soup(network.soup, folders, path, device)
         options = {**checkpoint_options(path), **options}
     method = methods.create(network.method, **options)
     if path is not None:
@@ -48,59 +54,79 @@ def checkpoint_options(path: Path) -> dict:
     return dict(meta["options"]) if isinstance(meta, dict) and "options" in meta else {}
 
 
-def train_all(trainings: list[Training], runs: Path, device: str) -> dict[str, str]:
-    """Train what has no weights yet, teachers first, groups side by side; returns {key: why it failed}.
+def train_all(
+    trainings: list[Training], runs: Path, device: str, processes: int | str = "auto"
+) -> dict[str, str]:
+    """Train what has no weights yet, after what it needs; returns {key: why it failed}.
 
-    Cells of one group share the stream of clips and the teacher's answers.
+    Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
+    up to `processes` processes side by side.
     """
     failures: dict[str, str] = {}
-    teachers = {
-        t.teacher.training.key: t.teacher.training for t in trainings if t.teacher and t.teacher.training
-    }
-    if teachers:
-        failures |= train_all(list(teachers.values()), runs, device)
+    needed = {needed.key: needed for training in trainings for needed in training.needs}
+    if needed:
+        failures |= train_all(list(needed.values()), runs, device, processes)
     pending = []
     for training in trainings:
-        if training.teacher and training.teacher.training and training.teacher.training.key in failures:
-            failures[training.key] = "its teacher failed"
-        elif not (trained_folder(training, runs) / "weights.pt").exists():
+        reasons = [failures[needed.key] for needed in training.needs if needed.key in failures]
+        if reasons:
+            failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
+        elif not _done(training, runs):
             pending.append(training)
-    for group in groups(pending):
-        failures |= _train_group(group, runs, device)
-    return failures
+    for training in pending:
+        check_schedule(training.schedule)
+    jobs = groups(pending)
+    found = run_jobs(train_job, jobs, (runs, device), count_processes(processes, device))
+    undone = {training.key for training in pending if not _done(training, runs)}
+    return failures | {key: why for key, why in found.items() if key in undone}
 
 
-def _train_group(trainings: list[Training], runs: Path, device: str) -> dict[str, str]:
+def train_job(trainings: list[Training], runs: Path, device: str) -> dict[str, str]:
+    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
+    trainings = [training for training in trainings if not _done(training, runs)]
+    if not trainings:
+        return {}
     first = trainings[0]
-    check_schedule(first.schedule)
     clips = open_training(first.data, first.schedule, first.seed)
     taught = next((training.teacher for training in trainings if training.teacher), None)
     teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
-    learners = {training.key: _learner(training, runs, device) for training in trainings}
+    learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
     train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 
-def _learner(training: Training, runs: Path, device: str) -> Learner:
-    """A fresh student; the seed alone decides its random weights."""
+def _done(training: Training, runs: Path) -> bool:
+    return (trained_folder(training, runs) / "weights.pt").exists()
+
+
+def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None) -> Learner:
+    """A fresh student, or one that goes on from the stage before; the seed alone decides random weights."""
+    folder = trained_folder(training, runs)
+    name = f"{training.method} seed {training.seed}"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         method = methods.create(training.method, **training.options).to(device)
-    initialisation = _initialize(method, training)
-    meta = {
-        "method": training.method,
-        "options": training.options,
-        "seed": training.seed,
-        "data": training.data["name"],
-        "initialisation": initialisation,
-        "imagenet": training.imagenet,
-    }
-    frozen = bool(initialisation) and all(v != "random" for v in initialisation.values())
-    folder = trained_folder(training, runs)
-    name = f"{training.method} seed {training.seed}"
-    return Learner(name, method, training.recipe, training.schedule, folder, meta, freeze_norm=frozen)
+        if training.start is None:
+            initialisation = _initialize(method, training)
+        else:
+            path = trained_folder(training.start, runs) / "weights.pt"
+            load_weights(method, path)
+            initialisation = read_file(path)["meta"]["initialisation"]
+        meta = {
+            "method": training.method,
+            "options": training.options,
+            "seed": training.seed,
+            "data": training.data["name"],
+            "initialisation": initialisation,
+            "imagenet": training.imagenet,
+        }
+        frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
+        width = teacher.embedding_channels if teacher is not None else None
+        return Learner(
+            name, method, training.recipe, training.schedule, folder, meta, frozen, teacher_width=width
+        )
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:
@@ -120,15 +146,28 @@ def describe(network: Network, runs: Path) -> dict:
     if path is None:
         return {}
     facts: dict = {"weights": str(path)}
-    if network.training is not None:
-        meta = read_file(path)["meta"]
-        kinds = [f"{name} {how}" for name, how in meta["initialisation"].items()]
-        training = asdict(network.training.schedule)
-        facts |= {
-            "initialisation": ", ".join(kinds),
-            "train_steps": training["steps"],
-            "train_clips": network.training.data["name"],
-        }
-    else:
-        facts["initialisation"] = f"checkpoint {path.name}"
-    return facts
+    if not network.trainings:
+        return facts | {"initialisation": f"checkpoint {path.name}"}
+    meta = read_file(path)["meta"]
+    stages, training = [], network.trainings[0]
+    while training is not None:
+        stages.insert(0, training)
+        training = training.start
+    return facts | {
+        "initialisation": ", ".join(f"{name} {how}" for name, how in meta["initialisation"].items()),
+        "train_steps": sum(stage.schedule.steps for stage in stages),
+        "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
+        "soup": meta.get("soup", ""),
+    }
+
+
+def progress(network: Network, runs: Path) -> str:
+    """How far the trainings of a network are, for people."""
+    for training in network.trainings:
+        folder = trained_folder(training, runs)
+        if (folder / "weights.pt").exists():
+            continue
+        last = folder / "last.pt"
+        step = read_file(last)["step"] if last.exists() else 0
+        return f"trained for {step} of {training.schedule.steps} steps"
+    return "not evaluated yet"

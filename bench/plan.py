@@ -1,129 +1,81 @@
-"""From a configuration to the cells of a grid and to what must be trained for them, each with its content hash."""
+"""From a configuration to the cells of a grid."""
 
-import hashlib
-import json
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 import methods
-from bench.compose import to_dataclass, with_override
+from bench.cells import Cell, Network, Soup, Training
+from bench.compose import STAGES, to_dataclass, with_override
 from bench.errors import ConfigError
 from bench.recipe import Recipe, Schedule
 
-# Raise when a change of the code changes what a cell reaches: finished cells of older versions are then redone.
-RESULTS_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Training:
-    """A network to train: everything that changes its weights, and nothing else."""
-
-    method: str
-    options: dict[str, Any]  # without those that matter at inference alone
-    recipe: Recipe
-    schedule: Schedule
-    data: dict[str, Any]
-    seed: int
-    imagenet: dict[str, str | None] = field(default_factory=dict)
-    teacher: "Network | None" = None
-
-    @property
-    def key(self) -> str:
-        return content_hash(self._content())
-
-    @property
-    def stream(self) -> str:
-        """Trainings of one stream see the same batches."""
-        return content_hash([self.data["fingerprint"], {**asdict(self.schedule), "lr": 0}, self.seed])
-
-    def _content(self) -> dict:
-        return {
-            "version": RESULTS_VERSION,
-            "method": self.method,
-            "options": self.options,
-            "recipe": {**asdict(self.recipe), "name": ""},
-            # workers change only the speed
-            "schedule": {**asdict(self.schedule), "workers": 0},
-            "data": self.data["fingerprint"],
-            "seed": self.seed,
-            "imagenet": {k: file_hash(v) for k, v in self.imagenet.items() if v},
-            "teacher": self.teacher.key if self.teacher else None,
-        }
-
-
-@dataclass(frozen=True)
-class Network:
-    """A method with weights: from a file, from a training, or (copy_first_mask) with none."""
-
-    method: str
-    options: dict[str, Any] = field(default_factory=dict)
-    weights: str | None = None
-    training: Training | None = None
-
-    @property
-    def key(self) -> str:
-        source = self.training.key if self.training else file_hash(self.weights)
-        return content_hash([self.method, self.options, source])
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One (method, recipe, dataset, seed): one record, one MLflow run."""
-
-    label: str
-    network: Network
-    dataset: dict[str, Any]
-    seed: int
-
-    @property
-    def cost_only(self) -> bool:
-        """A network without weights is there for what it costs, not for what it scores."""
-        return methods.is_trainable(self.network.method) and not (
-            self.network.training or self.network.weights
-        )
-
-    @property
-    def recipe_name(self) -> str:
-        return self.network.training.recipe.name if self.network.training else "none"
-
-    @property
-    def key(self) -> str:
-        """Content hash of what is evaluated on what; where the files lie changes nothing."""
-        dataset = {name: value for name, value in self.dataset.items() if name != "root"}
-        return content_hash([RESULTS_VERSION, self.network.key, dataset])
+PICKS = ("uniform", "greedy")
 
 
 @dataclass(frozen=True)
 class Data:
-    """Located data (bench.data.locate) to learn from and to be judged on."""
+    """Located data (bench.data.locate) to learn from and to be judged on; `stages` come before `training`."""
 
     training: dict[str, Any]
     dataset: dict[str, Any]
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
-    """The cells of `config.ablation`, baselines first, then cell by cell, seed by seed."""
-    seeds = ablation_seeds(config)
+    """The cells of `config.ablation`: baselines, then row by row and seed by seed, then soups of them."""
+    ablation, seeds = config.ablation, ablation_seeds(config)
     cells = []
-    for name in config.ablation.get("baselines", []):
+    for name in ablation.get("baselines") or []:
         network = teacher_network(config, data) if name == "teacher" else Network(name)
         label = f"{network.method} (teacher)" if name == "teacher" else name
         cells.append(Cell(label, network, data.dataset, config.teacher.seed if name == "teacher" else 0))
-    for name in config.ablation.get("costs", []) if config.measure else []:
+    for name in (ablation.get("costs") or []) if config.measure else []:
         cells.append(Cell(f"{name} (cost only)", Network(name), data.dataset, 0))
-    for label, overrides in config.ablation.cells.items():
+    for label, overrides in rows(ablation).items():
         changed = config
         for key, value in overrides.items():
             changed = with_override(changed, key, value)
         methods.check_name(changed.method)
+        if changed.role == "teacher":
+            cells.append(
+                Cell(label, teacher_network(changed, data), data.dataset, changed.teacher.seed, overrides)
+            )
+        else:
+            cells += [
+                Cell(label, student_network(changed, data, seed), data.dataset, seed, overrides)
+                for seed in seeds
+            ]
+    trained = [cell for cell in cells if cell.varied]
+    for label, node in (ablation.get("soups") or {}).items():
         cells += [
-            Cell(str(label), student_network(changed, data, seed), data.dataset, seed) for seed in seeds
+            Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds
         ]
     return cells
+
+
+def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
+    """{label: {dotted key: value}}: the named `cells`, after the product of the values of each `sweep`.
+
+    `sweep` is {dotted key: list of values}, or a list of such; a row's label is made of the values.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    sweeps = OmegaConf.to_container(ablation, resolve=True).get("sweep") or []
+    for sweep in [sweeps] if isinstance(sweeps, dict) else sweeps:
+        lists = {key: values if isinstance(values, list) else [values] for key, values in sweep.items()}
+        for values in product(*lists.values()):
+            overrides = dict(zip(lists, values, strict=True))
+            label = ", ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in overrides.items())
+            found[label] = overrides
+    named = OmegaConf.to_container(ablation.get("cells") or OmegaConf.create({}), resolve=True)
+    found |= {str(label): overrides or {} for label, overrides in named.items()}
+    if not found:
+        raise ConfigError("the ablation has no rows: give it `cells`, or a `sweep` of a key over values")
+    return found
 
 
 def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
@@ -146,7 +98,7 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
     if method == scale.teacher_method:
         options = {**OmegaConf.to_container(scale.teacher_options), **options}
     recipe = to_dataclass(teacher.recipe, Recipe)
-    return _trained(config, data, method, options, recipe, scale.teacher, teacher.seed, None)
+    return _trained(config, data, "teacher", method, options, recipe, teacher.seed, None)
 
 
 def student_network(config: DictConfig, data: Data, seed: int) -> Network:
@@ -154,7 +106,7 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     recipe = to_dataclass(config.recipe, Recipe)
     teacher = teacher_network(config, data) if recipe.needs_teacher else None
     options = OmegaConf.to_container(config.options)
-    return _trained(config, data, config.method, options, recipe, config.scale.student, seed, teacher)
+    return _trained(config, data, "student", config.method, options, recipe, seed, teacher)
 
 
 def ablation_seeds(config: DictConfig) -> list[int]:
@@ -171,60 +123,54 @@ def ablation_seeds(config: DictConfig) -> list[int]:
 def _trained(
     config: DictConfig,
     data: Data,
+    role: str,
     method: str,
     options: dict[str, Any],
     recipe: Recipe,
-    schedule: DictConfig,
     seed: int,
     teacher: Network | None,
 ) -> Network:
+    """A network trained in stages, the last one by `recipe` and those before by `config.stage_recipe`."""
     if not methods.is_trainable(method):
         raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
-    options = {**(OmegaConf.to_container(config.scale.options).get(method) or {}), **options}
+    scale = config.scale
+    options = {**(OmegaConf.to_container(scale.options).get(method) or {}), **options}
     imagenet = {name: _file(path) for name, path in config.imagenet.items()}
     if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
         text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
         warnings.warn(text, stacklevel=2)
         imagenet = {}
     learnt = {key: value for key, value in options.items() if key not in methods.INFERENCE_OPTIONS}
-    training = Training(
-        method,
-        learnt,
-        recipe,
-        to_dataclass(schedule, Schedule),
-        data.training,
-        seed,
-        imagenet,
-        teacher,
-    )
+    start = None
+    for name in STAGES:
+        if name in data.stages:
+            early = to_dataclass(config.stage_recipe, Recipe)
+            schedule = to_dataclass(OmegaConf.merge(scale[role], scale[name][role]), Schedule)
+            start = Training(method, learnt, early, schedule, data.stages[name], seed, imagenet, start=start)
+    schedule = to_dataclass(scale[role], Schedule)
+    training = Training(method, learnt, recipe, schedule, data.training, seed, imagenet, teacher, start)
     return Network(method, options, training=training)
 
 
-def groups(trainings: list[Training]) -> list[list[Training]]:
-    """Bundle trainings that can run side by side: on one stream of batches, with one teacher or none."""
-    bundles: dict[tuple, dict[str, Training]] = {}
-    # those with a teacher first, so that those without find a bundle to join
-    for training in sorted(trainings, key=lambda t: t.teacher is None):
-        teachers = [t for stream, t in bundles if stream == training.stream]
-        teacher = training.teacher.key if training.teacher else (teachers or [None])[0]
-        bundles.setdefault((training.stream, teacher), {})[training.key] = training
-    return [list(bundle.values()) for bundle in bundles.values()]
+def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network:
+    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}."""
+    wanted = node.get("of") or list(dict.fromkeys(cell.label for cell in cells))
+    members = [cell.network for cell in cells if cell.label in wanted and cell.seed == seed]
+    unknown = set(wanted) - {cell.label for cell in cells}
+    pick = node.get("pick", "uniform")
+    if unknown or not members:
+        raise ConfigError(f"soup '{label}': no row '{', '.join(sorted(unknown))}' to make it of")
+    if pick not in PICKS:
+        raise ConfigError(f"soup '{label}': unknown pick '{pick}'; known: {', '.join(PICKS)}")
+    first = members[0]
+    if any((m.method, m.options) != (first.method, first.options) for m in members):
+        raise ConfigError(f"soup '{label}': its rows are different networks, whose weights have no average")
+    soup = Soup(tuple(m.training for m in members), pick, bool(node.get("trajectory", False)))
+    return Network(first.method, first.options, soup=soup)
 
 
-def content_hash(content: Any) -> str:
-    """16 hexadecimal digits of the SHA-256 of the content's canonical JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_hash(path: str | None) -> str | None:
-    """Hash of a weight file's bytes; None for no path, "missing" for a path with no file."""
-    if path is None:
-        return None
-    if not Path(path).is_file():
-        return "missing"
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _file(path: str | None) -> str | None:

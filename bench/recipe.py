@@ -5,10 +5,17 @@ from dataclasses import dataclass, field
 
 @dataclass
 class PolyCrossEntropy:
-    """Poly-1 cross-entropy on the labels."""
+    """Poly-1 cross-entropy on the labels; epsilon 0 is plain cross-entropy.
+
+    share: only this share of a clip's pixels, its hardest, counts (bootstrapping; STCN: 0.15). It falls from
+    1 to that between the shares `start` and `end` of the schedule (STCN: steps 20K and 70K of 150K).
+    """
 
     weight: float = 1.0
     epsilon: float = 1.0
+    share: float = 1.0
+    start: float = 0.13
+    end: float = 0.47
 
 
 @dataclass
@@ -37,8 +44,37 @@ class Logits:
 
 
 @dataclass
+class MutualInformation:
+    """ITRD's mutual-information loss of the sampled pixels' features."""
+
+    weight: float = 0.0
+
+
+@dataclass
+class Correlation:
+    """ITRD's correlation loss of the sampled pixels' features, the student's through a linear layer."""
+
+    weight: float = 0.0
+    alpha: float = 1.01
+
+
+@dataclass
+class Hint:
+    """FitNet's loss: the student's features, through a linear layer, become the teacher's."""
+
+    weight: float = 0.0
+
+
+@dataclass
+class AttentionTransfer:
+    """Attention transfer: the student's features are large where the teacher's are."""
+
+    weight: float = 0.0
+
+
+@dataclass
 class Sampling:
-    """Pixels (at stride 4) that the representation loss compares."""
+    """Pixels (at stride 4) that the losses on features compare: random, boundary, uncertainty or all."""
 
     pixels: str = "boundary"
     count: int = 256
@@ -54,18 +90,30 @@ class Recipe:
     dice: Dice = field(default_factory=Dice)
     representation: Representation = field(default_factory=Representation)
     logits: Logits = field(default_factory=Logits)
+    itrd_mutual_information: MutualInformation = field(default_factory=MutualInformation)
+    itrd_correlation: Correlation = field(default_factory=Correlation)
+    hint: Hint = field(default_factory=Hint)
+    attention_transfer: AttentionTransfer = field(default_factory=AttentionTransfer)
     sampling: Sampling = field(default_factory=Sampling)
 
     @property
     def needs_teacher(self) -> bool:
-        return self.representation.weight > 0 or self.logits.weight > 0
+        others = (self.logits, self.hint, self.attention_transfer)
+        return self.samples_pixels or any(loss.weight > 0 for loss in others)
+
+    @property
+    def samples_pixels(self) -> bool:
+        losses = (self.representation, self.itrd_mutual_information, self.itrd_correlation)
+        return any(loss.weight > 0 for loss in losses)
 
 
 @dataclass
 class Schedule:
     """How long and on how much: the part of training that depends on the machine at hand.
 
-    lr decays to 0 along a cosine after a linear warm-up over the first `warmup` share of the steps.
+    After a linear warm-up over the first `warmup` share of the steps, lr decays to 0 along a `cosine`, or
+    drops to a tenth (`decay: step`) at the share `drop_at` of the steps.
+    snapshots: weights kept along the last half of the training, for soups.
     ema: decay per step of the averaged weights that are evaluated; 0 evaluates the last weights.
     precision: "fp32", or "bf16" for autocast. workers: processes that load data (0: none).
     """
@@ -78,7 +126,10 @@ class Schedule:
     lr: float = 1e-3
     weight_decay: float = 1e-4
     warmup: float = 0.05
+    decay: str = "cosine"
+    drop_at: float = 0.83
     clip_grad: float = 1.0
     ema: float = 0.0
     precision: str = "fp32"
     workers: int = 0
+    snapshots: int = 5

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
+from bench.cells import Cell
 from bench.networks import weights_file
-from bench.plan import Cell
 from bench.record import Record
 from methods.checkpoint import read_file
 

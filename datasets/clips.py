@@ -4,11 +4,10 @@ Every draw comes from `np.random.default_rng([seed, number])`, so all cells of a
 batches in the same order, whatever the number of workers and wherever training resumes.
 """
 
-import hashlib
 from collections.abc import Callable
 from collections.abc import Sequence as Items
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -23,9 +22,9 @@ from datasets.synthesis import synthesize_clip
 CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
 REDRAWS = 20
 PARTNER_RATE = 0.5
+MIX = 1
 
 Clip = tuple[np.ndarray, np.ndarray]
-Item = TypeVar("Item")
 
 
 class ClipSource(Protocol):
@@ -37,8 +36,9 @@ class ClipSource(Protocol):
 class VideoClips:
     """Clips from the annotated frames of videos.
 
-    A clip is `length` frames at rising distances of 1..`max_skip` annotated frames (fewer where the
-    sequence is short), played backwards half of the time, cropped and coloured by `augment_clip`. At
+    A clip is `length` annotated frames at rising distances, each up to `max_skip` frames of the video and
+    at least the next annotated one (less where the sequence is short), played backwards half of the time,
+    cropped and coloured by `augment_clip`. STCN, too, divides the skip by the `stride` of YouTube-VOS. At
     most `max_objects` objects, drawn at random, are kept as ids 1..n; all show in frame 0. Sequences
     are drawn uniformly; those with fewer than `length` annotated frames are left out, as in STCN.
     Decoded images stay in memory up to `cache_mb` (per loader worker). Raises DataError when no
@@ -55,10 +55,7 @@ class VideoClips:
         seed: int = 0,
         cache_mb: float = 512,
     ) -> None:
-        annotated = [
-            (s, [t for t, mask in enumerate(s.masks) if mask is not None]) for s in video_set.sequences
-        ]
-        self.videos = [(s, times) for s, times in annotated if len(times) >= length]
+        self.videos = [s for s in video_set.sequences if len(s.annotated) >= length]
         if not self.videos:
             raise DataError(
                 f"no sequence of {video_set.name} has {length} annotated frames, one clip's length: training "
@@ -70,8 +67,9 @@ class VideoClips:
 
     def clip(self, number: int, max_skip: int) -> Clip:
         def draw(rng: np.random.Generator) -> Clip:
-            sequence, times = self.videos[rng.integers(len(self.videos))]
-            chosen = [times[place] for place in sample_times(len(times), self.length, max_skip, rng)]
+            sequence = self.videos[rng.integers(len(self.videos))]
+            times, skip = sequence.annotated, max_skip // sequence.stride
+            chosen = [times[place] for place in sample_times(len(times), self.length, skip, rng)]
             frames = [self.cache.get(sequence.frames[t], lambda t=t: sequence.frame(t)) for t in chosen]
             masks = [self.cache.get(sequence.masks[t], lambda t=t: sequence.mask(t)) for t in chosen]
             if len({mask.shape for mask in masks}) > 1:
@@ -117,6 +115,27 @@ class StillClips:
     def _read(self, still: StillImage) -> tuple[np.ndarray, np.ndarray]:
         image_and_mask = self.cache.get(still.image, lambda: np.dstack(still.read()))
         return image_and_mask[:, :, :3], image_and_mask[:, :, 3]
+
+
+class MixedClips:
+    """Clips from several sources, each as often as its weight says: `[(source, weight), ...]`.
+
+    STCN draws uniformly from the videos of YouTube-VOS and five copies of those of DAVIS: the weight of a
+    `VideoClips` is then `len(source.videos)` times its copies. Raises ValueError for a weight that is not
+    above 0.
+    """
+
+    def __init__(self, sources: Items[tuple[ClipSource, float]], seed: int = 0) -> None:
+        weights = np.array([weight for _, weight in sources], float)
+        if not len(weights) or not (np.isfinite(weights) & (weights > 0)).all():
+            raise ValueError(f"sources to mix need weights above 0, not {weights.tolist()}")
+        self.sources, self.seed = [source for source, _ in sources], seed
+        self.shares = weights / weights.sum()
+
+    def clip(self, number: int, max_skip: int) -> Clip:
+        # A third entry keeps this draw apart from the source's own, which starts from [seed, number].
+        rng = np.random.default_rng([self.seed, number, MIX])
+        return self.sources[rng.choice(len(self.sources), p=self.shares)].clip(number, max_skip)
 
 
 class ImageCache:
@@ -229,26 +248,3 @@ class ClipStream:
 
 def _one_thread(_worker: int) -> None:
     cv2.setNumThreads(0)  # OpenCV's thread pool does not survive a fork
-
-
-def hold_out(items: Items[Item], fraction: float = 0.1, seed: int = 0) -> tuple[list[Item], list[Item]]:
-    """Split items (with a `name`, or names) into those for training and those held out, in order.
-
-    An item is held out when the hash of its name is below `fraction`, so a split does not change when
-    items are added, and items of one name stay together. With two names or more, a fraction above
-    0 leaves at least one on each side.
-    """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"the fraction to hold out is {fraction}; it must be at least 0 and less than 1")
-    names = [item if isinstance(item, str) else item.name for item in items]
-    ranked = sorted(set(names), key=lambda name: _hash(name, seed))
-    held = {name for name in ranked if _hash(name, seed) < fraction}
-    if fraction > 0 and len(ranked) > 1:
-        held = (held | {ranked[0]}) - {ranked[-1]}
-    train = [item for item, name in zip(items, names, strict=True) if name not in held]
-    return train, [item for item, name in zip(items, names, strict=True) if name in held]
-
-
-def _hash(name: str, seed: int) -> float:
-    """A number in [0, 1) that looks random and never changes."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]) / 2**64

@@ -31,10 +31,24 @@ def open_folder(root: Path, name: str | None = None) -> VideoSet:
 
 
 def read_sequence(name: str, frames: Path, masks: Path, binary: bool = False) -> Sequence:
-    """Pair the images in the folder `frames` with the PNGs in the folder `masks` by stem.
+    """The sequence of the images in the folder `frames` and the PNGs in the folder `masks`.
 
-    Frames are ordered by name with numbers counted as numbers (`2.jpg` before `10.jpg`). Raises
-    DataError when a folder or the first mask is missing, or a mask or a stem has not exactly one frame.
+    Raises DataError as `pair_files` does, and when the first frame has no mask.
+    """
+    images, found = pair_files(name, frames, masks)
+    if images[0].stem not in found:
+        raise DataError(
+            f"sequence {name} has no mask for its first frame {images[0].name}: semi-supervised segmentation "
+            f"starts from it; put it at {masks / (images[0].stem + '.png')}"
+        )
+    return Sequence(name, tuple(images), tuple(found.get(image.stem) for image in images), binary)
+
+
+def pair_files(name: str, frames: Path, masks: Path) -> tuple[list[Path], dict[str, Path]]:
+    """The images in the folder `frames`, and by their stem those that have one the PNG in the folder `masks`.
+
+    Images are ordered by name with numbers counted as numbers (`2.jpg` before `10.jpg`). Raises
+    DataError when a folder is missing or empty of frames, or a mask or a stem has not exactly one frame.
     """
     for folder, holds in ((frames, "frames"), (masks, "masks")):
         if not folder.is_dir():
@@ -52,12 +66,7 @@ def read_sequence(name: str, frames: Path, masks: Path, binary: bool = False) ->
         raise DataError(
             f"the mask {lonely} has no frame of the same name in {frames}: add the frame or remove it"
         )
-    if images[0].stem not in found:
-        raise DataError(
-            f"sequence {name} has no mask for its first frame {images[0].name}: semi-supervised segmentation "
-            f"starts from it; put it at {masks / (images[0].stem + '.png')}"
-        )
-    return Sequence(name, tuple(images), tuple(found.get(image.stem) for image in images), binary)
+    return images, found
 
 
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -1,6 +1,8 @@
 """A video with masks, read lazily from files: what every evaluation set is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from collections.abc import Sequence as Items
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,12 +17,19 @@ class Sequence:
     """One video: frame files in order and, beside each, its mask file or None.
 
     `binary` merges all objects into one, as DAVIS 2016 does. The first frame always has a mask.
+    `appears` takes an object id to the index of the frame whose mask gives it, the least of them 0
+    (YouTube-VOS); None: frame 0 gives every object of its mask. `categories` takes an object id to its
+    class and is empty when classes are not known. `stride` is the distance between annotated frames in
+    frames of the original video (YouTube-VOS: 5).
     """
 
     name: str
-    frames: tuple[Path, ...]
-    masks: tuple[Path | None, ...]
+    frames: Items[Path]
+    masks: Items[Path | None]
     binary: bool = False
+    appears: Mapping[int, int] | None = None
+    categories: Mapping[int, str] = field(default_factory=dict)
+    stride: int = 1
 
     def __post_init__(self) -> None:
         if not self.frames:
@@ -35,6 +44,13 @@ class Sequence:
                 f"sequence {self.name} has no mask for its first frame {self.frames[0].name}: "
                 f"semi-supervised segmentation starts from it"
             )
+        for object_id, index in (self.appears or {}).items():
+            if not 0 <= index < len(self.masks) or self.masks[index] is None:
+                raise DataError(
+                    f"object {object_id} of sequence {self.name} should appear in frame {index}, which has no mask"
+                )
+        if self.appears is not None and 0 not in self.appears.values():
+            raise DataError(f"no object of sequence {self.name} appears in its first frame {self.frames[0]}")
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -61,20 +77,62 @@ class Sequence:
         return mask
 
     @cached_property
+    def annotated(self) -> tuple[int, ...]:
+        """Indices of the frames that have a mask, increasing."""
+        return tuple(t for t, path in enumerate(self.masks) if path is not None)
+
+    @cached_property
     def object_ids(self) -> tuple[int, ...]:
-        """Ids in the first mask, increasing; 255 (void) is no object. Raises DataError if there is none."""
-        ids = tuple(int(i) for i in np.unique(self.mask(0)) if i not in (0, 255))
+        """Ids of all objects, also of those that appear late, increasing; 255 (void) is no object.
+
+        Raises DataError when the first mask, which gives them if `appears` is None, holds none.
+        """
+        if self.appears is not None:
+            return tuple(sorted(self.appears))
+        ids = _ids(self.mask(0))
         if not ids:
             raise DataError(f"the first mask of sequence {self.name} is empty: {self.masks[0]}")
         return ids
 
+    @cached_property
+    def given(self) -> dict[int, tuple[int, ...]]:
+        """Frame index -> ids that its mask gives, both increasing; `{0: object_ids}` if none appears late."""
+        starts = dict.fromkeys(self.object_ids, 0) if self.appears is None else self.appears
+        return {
+            index: tuple(i for i in self.object_ids if starts[i] == index)
+            for index in sorted(set(starts.values()))
+        }
+
+    def given_mask(self, index: int) -> np.ndarray:
+        """uint8 (H, W): the mask of a frame of `given` with only the ids given there.
+
+        Elsewhere it is 0 and says nothing of the objects that are already followed. Raises DataError
+        when the mask does not hold one of the ids.
+        """
+        mask, ids = self.mask(index), self.given[index]
+        absent = sorted(set(ids) - set(_ids(mask)))
+        if absent:
+            raise DataError(
+                f"object {absent[0]} of sequence {self.name} should appear in {self.masks[index]}, but that mask "
+                f"does not hold it: fetch the mask again or correct the list of objects"
+            )
+        return np.where(np.isin(mask, ids), mask, 0).astype(np.uint8)
+
+
+def _ids(mask: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unique(mask) if i not in (0, 255))
+
 
 @dataclass(frozen=True)
 class VideoSet:
-    """A named list of sequences, e.g. `davis2016` val."""
+    """A named list of sequences, e.g. `davis2016` val.
+
+    `unseen` holds the classes that the training data does not (YouTube-VOS scores them apart).
+    """
 
     name: str
     sequences: tuple[Sequence, ...]
+    unseen: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.sequences)

@@ -1,6 +1,7 @@
 """Still images with object masks: the raw material of synthetic clips."""
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def open_static(root: Path) -> list[StillImage]:
 
     With an `index.csv`, the images are those of its column `id` (`<set>/<id>`), in its order; without
     one, every mask and the image of the same relative stem, in order of name (images without a mask
-    are left out). Raises DataError when a file of a pair is missing.
+    are left out; links to folders are followed). Raises DataError when a file of a pair is missing.
     """
     root = Path(root)
     images, masks, index = root / "JPEGImages", root / "Annotations", root / "index.csv"
@@ -46,7 +47,7 @@ def open_static(root: Path) -> list[StillImage]:
     if index.is_file():
         names = _index_names(index)
     else:
-        names = sorted(p.relative_to(masks).with_suffix("").as_posix() for p in masks.rglob("[!.]*.png"))
+        names = _mask_names(masks)
     if not names:
         raise DataError(f"no still images at {root}: {index if index.is_file() else masks} lists none")
     return [StillImage(name, _image(images, name), _mask(masks, name)) for name in names]
@@ -58,6 +59,16 @@ def _index_names(index: Path) -> list[str]:
         if "id" not in (rows.fieldnames or ()):
             raise DataError(f"{index} has no column id; it should hold <set>/<id> of each image")
         return [row["id"] for row in rows]
+
+
+def _mask_names(masks: Path) -> list[str]:
+    files = (
+        Path(folder, file)
+        for folder, _, inside in os.walk(masks, followlinks=True)  # sets are often linked from elsewhere
+        for file in inside
+        if file.endswith(".png") and not file.startswith(".")
+    )
+    return sorted(path.relative_to(masks).with_suffix("").as_posix() for path in files)
 
 
 def _image(images: Path, name: str) -> Path:

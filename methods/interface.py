@@ -1,5 +1,6 @@
 """The adapter that every method implements, and the checks of what users feed it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -9,11 +10,14 @@ from methods.errors import MethodError
 
 
 class Method(Protocol):
-    """A semi-supervised VOS method: give it the first frame with its mask, then frame after frame."""
+    """A semi-supervised VOS method: give it the first frame with its mask, then frame after frame.
+
+    `add` is optional: without it a method takes only videos whose objects are all in the first mask.
+    """
 
     @property
     def object_ids(self) -> list[int]:
-        """Ids in the first mask, increasing; channel i + 1 of the probabilities is object_ids[i]."""
+        """Ids given so far, increasing; channel i + 1 of the probabilities is object_ids[i]."""
 
     def start(self, frame: Tensor, mask: Tensor) -> None:
         """Begin a video: `frame` float (3, H, W) RGB in [0, 1], `mask` integer (H, W), 0 = background.
@@ -24,9 +28,32 @@ class Method(Protocol):
     def step(self, frame: Tensor) -> Tensor:
         """Segment the next frame: float (N + 1, H, W) probabilities that sum to 1, background first."""
 
+    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
+        """In place of `step` on a frame that gives M new objects: float (N + M + 1, H, W), as from `step`.
+
+        `mask` integer (H, W) holds the new ids; where it is 0 it says nothing. Its pixels win over what is
+        predicted of the N objects followed so far, which go on as before. Raises MethodError before `start`,
+        for an id that is followed already, and as `start` does.
+        """
+
 
 def check_start(frame: Tensor, mask: Tensor) -> list[int]:
     """Validate the arguments of `Method.start`; returns the object ids in increasing order."""
+    return _mask_ids(frame, mask, "the first mask is empty: it must hold at least one object id above 0")
+
+
+def check_added(frame: Tensor, mask: Tensor, known: Sequence[int]) -> list[int]:
+    """Validate the arguments of `Method.add`, with the ids followed so far; returns the new ids, increasing."""
+    ids = _mask_ids(frame, mask, "the mask of new objects is empty: call step() on a frame without any")
+    again = sorted(set(ids) & set(known))
+    if again:
+        raise MethodError(
+            f"object {again[0]} is followed already: a mask of new objects must hold new ids only"
+        )
+    return ids
+
+
+def _mask_ids(frame: Tensor, mask: Tensor, if_empty: str) -> list[int]:
     check_frame(frame)
     if mask.ndim != 2 or mask.is_floating_point() or mask.is_complex():
         raise MethodError(f"mask must be an integer (H, W) tensor, got {mask.dtype} {tuple(mask.shape)}")
@@ -34,7 +61,7 @@ def check_start(frame: Tensor, mask: Tensor) -> list[int]:
         raise MethodError(f"mask {tuple(mask.shape)} and frame {tuple(frame.shape[1:])} differ in size")
     ids = [int(i) for i in torch.unique(mask) if i != 0]
     if not ids:
-        raise MethodError("the first mask is empty: it must hold at least one object id above 0")
+        raise MethodError(if_empty)
     return ids
 
 
@@ -49,3 +76,10 @@ def check_frame(frame: Tensor) -> None:
 def one_hot_objects(mask: Tensor, ids: list[int]) -> Tensor:
     """Integer (H, W) mask -> float (N, H, W), one plane an object."""
     return torch.stack([mask == i for i in ids]).float()
+
+
+def channel_order(ids: Sequence[int]) -> list[int] | slice:
+    """Index that brings channels of background and `ids` into the adapter's order (ids increasing)."""
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    # A slice costs nothing, a list copies every channel.
+    return slice(None) if order == list(range(len(ids))) else [0, *(i + 1 for i in order)]

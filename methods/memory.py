@@ -56,7 +56,7 @@ class MemoryPolicy:
 
 
 class MemoryBank:
-    """Keys (1, Ck, HW) and values (N, Cv, HW) of the remembered frames of one video."""
+    """Keys (1, Ck, HW) and values (N, Cv, HW) of the remembered frames, for objects given together."""
 
     def __init__(self, policy: MemoryPolicy) -> None:
         self.policy = policy
@@ -78,10 +78,14 @@ class MemoryBank:
         return frame_index == 0 or kept or self.policy.include_last
 
     def write(self, frame_index: int, key: Tensor, value: Tensor) -> None:
-        """Remember frame `frame_index` (0 is the annotated one): key (1, Ck, HW), value (N, Cv, HW)."""
+        """Remember frame `frame_index`, counted from the latest annotated one: key (1, Ck, HW), value (N, Cv, HW).
+
+        The policy's first frame is the one that annotates these objects; later annotated ones (index 0 again)
+        give other objects and are kept as any other.
+        """
         self._joined = None
         self._last.clear()
-        if frame_index == 0 and self.policy.keep_first:
+        if frame_index == 0 and self.policy.keep_first and not self._first:
             self._first.append((key, value))
         elif frame_index % self.policy.every == 0:
             self._queue.append((key, value))
@@ -94,3 +98,38 @@ class MemoryBank:
             keys, values = zip(*self._first, *self._queue, *self._last, strict=True)
             self._joined = (torch.cat(keys, 2), torch.cat(values, 2))
         return self._joined
+
+
+class VideoMemory:
+    """A bank for each group of objects that one frame gives, since none knows the frames before its own.
+
+    All write the same frames: an annotated frame is remembered for every object, and the count of frames
+    starts anew from it (STCN's inference for YouTube-VOS).
+    """
+
+    def __init__(self, policy: MemoryPolicy) -> None:
+        self.policy = policy
+        self._banks: list[MemoryBank] = []
+        self._objects: list[int] = []
+
+    def add_objects(self, count: int) -> None:
+        """Make room for `count` more objects; the next `write` must be of the frame that gives them."""
+        self._banks.append(MemoryBank(self.policy))
+        self._objects.append(count)
+
+    def __len__(self) -> int:
+        """Frames that a read sees, of the objects with the most."""
+        return max(map(len, self._banks), default=0)
+
+    def wants(self, frame_index: int) -> bool:
+        """As `MemoryBank.wants`: the same for all."""
+        return self._banks[0].wants(frame_index)
+
+    def write(self, frame_index: int, key: Tensor, value: Tensor) -> None:
+        """As `MemoryBank.write`, with the values of all objects in the order in which they were added."""
+        for bank, own in zip(self._banks, value.split(self._objects), strict=True):
+            bank.write(frame_index, key, own)
+
+    def read(self) -> tuple[Tensor, ...]:
+        """`MemoryBank.read` of every group, one after the other: key, value, key, value, ..."""
+        return tuple(tensor for bank in self._banks for tensor in bank.read())

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from methods.errors import MethodError
-from methods.interface import check_frame, check_start, one_hot_objects
+from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
 from methods.masks import normalize, others, pad_to_multiple, soft_aggregate, unpad
-from methods.memory import MemoryBank, MemoryPolicy, affinity, readout, similarity
+from methods.memory import MemoryPolicy, VideoMemory, affinity, readout, similarity
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class SpaceTimeMethod(nn.Module, ABC):
         super().__init__()
         self.policy = policy
         self.top_k = top_k
-        self.object_ids: list[int] = []
-        self._memory: MemoryBank | None = None
-        self._frame_index = 0
+        self._ids: list[int] = []  # in the order in which they were given, as the memory has them
+        self._memory: VideoMemory | None = None
+        self._frame_index = 0  # since the latest annotated frame
 
     @abstractmethod
     def encode_query(self, frames: Tensor) -> Query:
@@ -76,30 +76,37 @@ class SpaceTimeMethod(nn.Module, ABC):
         """D, the channels of the embeddings that `decode` returns."""
 
     @property
+    def object_ids(self) -> list[int]:
+        return sorted(self._ids)
+
+    @property
     def memory_frames(self) -> int:
-        """Frames now in memory."""
+        """Frames now in memory, of the objects with the most."""
         return 0 if self._memory is None else len(self._memory)
 
     def fill_memory(self, frames: int) -> None:
-        """Act as if the video just started had gone on until `frames` frames are kept, all like the first.
+        """Act as if the video had begun with the latest annotated frame and gone on until `frames` frames are
+        kept, all like that one.
 
         For measuring: the steady state of a long video without running it.
         """
-        key, value = self._first
-        self._memory = MemoryBank(self.policy)
+        self._memory = VideoMemory(self.policy)
+        self._memory.add_objects(len(self._ids))
         for count in range(frames):
             self._frame_index = count * self.policy.every
-            self._memory.write(self._frame_index, key, value)
+            self._memory.write(self._frame_index, *self._annotated)
 
     @torch.inference_mode()
     def start(self, frame: Tensor, mask: Tensor) -> None:
-        self.object_ids = check_start(frame, mask)
-        self._memory = MemoryBank(self.policy)
-        self._frame_index = 0
-        padded, _ = pad_to_multiple(normalize(frame)[None], self.stride)
-        objects, _ = pad_to_multiple(one_hot_objects(mask.to(frame.device), self.object_ids), self.stride)
-        self._remember(padded, self.encode_query(padded), soft_aggregate(objects).softmax(0)[1:])
-        self._first = self._memory.read()
+        ids = check_start(frame, mask)
+        self._ids, self._memory = [], VideoMemory(self.policy)
+        self._give(frame, mask, ids)
+
+    @torch.inference_mode()
+    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
+        if self._memory is None:
+            raise MethodError("add() before start(): give the first frame and its mask first")
+        return self._give(frame, mask, check_added(frame, mask, self._ids))
 
     @torch.inference_mode()
     def step(self, frame: Tensor) -> Tensor:
@@ -112,20 +119,49 @@ class SpaceTimeMethod(nn.Module, ABC):
         probabilities = self.segment(query, *self._memory.read())
         if self._memory.wants(self._frame_index):
             self._remember(padded, query, probabilities[1:])
-        return unpad(probabilities, padding)
+        return unpad(probabilities[channel_order(self._ids)], padding)
 
-    def segment(self, query: Query, memory_key: Tensor, memory_value: Tensor) -> Tensor:
-        """Read the memory (1, Ck, N), (O, Cv, N) for one frame -> joint probabilities (O + 1, H, W)."""
-        weights = affinity(similarity(memory_key, query.key16.flatten(2)), self.top_k)
-        read = readout(memory_value, weights).unflatten(2, query.key16.shape[-2:])
-        logits, _ = self.decode(read, query)
+    def segment(self, query: Query, *memory: Tensor) -> Tensor:
+        """Read memories for one frame -> joint probabilities (O + 1, H, W), background first.
+
+        memory: key (1, Ck, N) and value (objects, Cv, N) of each group of objects with a memory of its own;
+        O is the number of objects of all groups.
+        """
+        query_key = query.key16.flatten(2)
+        reads = [
+            readout(value, affinity(similarity(key, query_key), self.top_k))
+            for key, value in zip(memory[::2], memory[1::2], strict=True)
+        ]
+        read = reads[0] if len(reads) == 1 else torch.cat(reads)
+        logits, _ = self.decode(read.unflatten(2, query.key16.shape[-2:]), query)
         return soft_aggregate(logits.float().sigmoid()).softmax(0)
 
-    def _remember(self, frame: Tensor, query: Query, masks: Tensor) -> None:
-        """Write normalised frame (1, 3, H, W) with its object probabilities (N, H, W)."""
+    def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
+        """Take new objects from their mask and all others from memory, and remember the frame for all.
+
+        As STCN does for YouTube-VOS: the new objects' pixels are theirs alone, and what memory says of the
+        others is aggregated anew.
+        """
+        padded, padding = pad_to_multiple(normalize(frame)[None], self.stride)
+        query = self.encode_query(padded)
+        objects, _ = pad_to_multiple(one_hot_objects(mask.to(frame.device), ids), self.stride)
+        if self._ids:
+            known = self.segment(query, *self._memory.read())[1:]
+            objects = torch.cat([known * (1 - objects.sum(0)), objects])
+        probabilities = soft_aggregate(objects).softmax(0)
+        self._ids += ids
+        self._memory.add_objects(len(ids))
+        self._frame_index = 0
+        self._annotated = self._remember(padded, query, probabilities[1:])
+        return unpad(probabilities[channel_order(self._ids)], padding)
+
+    def _remember(self, frame: Tensor, query: Query, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Write normalised frame (1, 3, H, W) with its object probabilities (N, H, W) -> its key and value."""
         same = [0] * len(masks)
-        value = self.encode_memory(frame[same], query.f16[same], masks, others(masks))
-        self._memory.write(self._frame_index, query.key16.flatten(2), value.flatten(2))
+        value = self.encode_memory(frame[same], query.f16[same], masks, others(masks)).flatten(2)
+        key = query.key16.flatten(2)
+        self._memory.write(self._frame_index, key, value)
+        return key, value
 
     def roll_out(self, frames: Tensor, first_masks: Tensor, valid: Tensor) -> Rollout:
         """Segment clips from their first masks, feeding the predictions back as memory (STCN, section 4.1).

@@ -22,11 +22,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     # Not before: these load pandas and matplotlib, and an error should not wait for them.
-    from reports.pictures import accuracy_chart, overlay_sheet
-    from reports.tables import write_tables
+    try:
+        from reports.figures import write_figures
+        from reports.pictures import overlay_sheet, sampling_sheet
+        from reports.tables import write_tables
 
-    written = write_tables(records, folder, _title(folder))
-    written += [path for path in (overlay_sheet(records, folder), accuracy_chart(records, folder)) if path]
+        written = write_tables(records, folder, _title(folder))
+        written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
+        written += write_figures(records, folder)
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)
+        return 2
     print((folder / "table.md").read_text(encoding="utf-8"))
     for path in written:
         print(path)

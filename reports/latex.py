@@ -1,8 +1,13 @@
 """The table as LaTeX (booktabs): best in bold, second underlined."""
 
+from itertools import zip_longest
+from textwrap import wrap
+
 import pandas as pd
 
-LOWER_IS_BETTER = ("Params", "GMACs", "Latency")
+from reports.rows import TEXTS
+
+LOWER_IS_BETTER = ("Params", "GMACs", "Latency", "Peak")
 HIGHER_IS_BETTER = ("J&F", "J", "F", "FPS")
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -19,27 +24,30 @@ SPECIAL = {
     "…": r"\dots{}",
     "ω": r"$\omega$",
     "τ": r"$\tau$",
+    "Δ": r"$\Delta$",
 }
+HEADING_WIDTH = 14  # characters in a line of a column's heading
 
 
 def latex_table(table: pd.DataFrame, title: str, sentences: list[str]) -> str:
     """A `table*` with the title as caption and the sentences in small print below it."""
-    columns = "".join("l" if column in ("Method", "Initialisation") else "r" for column in table)
+    columns = "".join("l" if column in TEXTS else "r" for column in table)
     cells = pd.DataFrame({column: _decorated(table[column]) for column in table})
     lines = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{booktabs,graphicx}",
         r"\begin{table*}[t]",
         r"\centering",
         rf"\caption{{{escape(title)}}}",
         r"\footnotesize",
         r"\setlength{\tabcolsep}{3pt}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         *_heading(list(table.columns)),
         r"\midrule",
         *(" & ".join(row) + r" \\" for row in cells.to_numpy().tolist()),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\par\smallskip",
         rf"\parbox{{\linewidth}}{{\scriptsize {escape(' '.join(sentences))}}}",
         r"\end{table*}",
@@ -53,9 +61,9 @@ def escape(text: str) -> str:
 
 
 def _heading(columns: list[str]) -> list[str]:
-    """Two lines, so that long names stay narrow: "GMACs full size (torch)" over three words each."""
-    pairs = [column.partition(" ")[::2] for column in columns]
-    return [" & ".join(escape(pair[line]) for pair in pairs) + r" \\" for line in (0, 1)]
+    """As many lines as the longest name takes, so that long names stay narrow."""
+    names = [wrap(column, HEADING_WIDTH, break_on_hyphens=False) for column in columns]
+    return [" & ".join(map(escape, line)) + r" \\" for line in zip_longest(*names, fillvalue="")]
 
 
 def _decorated(column: pd.Series) -> list[str]:

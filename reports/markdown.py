@@ -4,10 +4,10 @@ import math
 
 import pandas as pd
 
-from reports.published import CERTAINTY, load_published
-from reports.rows import MISSING
+from reports.published import CERTAINTY, load_published, two_readings
+from reports.rows import MISSING, TEXTS
 
-TEXTS = {"Method", "Initialisation", "Variant", "Dataset", "Source"}  # columns set flush left
+PUBLISHED_TEXTS = {"Variant", "Dataset", "Source"}
 
 
 def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], methods: list[str]) -> str:
@@ -17,7 +17,7 @@ def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], methods
 
 
 def _markdown_table(table: pd.DataFrame) -> list[str]:
-    rules = ["---" if column in TEXTS else "---:" for column in table]
+    rules = ["---" if column in TEXTS | PUBLISHED_TEXTS else "---:" for column in table]
     rows = [list(table.columns), rules, *table.to_numpy().tolist()]
     return ["| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
 
@@ -27,7 +27,7 @@ def _one_line(text: str) -> str:
 
 
 def _published(methods: list[str]) -> list[str]:
-    """A table of its own, so that published and measured figures never share a column."""
+    """All rows, with what the columns beside the measured figures have no room for."""
     rows = load_published()
     rows = rows[rows["method"].isin(methods) & rows["dataset"].str.startswith("davis")]
     if rows.empty:
@@ -40,14 +40,10 @@ def _published(methods: list[str]) -> list[str]:
             "Variant": rows["variant"],
             "Dataset": rows["dataset"],
             "Resolution": "480p",
+            "J&F": [two_readings(*pair) for pair in zip(rows["jf_mean"], rows["jf_mean_other"], strict=True)],
             **{
                 column: rows[field].map(lambda value: MISSING if math.isnan(value) else str(value))
-                for column, field in {
-                    "J&F": "jf_mean",
-                    "J": "j_mean",
-                    "F": "f_mean",
-                    "Params (M)": "params_m",
-                }.items()
+                for column, field in {"J": "j_mean", "F": "f_mean", "Params (M)": "params_m"}.items()
             },
             "FPS (device)": [
                 MISSING if math.isnan(fps) else f"{fps} ({device})"

@@ -1,38 +1,49 @@
 """What stands below a table so that nobody misreads it. Plain sentences, for Markdown and LaTeX alike."""
 
 from bench.record import Record
-from reports.rows import distinct, group_rows, succeeded
-from reports.statistics import paired_difference
+from reports.comparison import EFFECT, Comparison
+from reports.published import CERTAINTY, published_columns
+from reports.rows import SEEN, distinct, group_rows, succeeded
 
-SCORES = (
-    "J is the region similarity (intersection over union) and F the boundary accuracy, in percent; J&F is "
-    "the mean of the two. Both are averaged over frames (without the first and the last), then over all "
+SCORES = "J is the region similarity (intersection over union) and F the boundary accuracy, in percent."
+DAVIS_SCORES = (
+    "J&F is the mean of the two. Both are averaged over frames (without the first and the last), then over all "
     "objects, as DAVIS does."
 )
 SPREAD = "± is the sample standard deviation over the seeds."
 PAIRED = (
-    "Differences are paired by sequence and seed and averaged over sequences, with a 95 % bootstrap interval "
-    "over both (too narrow when seeds are few); within noise = the interval contains 0."
+    "Δ J&F is the difference to the row marked reference, paired by sequence and seed and averaged over "
+    "sequences, with a 95 % bootstrap interval over both (too narrow when seeds are few); noise = the "
+    "interval contains 0."
+)
+OBJECTS = (
+    "Δ J&F weighs every sequence alike and J&F every object alike, so that it is not exactly the difference of "
+    "two J&F where sequences have several objects."
 )
 COUNTERS = "GMACs are 10^9 multiply-accumulates per frame; the three counters include different operations."
+MEMORY = "Peak memory counts the tensors alive at the worst moment of a frame; an MB is 2^20 bytes."
+PUBLISHED = (
+    "Published figures are not measured here: they are joined by the method's name and are of the full-size "
+    "network, trained by its authors without BL30K and run on DAVIS at 480p."
+)
 
 
-def notes(records: list[Record]) -> list[str]:
-    """The sentences that belong below the table of these records."""
+def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
+    """The sentences that belong below the table of these records, whose rows were compared so."""
     done = succeeded(records) or records
     sets = dict.fromkeys(record.dataset for record in done)
     lines = [_data([record for record in done if record.dataset == name]) for name in sets]
-    lines += [_training(done), SCORES]
+    lines += [_training(done), _scores(done)]
     if any(len(succeeded(cells)) > 1 for cells in group_rows(records).values()):
         lines.append(SPREAD)
-    lines += _sizes(done)
+    lines += [*_comparisons(compared, done), *_sizes(done), _published(records)]
     lines += [
-        f"Failed: {name}, seed {cell.seed}: {cell.status.rstrip('.')}."
+        f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."
         for name, cells in group_rows(records).items()
         for cell in cells
         if cell.status != "ok"
     ]
-    return [line for line in [*lines, *_differences(records)] if line]
+    return [line for line in lines if line]
 
 
 def _data(records: list[Record]) -> str:
@@ -57,9 +68,28 @@ def _training(records: list[Record]) -> str:
     )
 
 
+def _scores(records: list[Record]) -> str:
+    """YouTube-VOS, known by its scores of seen and unseen classes, averages otherwise than DAVIS."""
+    seen = [r for r in records if any(getattr(r, field) is not None for field in SEEN)]
+    names = distinct(seen, "dataset")
+    scores = [SCORES]
+    if not names or any(record.dataset not in names.split(", ") for record in records):
+        scores.append(DAVIS_SCORES)
+    if names:
+        scores.append(
+            f"On {names} J&F is G: the mean of J and F over the classes that YouTube-VOS trains on (seen) and "
+            f"over those that it does not (unseen)."
+        )
+    return " ".join(scores)
+
+
 def _sizes(records: list[Record]) -> list[str]:
     """Keep apart the network that was trained and the published one, whose cost is given."""
-    full = [r for r in records if r.params_m_full or r.gmacs_full or r.latency_ms_median_full]
+    full = [
+        r
+        for r in records
+        if r.params_m_full or r.gmacs_full or r.latency_ms_median_full or r.memory_mb_peak_full
+    ]
     if not full:
         return []
     device, scale = distinct(full, "device") or "an unknown device", distinct(records, "scale")
@@ -68,32 +98,43 @@ def _sizes(records: list[Record]) -> list[str]:
         f"Latency and MACs of the full-size network, accuracy and FPS of the trained {scale} network: "
         f"one network does not reach both.",
         COUNTERS,
+        MEMORY if any(r.memory_mb_peak_full for r in full) else "",
     ]
 
 
-def _differences(records: list[Record]) -> list[str]:
-    """Each trained row against the first trained one with the same dataset and seeds."""
-    trained = {n: cells for n, cells in group_rows(records).items() if any(c.train_steps for c in cells)}
-    families: dict[tuple, list[str]] = {}
-    for name, cells in trained.items():
-        families.setdefault((cells[0].dataset, *sorted({cell.seed for cell in cells})), []).append(name)
-    lines = [
-        _difference(name, trained[name], first, trained[first])
-        for first, *others in families.values()
-        for name in others
-    ]
-    lines = [line for line in lines if line]
-    return [PAIRED, *lines] if lines else []
+def _comparisons(compared: dict[str, Comparison], records: list[Record]) -> list[str]:
+    """How rows were compared, and how many seeds would tell smaller differences from noise."""
+    if not compared:
+        return []
+    single = [name for name, found in compared.items() if found.difference.seeds == 1]
+    lines = [PAIRED]
+    if any(record.objects != record.sequences for record in records):
+        lines.append(OBJECTS)
+    if single:
+        lines.append(
+            f"Compared on one seed: {', '.join(single)}. The interval leaves out the noise of training; "
+            f"seeds=3 includes it."
+        )
+    for reference in dict.fromkeys(found.reference for found in compared.values()):
+        needed = {
+            name: found.seeds_needed
+            for name, found in compared.items()
+            if found.reference == reference and found.seeds_needed
+        }
+        if needed:
+            worst = max(needed, key=needed.__getitem__)
+            lines.append(
+                f"About {needed[worst]} seeds would show a difference of {EFFECT} J&F between {worst} and "
+                f"{reference}{', the noisiest pair' if len(needed) > 1 else ''} (power 0.8, paired t test "
+                f"at 5 %, on these sequences)."
+            )
+    return lines
 
 
-def _difference(name: str, cells: list[Record], reference: str, reference_cells: list[Record]) -> str:
-    try:
-        found = paired_difference(cells, reference_cells)
-    except ValueError:
-        return ""  # one of the two failed, or has no per-sequence scores
-    return (
-        f"{name} against {reference}: {found.mean:+.1f} J&F [{found.low:+.1f}, {found.high:+.1f}], "
-        f"{found.pairs} pairs ({found.pairs // found.seeds} sequences, {found.seeds} "
-        f"{'seed: noise of training not included' if found.seeds == 1 else 'seeds'})"
-        f"{', within noise' if found.within_noise else ''}."
-    )
+def _published(records: list[Record]) -> str:
+    columns = published_columns(list(dict.fromkeys(record.method for record in records)))
+    marks = {mark for name in columns if "certainty" in name for mark in columns[name]}
+    if columns.filter(like="published_jf_other").notna().to_numpy().any():
+        marks.add("I")
+    legend = "; ".join(f"[{mark}] = {meaning}" for mark, meaning in CERTAINTY.items() if mark in marks)
+    return f"{PUBLISHED} {legend}." if legend else ""

@@ -7,7 +7,8 @@ import pandas as pd
 
 from bench.record import Record
 
-SCORES = ("jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay")
+SEEN = ("j_seen", "f_seen", "j_unseen", "f_unseen")  # YouTube-VOS alone
+SCORES = ("jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", *SEEN)
 COSTS = (
     "params_m",
     "params_m_full",
@@ -16,10 +17,22 @@ COSTS = (
     "gmacs_thop_full",
     "latency_ms_median",
     "latency_ms_median_full",
+    "memory_mb_peak_full",
     "fps",
 )
 MISSING = "—"  # how the written tables show what was not measured
-SETTINGS = ("method", "recipe", "dataset", "scale", "initialisation", "resolution", "device", "precision")
+TEXTS = {"Method", "Weights averaged", "Initialisation"}  # columns set flush left
+SETTINGS = (
+    "method",
+    "recipe",
+    "dataset",
+    "scale",
+    "initialisation",
+    "soup",
+    "resolution",
+    "device",
+    "precision",
+)
 
 
 def group_rows(records: list[Record]) -> dict[str, list[Record]]:
@@ -47,7 +60,7 @@ def aggregate(records: list[Record]) -> pd.DataFrame:
 
     `cells` counts all seeds and `n` those that succeeded; scores are their mean (percent) with `<score>_std`,
     the sample standard deviation (NaN below two seeds); costs are the median of the seeds, in the units of
-    `Record`. `status` is "ok" or "seed <seed>: <why it failed>; ...". Not measured: NaN.
+    `Record`. `status` is "ok" or "seed <seed>: <status>; ...". Not measured: NaN.
     """
     return pd.DataFrame([_row(name, cells) for name, cells in group_rows(records).items()])
 

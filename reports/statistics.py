@@ -1,18 +1,25 @@
-"""Is one row of a table really better than another? Paired differences with a bootstrap interval."""
+"""Is one row of a table really better than another? Paired differences, bootstrap intervals, power."""
 
 import json
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
+from scipy import stats
 
 from bench.record import Record
 
-RESAMPLES = 10_000
+SIGNIFICANCE = 0.05  # two-sided: the intervals are those of 95 %
+BATCH = 500_000  # numbers drawn at a time; the resamples of many sequences would not fit memory at once
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of a - b in J&F (percent) over (sequence, seed) pairs, with a 95 % interval [low, high]."""
+    """Mean of a - b in J&F (percent) over (sequence, seed) pairs, with a 95 % interval [low, high].
+
+    A single pair has no interval: its ends are NaN.
+    """
 
     mean: float
     low: float
@@ -22,12 +29,12 @@ class PairedDifference:
 
     @property
     def within_noise(self) -> bool:
-        """True when the interval contains 0."""
-        return self.low <= 0 <= self.high
+        """True unless the interval excludes 0."""
+        return not (self.low > 0 or self.high < 0)
 
 
 def paired_difference(records_a: list[Record], records_b: list[Record]) -> PairedDifference:
-    """Compare the records of two labels on one dataset, sequence by sequence and seed by seed.
+    """Compare the records of two rows on one dataset, sequence by sequence and seed by seed.
 
     Only seeds that succeeded in both, and sequences that all of these have, are compared. The interval is
     a percentile bootstrap: each resample draws sequences with replacement and, independently, seeds with
@@ -36,23 +43,72 @@ def paired_difference(records_a: list[Record], records_b: list[Record]) -> Paire
     it is narrower than it should be, and with one it holds the sequences' variation alone. The resamples
     are the same on every call. Raises ValueError when the two have no pair in common.
     """
+    differences = _paired(records_a, records_b)
+    if not differences.size:
+        raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
+    return PairedDifference(
+        float(differences.mean()), *_interval(differences), differences.size, differences.shape[1]
+    )
+
+
+def interval(records: list[Record]) -> tuple[float, float]:
+    """Ends of the 95 % bootstrap interval of one row's mean J&F (percent) over sequences and seeds.
+
+    The bootstrap is that of `paired_difference`. Its mean weighs every sequence alike; `Record.jf_mean` weighs
+    every object alike, so the two differ a little where sequences have several objects. Both ends are NaN
+    where there is nothing to resample: no per-sequence score, or only one.
+    """
+    by_seed = _scores(records)
+    return _interval(_table(by_seed, sorted(by_seed)))
+
+
+def seeds_needed(
+    records_a: list[Record], records_b: list[Record], effect: float = 0.5, power: float = 0.8
+) -> int | None:
+    """Seeds from which on a difference of `effect` J&F (percent) would show with probability `power`.
+
+    It would show in a two-sided paired t test at 5 % over the seeds, each of which gives one difference,
+    averaged over the sequences; the power is that of the noncentral t distribution (Cohen, Statistical Power
+    Analysis for the Behavioral Sciences, 1988, chapter 2). The standard deviation is taken from the seeds
+    at hand, so few of them give a rough number. Sequences count as fixed: the answer is about these
+    videos, not about others. None with fewer than two seeds in common.
+    """
+    differences = _paired(records_a, records_b)
+    if not differences.size or differences.shape[1] < 2:
+        return None
+    spread = differences.mean(axis=0).std(ddof=1)
+    if spread < 1e-9:  # the same difference for every seed, up to rounding
+        return 2
+    ratio = effect / spread
+    quantiles = NormalDist().inv_cdf(1 - SIGNIFICANCE / 2) + NormalDist().inv_cdf(power)
+    seeds = max(
+        2, math.floor((quantiles / ratio) ** 2)
+    )  # with a known deviation; the t test needs a few more
+    while _power(ratio, seeds) < power:
+        seeds += 1
+    return seeds
+
+
+def _power(ratio: float, seeds: int) -> float:
+    """Probability that a two-sided one-sample t test at 5 % shows a mean of `ratio` standard deviations."""
+    critical = stats.t.isf(SIGNIFICANCE / 2, seeds - 1)
+    # The wrong tail is left out: scipy cannot always compute it, and near a power of 0.8 it is below 0.0003.
+    return stats.nct.sf(critical, seeds - 1, ratio * math.sqrt(seeds))
+
+
+def _paired(records_a: list[Record], records_b: list[Record]) -> np.ndarray:
+    """Differences a - b (sequences, seeds) of what both have; empty when that is nothing."""
     a, b = _scores(records_a), _scores(records_b)
     seeds = sorted(a.keys() & b.keys())
-    sequences = sorted(
-        set.intersection(*(a[seed].keys() & b[seed].keys() for seed in seeds)) if seeds else ()
+    return _table(
+        {s: {name: a[s][name] - b[s][name] for name in a[s].keys() & b[s].keys()} for s in seeds}, seeds
     )
-    if not sequences:
-        raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
-    differences = np.array([[a[seed][name] - b[seed][name] for seed in seeds] for name in sequences])
 
-    rng = np.random.default_rng(0)
-    means = np.einsum(
-        "rq,qs,rs->r", _draws(rng, len(sequences)), differences, _draws(rng, len(seeds)), optimize=True
-    )
-    low, high = np.percentile(means, [2.5, 97.5])
-    return PairedDifference(
-        float(differences.mean()), float(low), float(high), pairs=differences.size, seeds=len(seeds)
-    )
+
+def _table(by_seed: dict[int, dict[str, float]], seeds: list[int]) -> np.ndarray:
+    """float64 (sequences, seeds) of the sequences that every seed has; both in increasing order."""
+    common = sorted(set.intersection(*(set(by_seed[seed]) for seed in seeds))) if seeds else []
+    return np.array([[by_seed[seed][name] for seed in seeds] for name in common], np.float64)
 
 
 def _scores(records: list[Record]) -> dict[int, dict[str, float]]:
@@ -60,6 +116,25 @@ def _scores(records: list[Record]) -> dict[int, dict[str, float]]:
     return {r.seed: json.loads(r.per_sequence) for r in records if r.status == "ok" and r.per_sequence}
 
 
-def _draws(rng: np.random.Generator, count: int) -> np.ndarray:
-    """float64 (RESAMPLES, count): the share of each of `count` items among as many draws with replacement."""
-    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean of values (sequences, seeds), both drawn again independently."""
+    if values.size < 2:
+        return math.nan, math.nan
+    values = values.squeeze()  # a single sequence or seed cannot be drawn again
+
+    def mean(*drawn: np.ndarray, axis: int) -> np.ndarray:  # axis is the last one
+        # scipy draws two independent samples: indices of sequences (n, sequences) and of seeds (n, seeds).
+        if values.ndim == 2:
+            drawn = drawn[0][..., :, None], drawn[1][..., None, :]
+        return values[drawn].mean(axis=tuple(range(-values.ndim, 0)))
+
+    found = stats.bootstrap(
+        [np.arange(count) for count in values.shape],
+        mean,
+        vectorized=True,
+        batch=max(1, BATCH // values.size),
+        confidence_level=1 - SIGNIFICANCE,
+        method="percentile",
+        random_state=np.random.default_rng(0),  # its name in every scipy from 1.13 on
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

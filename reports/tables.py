@@ -6,63 +6,126 @@ from pathlib import Path
 import pandas as pd
 
 from bench.record import Record
+from reports.comparison import Comparison, compare
 from reports.latex import latex_table
 from reports.markdown import markdown_page
 from reports.notes import notes
-from reports.rows import MISSING, aggregate, group_rows
+from reports.published import DAVIS, published_columns, two_readings
+from reports.rows import MISSING, SEEN, aggregate, group_rows
 
-LONGEST_FAILURE = 60  # characters in a cell of the table; the note below it has the rest
+LONGEST_STATUS = 60  # characters in a cell of the table; the note below it has the rest
+COSTS = {
+    "Params trained (M)": "params_m",
+    "Params full size (M)": "params_m_full",
+    "GMACs full size (torch)": "gmacs_full",
+    "GMACs full size (fvcore)": "gmacs_fvcore_full",
+    "GMACs full size (thop)": "gmacs_thop_full",
+    "Latency full size (ms)": "latency_ms_median_full",
+    "Peak memory full size (MB)": "memory_mb_peak_full",
+    "FPS trained": "fps",
+}
 
 
 def summarize(records: list[Record]) -> pd.DataFrame:
-    """The table as text, one row per label in order of first appearance.
+    """The table as text, one row per label in order of first appearance; "—" is what there is not.
 
     Scores are percent with one decimal, "mean ± sample standard deviation" from two seeds on; a label without
-    a successful seed shows "failed: <why>" instead. Seeds is "<succeeded>/<run>" when some failed.
-    Columns with "full size" are of the published network at 480x864 with one object.
+    a successful seed shows its status instead ("failed: <why>"). Seeds is "<succeeded>/<run>" when some did
+    not succeed. "Δ J&F" and "95 % interval" are of the row minus its reference (see `compare`). Columns with
+    "full size" are of the published network at 480x864 with one object; those with "Published" are joined by
+    the method's name.
     """
-    rows = aggregate(records)
-    table = pd.DataFrame({"Method": rows["label"]})
-    for column, field in {"J&F": "jf_mean", "J": "j_mean", "F": "f_mean"}.items():
-        table[column] = [_score(*pair) for pair in zip(rows[field], rows[f"{field}_std"], strict=True)]
-    failed = table["Method"][rows["n"] == 0]
-    cells = group_rows(records)
-    table.loc[failed.index, "J&F"] = [f"failed: {_short(cells[name][0].status)}" for name in failed]
-    table["Seeds"] = [
-        f"{n}" if n == cells else f"{n}/{cells}" for n, cells in zip(rows["n"], rows["cells"], strict=True)
-    ]
-    for column, field in {
-        "Params trained (M)": "params_m",
-        "Params full size (M)": "params_m_full",
-        "GMACs full size (torch)": "gmacs_full",
-        "GMACs full size (fvcore)": "gmacs_fvcore_full",
-        "GMACs full size (thop)": "gmacs_thop_full",
-        "Latency full size (ms)": "latency_ms_median_full",
-        "FPS trained": "fps",
-    }.items():
-        table[column] = [three_digits(value) for value in rows[field]]
-    table["Initialisation"] = rows["initialisation"]
-    return table
+    return _texts(records, _numbers(records, compare(records)))
 
 
 def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     """Write table.md, table.tex and table.csv into `folder` and return their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    compared = compare(records)
+    numbers = _numbers(records, compared)
     # A column that nobody measured says nothing: the csv alone keeps it.
-    table = summarize(records)
+    table = _texts(records, numbers)
     table = table.loc[
         :, [not (table[column] == MISSING).all() or column in ("J&F", "J", "F") for column in table]
     ]
-    sentences = notes(records)
+    sentences = notes(records, compared)
     texts = {
         "table.md": markdown_page(table, title, sentences, [record.method for record in records]),
         "table.tex": latex_table(table, title, sentences),
-        "table.csv": aggregate(records).to_csv(index=False, lineterminator="\n"),
+        "table.csv": numbers.to_csv(index=False, lineterminator="\n"),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in texts]
+
+
+def _numbers(records: list[Record], compared: dict[str, Comparison]) -> pd.DataFrame:
+    """Raw numbers per label: `aggregate`, the comparison (its reference row has its own name there), and what
+    is published. `within_noise` is True, False or empty; `seeds_needed` is empty below two seeds."""
+    rows = aggregate(records)
+    references = {found.reference for found in compared.values()}
+    comparisons = [
+        _comparison(compared.get(name), name if name in references else "") for name in rows["label"]
+    ]
+    columns = pd.DataFrame(comparisons, dtype=object)
+    return pd.concat([rows, columns, published_columns(list(rows["method"]))], axis=1)
+
+
+def _comparison(found: Comparison | None, reference: str) -> dict:
+    difference = found and found.difference
+    return {
+        "reference": found.reference if found else reference,
+        "jf_difference": difference.mean if found else math.nan,
+        "jf_difference_low": difference.low if found else math.nan,
+        "jf_difference_high": difference.high if found else math.nan,
+        "within_noise": difference.within_noise if found else None,
+        "seeds_needed": found.seeds_needed if found else None,
+    }
+
+
+def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
+    table = pd.DataFrame({"Method": rows["label"]})
+    scores = {"J&F": "jf_mean", "J": "j_mean", "F": "f_mean"}
+    for column, field in {**scores, **{_seen(field): field for field in SEEN}}.items():
+        table[column] = [_score(*pair) for pair in zip(rows[field], rows[f"{field}_std"], strict=True)]
+    cells = group_rows(records)
+    none = table["Method"][rows["n"] == 0]
+    table.loc[none.index, "J&F"] = [_short(cells[name][0].status) for name in none]
+    table["Seeds"] = [
+        f"{n}" if n == cells else f"{n}/{cells}" for n, cells in zip(rows["n"], rows["cells"], strict=True)
+    ]
+    table["Δ J&F"] = [_difference(row) for row in rows.itertuples()]
+    table["95 % interval"] = [
+        MISSING if math.isnan(low) else f"[{low:+.1f}, {high:+.1f}]"
+        for low, high in zip(rows["jf_difference_low"], rows["jf_difference_high"], strict=True)
+    ]
+    for column, field in COSTS.items():
+        table[column] = [three_digits(value) for value in rows[field]]
+    table["Weights averaged"] = [text or MISSING for text in rows["soup"]]
+    table["Initialisation"] = rows["initialisation"]
+    for short in DAVIS:
+        table[f"Published J&F {short.upper()} (full-size network, 480p, not measured)"] = [
+            two_readings(*row)
+            for row in zip(
+                *(rows[f"published_{field}_{short}"] for field in ("jf", "jf_other", "certainty")),
+                strict=True,
+            )
+        ]
+    return table
+
+
+def _seen(field: str) -> str:
+    """j_seen -> J seen"""
+    return field[0].upper() + field[1:].replace("_", " ")
+
+
+def _difference(row) -> str:
+    if row.reference == row.label:
+        return "reference"
+    if math.isnan(row.jf_difference):
+        return MISSING
+    return f"{row.jf_difference:+.1f}{' (noise)' if row.within_noise else ''}"
 
 
 def _score(mean: float, spread: float) -> str:
@@ -80,7 +143,7 @@ def three_digits(value: float) -> str:
     return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(value))))}f}"
 
 
-def _short(reason: str) -> str:
-    """The reason of a failure on one line that fits a cell."""
-    reason = " ".join(reason.split())
-    return reason if len(reason) <= LONGEST_FAILURE else reason[: LONGEST_FAILURE - 1] + "…"
+def _short(status: str) -> str:
+    """A status on one line that fits a cell."""
+    status = " ".join(status.split())
+    return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"

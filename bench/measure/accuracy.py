@@ -7,10 +7,14 @@ sequence counts as often as it has objects. The results equal those of the offic
 davis2017-evaluation, with two exceptions: see `decay` about long sequences, and ids that are predicted
 but not asked for are ignored where the official code stops.
 
-Source: Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, arXiv 1704.00675.
+YouTube-VOS differs in two ways: an object counts from the frame after the one that gives it, and the last
+frame counts too (see `score_sequence`).
+
+Sources: Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, arXiv 1704.00675;
+Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 
@@ -19,10 +23,16 @@ import numpy as np
 
 from bench.measure.boundary import MAX_OBJECTS, boundary_scores, tolerance_radius
 
+FIGURES = ("j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", "jf_mean")
+
 
 @dataclass(frozen=True, eq=False)
 class SequenceScores:
-    """Scores of one sequence. j, f: float64 (frames, objects) in [0, 1], scored frames only."""
+    """Scores of one sequence.
+
+    j, f: float64 (frames, objects) in [0, 1], scored frames only: none where the truth is not known. NaN
+    where an object is not judged in a frame that judges others.
+    """
 
     name: str
     object_ids: tuple[int, ...]
@@ -30,40 +40,48 @@ class SequenceScores:
     f: np.ndarray
 
     def per_object(self) -> dict[int, dict[str, float]]:
-        """For each object id: j_mean, j_recall, j_decay, f_mean, f_recall, f_decay, jf_mean (fractions)."""
+        """For each object id: j_mean, j_recall, j_decay, f_mean, f_recall, f_decay, jf_mean (fractions).
+
+        Over the frames in which the object is judged; one that never is has no entry.
+        """
+        judged = ~np.isnan(self.j)
         columns = {
-            "j_mean": self.j.mean(axis=0),
-            "j_recall": recall(self.j),
-            "j_decay": decay(self.j),
-            "f_mean": self.f.mean(axis=0),
-            "f_recall": recall(self.f),
-            "f_decay": decay(self.f),
+            f"{name}_{key}": _over_frames(statistic, values, judged)
+            for name, values in (("j", self.j), ("f", self.f))
+            for key, statistic in (("mean", _mean), ("recall", recall), ("decay", decay))
         }
         columns["jf_mean"] = (columns["j_mean"] + columns["f_mean"]) / 2
         return {
             object_id: {key: float(column[i]) for key, column in columns.items()}
             for i, object_id in enumerate(self.object_ids)
+            if judged[:, i].any()
         }
+
+    def jf_mean(self) -> float | None:
+        """J&F of the sequence, a fraction: the mean over its objects; None if none is judged."""
+        objects = [values["jf_mean"] for values in self.per_object().values()]
+        return float(np.mean(objects)) if objects else None
 
 
 @dataclass(frozen=True)
 class Summary:
     """Scores of a set of sequences: means over all objects, as fractions (decay may be negative).
 
-    `per_object` maps "<sequence>_<object id>" to the same seven figures of that object.
+    `per_object` maps "<sequence>_<object id>" to the same seven figures of that object. Where no object is
+    judged it is empty and the means are None.
     """
 
-    j_mean: float
-    j_recall: float
-    j_decay: float
-    f_mean: float
-    f_recall: float
-    f_decay: float
-    jf_mean: float
+    j_mean: float | None
+    j_recall: float | None
+    j_decay: float | None
+    f_mean: float | None
+    f_recall: float | None
+    f_decay: float | None
+    jf_mean: float | None
     per_object: dict[str, dict[str, float]]
 
     def as_dict(self) -> dict:
-        """Plain nested dict of floats, ready for JSON."""
+        """Plain nested dict, ready for JSON."""
         return asdict(self)
 
 
@@ -99,49 +117,49 @@ def score_sequence(
     predictions: Iterable[np.ndarray],
     truths: Iterable[np.ndarray | None],
     object_ids: Sequence[int],
+    appears: Mapping[int, int] | None = None,
 ) -> SequenceScores:
     """Score a sequence from the masks of all its frames, in order; may be generators.
 
-    predictions, truths: integer (H, W) as in `frame_scores`. The first and the last frame are left out,
-    and so are frames whose truth is None (not annotated). Raises ValueError, naming the sequence, when
-    there are fewer than 3 frames, no annotated one among those scored, not as many predictions as
-    truths, or a prediction of another size than its truth.
+    predictions, truths: integer (H, W) as in `frame_scores`. Frames whose truth is None (not annotated) are
+    left out. Of the others, DAVIS leaves out the first and the last for all objects. YouTube-VOS, whose
+    `appears` takes an object id to the index of the frame that gives it, judges an object in those after
+    that one and includes the last.
+
+    Raises ValueError, naming the sequence, when there are fewer than 3 frames (with `appears` any number
+    will do), no annotated one among those scored, not as many predictions as truths, or a prediction of
+    another size than its truth.
     """
-    end = object()
-    scores, frames, waiting = [], 0, None
-    for prediction, truth in zip_longest(predictions, truths, fillvalue=end):
-        if prediction is end or truth is end:
-            fewer, more = (
-                ("predictions", "ground truth") if prediction is end else ("ground truth", "predictions")
-            )
-            raise ValueError(
-                f"sequence {name}: {fewer} for only {frames} frames, {more} for more: give one per frame"
-            )
-        # A frame is scored when the next one arrives: only then is it known not to be the last.
-        if frames >= 2 and waiting[1] is not None:
+    given_at = [0 if appears is None else appears[i] for i in object_ids]
+    scores, frames = [], 0
+    for prediction, truth, is_last in _frame_by_frame(name, predictions, truths):
+        judged = [i for i, index in enumerate(given_at) if index < frames]
+        if judged and truth is not None and (appears is not None or not is_last):
+            row = np.full((2, len(given_at)), np.nan)
             try:
-                scores.append(frame_scores(*waiting, object_ids))
+                row[:, judged] = frame_scores(prediction, truth, [object_ids[i] for i in judged])
             except ValueError as error:
-                raise ValueError(f"sequence {name}, frame {frames - 1} (from 0): {error}") from None
-        waiting = prediction, truth
+                raise ValueError(f"sequence {name}, frame {frames} (from 0): {error}") from None
+            scores.append(row)
         frames += 1
-    if frames < 3:
+    if appears is None and frames < 3:
         raise ValueError(
             f"sequence {name} has {frames} frame(s): at least 3 are needed, the first and last are not scored"
         )
     if not scores:
-        raise ValueError(
-            f"sequence {name} has no annotated frame between its first and last: nothing to score"
-        )
+        where = "between its first and last" if appears is None else "after one that gives an object"
+        raise ValueError(f"sequence {name} has no annotated frame {where}: nothing to score")
     j, f = (np.stack(values) for values in zip(*scores, strict=True))
     return SequenceScores(name, tuple(object_ids), j, f)
 
 
 def summarize(sequences: Sequence[SequenceScores]) -> Summary:
-    """Average over the objects of all sequences.
+    """Average over the judged objects of all sequences.
 
-    Raises ValueError when there is no object to score or when two sequences have the same name.
+    Raises ValueError when there is no sequence at all or when two sequences have the same name.
     """
+    if not sequences:
+        raise ValueError("there is no object to score: give at least one sequence with an object")
     per_object: dict[str, dict[str, float]] = {}
     for sequence in sequences:
         for object_id, values in sequence.per_object().items():
@@ -149,10 +167,8 @@ def summarize(sequences: Sequence[SequenceScores]) -> Summary:
             if key in per_object:
                 raise ValueError(f"object {key} was scored twice: give each sequence a name of its own")
             per_object[key] = values
-    if not per_object:
-        raise ValueError("there is no object to score: give at least one sequence with an object")
-    keys = next(iter(per_object.values()))
-    means = {key: float(np.mean([values[key] for values in per_object.values()])) for key in keys}
+    columns = {key: [values[key] for values in per_object.values()] for key in FIGURES}
+    means = {key: float(np.mean(values)) if values else None for key, values in columns.items()}
     return Summary(**means, per_object=per_object)
 
 
@@ -169,6 +185,41 @@ def decay(values: np.ndarray) -> np.ndarray:
     """
     edges = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
     return values[: edges[1] + 1].mean(axis=0) - values[edges[3] :].mean(axis=0)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    return values.mean(axis=0)
+
+
+def _over_frames(
+    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, judged: np.ndarray
+) -> np.ndarray:
+    """A (frames, objects) -> (objects,) statistic of each object's judged frames; NaN where there are none."""
+    if len(values) and judged.all():
+        return statistic(values)
+    columns = zip(values.T, judged.T, strict=True)
+    return np.array([statistic(v[keep, None])[0] if keep.any() else np.nan for v, keep in columns])
+
+
+def _frame_by_frame(
+    name: str, predictions: Iterable[np.ndarray], truths: Iterable[np.ndarray | None]
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, bool]]:
+    """(prediction, truth, whether it is the last) of each frame; ValueError if one has more than the other."""
+    end, waiting = object(), None
+    for frames, (prediction, truth) in enumerate(zip_longest(predictions, truths, fillvalue=end)):
+        if prediction is end or truth is end:
+            fewer, more = (
+                ("predictions", "ground truth") if prediction is end else ("ground truth", "predictions")
+            )
+            raise ValueError(
+                f"sequence {name}: {fewer} for only {frames} frames, {more} for more: give one per frame"
+            )
+        # A frame is handed out when the next one arrives: only then is it known not to be the last.
+        if waiting is not None:
+            yield *waiting, False
+        waiting = prediction, truth
+    if waiting is not None:
+        yield *waiting, True
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:

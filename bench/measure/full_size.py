@@ -1,34 +1,71 @@
-"""Parameters, multiply-adds and latency of a network at its published size, measured once a machine."""
+"""Cost of a network at its published size: each figure is measured once a machine and kept in a file."""
 
+import json
 from pathlib import Path
 
+from torch import nn
+from tqdm import tqdm
+
 import methods
+from bench.cells import Network, content_hash
 from bench.environment import describe_environment
 from bench.files import read_json, write_json
 from bench.measure.complexity import complexity
+from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
-from bench.plan import Network, content_hash
+from bench.measure.memory import measure_memory
 
 
-def full_size(network: Network, runs: Path, device: str) -> dict[str, float]:
-    """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state."""
+def full_size(network: Network, runs: Path, device: str, growth: bool = False) -> dict[str, float | str]:
+    """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
+
+    growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
+    What the file of an earlier run lacks is measured and added to it.
+    """
     if not methods.is_trainable(network.method):
         return {}
     options = {key: value for key, value in network.options.items() if key != "width"}
     environment = describe_environment(device)
     key = content_hash([network.method, options, environment["device"], environment["versions"]])
     path = runs / "measured" / f"{network.method}-{key}.json"
-    measured = read_json(path)
-    if measured is None:
+    measured = read_json(path) or {}
+    wanted = [field for field in MEASURES if growth or field != "growth_full"]
+    missing = [field for field in wanted if field not in measured]
+    if missing:
         method = methods.create(network.method, **options)
-        cost = complexity(method)
-        latency = measure_latency(method.to(device), device=device)
-        measured = {
-            "params_m_full": cost.params_m,
-            "gmacs_full": cost.gmacs,
-            "gmacs_fvcore_full": cost.gmacs_fvcore,
-            "gmacs_thop_full": cost.gmacs_thop,
-            "latency_ms_median_full": latency.latency_ms_median,
-        }
-        write_json(path, measured)
-    return measured
+        bar = tqdm(missing, f"measure {network.method}", leave=False, mininterval=2, delay=2)
+        for field in bar:
+            measured |= MEASURES[field](method, device)
+            write_json(path, measured)
+    return {field: value for field, value in measured.items() if growth or field != "growth_full"}
+
+
+def _complexity(method: nn.Module, device: str) -> dict[str, float]:
+    cost = complexity(method)
+    return {
+        "params_m_full": cost.params_m,
+        "gmacs_full": cost.gmacs,
+        "gmacs_fvcore_full": cost.gmacs_fvcore,
+        "gmacs_thop_full": cost.gmacs_thop,
+    }
+
+
+def _latency(method: nn.Module, device: str) -> dict[str, float]:
+    return {"latency_ms_median_full": measure_latency(method, device=device).latency_ms_median}
+
+
+def _memory(method: nn.Module, device: str) -> dict[str, float]:
+    return {"memory_mb_peak_full": measure_memory(method, device=device)}
+
+
+def _growth(method: nn.Module, device: str) -> dict[str, str]:
+    return {"growth_full": json.dumps(measure_growth(method, device=device))}
+
+
+# A field that tells whether the measurement was made -> the measurement.
+MEASURES = {
+    "params_m_full": _complexity,
+    "latency_ms_median_full": _latency,
+    "memory_mb_peak_full": _memory,
+    "growth_full": _growth,
+}

@@ -64,20 +64,12 @@ def measure_latency(
     Raises ConfigError for an impossible `memory_frames`, `objects` or `min_runs`.
     """
     device = torch.device(device)
-    if not 1 <= objects < width:
-        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
     if min(min_runs, max_runs) < 1:
         raise ConfigError(f"min_runs={min_runs}, max_runs={max_runs}: give 1 or more")
-    method = copy.deepcopy(method)
-    if isinstance(method, nn.Module):
-        method = method.to(device).eval()
+    method, frame = started_copy(method, height, width, objects, device)
     remembers = isinstance(method, SpaceTimeMethod)
     stored = steady_memory_frames(method.policy, memory_frames) if remembers else 0
     cycle = method.policy.every if remembers else 1
-
-    frame = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
-    stripes = torch.arange(width) * (objects + 1) // width  # ids 0..objects from left to right
-    method.start(frame, stripes.expand(height, width).to(device))
 
     def time_steps(steps: int) -> list[float]:
         if remembers:
@@ -104,6 +96,24 @@ def measure_latency(
         device=device_name(device),
         precision=precision_name(method, device),
     )
+
+
+def started_copy(
+    method: Method, height: int, width: int, objects: int, device: str | torch.device
+) -> tuple[Method, Tensor]:
+    """A copy of the method on `device` in evaluation mode that was started on a frame of noise; and that frame.
+
+    Raises ConfigError for an impossible `objects`.
+    """
+    if not 1 <= objects < width:
+        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
+    method = copy.deepcopy(method)
+    if isinstance(method, nn.Module):
+        method = method.to(device).eval()
+    frame = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
+    stripes = torch.arange(width) * (objects + 1) // width  # ids 0..objects from left to right
+    method.start(frame, stripes.expand(height, width).to(device))
+    return method, frame
 
 
 def device_name(device: str | torch.device) -> str:

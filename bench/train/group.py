@@ -36,6 +36,7 @@ def train_group(
     """
     for learner in learners:
         learner.method.to(device)
+        learner.projectors.to(device)
         learner.resume()
     for _, bunch in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
         _train_bunch(list(bunch), clips, schedule, seed, teacher, device)
@@ -53,12 +54,12 @@ def _train_bunch(
     running = list(learners)
     saved_at = time.monotonic()
     label = ", ".join(dict.fromkeys(x.name for x in learners))
-    batches = _batches(clips, schedule, start, device)
+    stream = batches(clips, schedule, start, device)
     with (
         tqdm(total=schedule.steps, initial=start, desc=f"train {label}", unit="step", mininterval=2) as bar,
         _side_by_side(len(running), device) as for_each,
     ):
-        for batch in batches:
+        for batch in stream:
             answers = _teach(teacher, batch, schedule.precision) if teacher is not None else None
             results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed), running)
             running = [learner for learner in running if learner.failure is None]
@@ -97,7 +98,7 @@ def _side_by_side(learners: int, device: str) -> Iterator[Callable]:
         yield lambda function, items: list(pool.map(function, items))
 
 
-def _batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
+def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
     """Batches from step `start` on, with the first masks taken apart."""
     slots = torch.arange(1, schedule.max_objects + 1)
     for batch in clips.loader(start, schedule.workers):

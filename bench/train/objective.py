@@ -1,41 +1,91 @@
 """From a student's rollout, the teacher's and the labels to the losses of a recipe."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.recipe import Recipe
 from methods.distillation.classification import (
+    bootstrap_share,
+    bootstrapped,
     dice_loss,
     logit_distillation,
     masked_mean,
     poly_cross_entropy,
 )
+from methods.distillation.features import attention_transfer, hint_loss
+from methods.distillation.itrd import correlation_loss, mutual_information_loss
 from methods.distillation.representation import gather_pixels, representation_loss
-from methods.distillation.sampling import boundary, sample_pixels
+from methods.distillation.sampling import binary_entropy, boundary, sample_pixels
 from methods.space_time import Rollout
 
 EMBEDDING_STRIDE = 4
 
 
 def losses(
-    recipe: Recipe, student: Rollout, teacher: Rollout | None, labels: Tensor, generator: torch.Generator
+    recipe: Recipe,
+    student: Rollout,
+    teacher: Rollout | None,
+    labels: Tensor,
+    generator: torch.Generator,
+    projectors: nn.ModuleDict,
+    progress: float = 1.0,
 ) -> dict[str, Tensor]:
     """The recipe's losses, each a scalar; `total` is their weighted sum.
 
     labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
+    projectors: see `make_projectors`. progress: share of the training that is done, 0..1.
     """
     target = labels[:, 1:]
-    per_pixel = poly_cross_entropy(student.logits.transpose(1, 2), target, recipe.poly_ce.epsilon)
-    parts = {"poly_ce": per_pixel.mean()}
+    parts = {"poly_ce": _cross_entropy(recipe, student, target, progress)}
     if recipe.dice.weight > 0:
         parts["dice"] = _dice(student, target)
-    if recipe.representation.weight > 0:
-        parts["representation"] = _representation(recipe, student, teacher, target, generator)
     if recipe.logits.weight > 0:
         parts["logits"] = _logits(recipe, student, teacher, target)
+    if recipe.hint.weight > 0:
+        projected = projectors["hint"](student.embeddings.flatten(0, 1).float().movedim(1, -1)).movedim(-1, 1)
+        parts["hint"] = hint_loss(projected, teacher.embeddings.flatten(0, 1).float())
+    if recipe.attention_transfer.weight > 0:
+        maps = (rollout.embeddings.flatten(0, 1).float() for rollout in (student, teacher))
+        parts["attention_transfer"] = attention_transfer(*maps)
+    if recipe.samples_pixels:
+        parts |= _of_sampled_pixels(recipe, student, teacher, target, generator, projectors)
     parts["total"] = sum(getattr(recipe, name).weight * value for name, value in parts.items())
     return parts
+
+
+def make_projectors(recipe: Recipe, student_width: int, teacher_width: int | None) -> nn.ModuleDict:
+    """Linear layers from the student's embedding to the teacher's; they train along and are then dropped."""
+    wanted = [name for name in ("hint", "itrd_correlation") if getattr(recipe, name).weight > 0]
+    return nn.ModuleDict({name: nn.Linear(student_width, teacher_width) for name in wanted})
+
+
+def sampled_pixels(
+    recipe: Recipe, teacher: Rollout, target: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Which pixels the losses on features compare.
+
+    target: (B, T - 1, H, W) slots -> masks int64 (G, h, w) in {0, 1} at the embeddings' stride and flat
+    positions in them, int64 (G, count). A group is one object in one frame, so that pixels of different
+    videos never meet.
+    """
+    own = (_small(target)[teacher.video] == teacher.slot.view(-1, 1, 1, 1) + 1).long().flatten(0, 1)
+    sampling = recipe.sampling
+    uncertainty = None
+    if sampling.pixels == "uncertainty":
+        probabilities = _small(teacher.logits.float().softmax(2))[teacher.video, :, teacher.slot + 1]
+        uncertainty = binary_entropy(probabilities).flatten(0, 1)
+    index = sample_pixels(
+        own, sampling.count, sampling.pixels, generator, sampling.boundary_width, uncertainty=uncertainty
+    )
+    return own, index
+
+
+def _cross_entropy(recipe: Recipe, student: Rollout, target: Tensor, progress: float) -> Tensor:
+    settings = recipe.poly_ce
+    per_pixel = poly_cross_entropy(student.logits.transpose(1, 2), target, settings.epsilon)
+    share = bootstrap_share(progress, settings.start, settings.end, settings.share)
+    return per_pixel.mean() if share == 1 else bootstrapped(per_pixel.flatten(0, 1), share)
 
 
 def _dice(student: Rollout, target: Tensor) -> Tensor:
@@ -45,22 +95,33 @@ def _dice(student: Rollout, target: Tensor) -> Tensor:
     return dice_loss(probabilities, own.float())
 
 
-def _representation(
-    recipe: Recipe, student: Rollout, teacher: Rollout, target: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Each object in each frame is a group of its own: pixels of different videos never meet."""
-    half = EMBEDDING_STRIDE // 2
-    small = target[student.video][:, :, half::EMBEDDING_STRIDE, half::EMBEDDING_STRIDE]
-    own = (small == student.slot.view(-1, 1, 1, 1) + 1).long().flatten(0, 1)
-    sampling = recipe.sampling
-    index = sample_pixels(own, sampling.count, sampling.pixels, generator, sampling.boundary_width)
-    return representation_loss(
-        gather_pixels(student.embeddings.flatten(0, 1).float(), index),
-        gather_pixels(teacher.embeddings.flatten(0, 1).float(), index),
-        own.flatten(1).gather(1, index),
-        recipe.representation.omega,
-        recipe.representation.normalizer,
+def _of_sampled_pixels(
+    recipe: Recipe,
+    student: Rollout,
+    teacher: Rollout,
+    target: Tensor,
+    generator: torch.Generator,
+    projectors: nn.ModuleDict,
+) -> dict[str, Tensor]:
+    own, index = sampled_pixels(recipe, teacher, target, generator)
+    of_student, of_teacher = (
+        gather_pixels(rollout.embeddings.flatten(0, 1).float(), index) for rollout in (student, teacher)
     )
+    parts = {}
+    if recipe.representation.weight > 0:
+        settings = recipe.representation
+        kinds = own.flatten(1).gather(1, index)
+        parts["representation"] = representation_loss(
+            of_student, of_teacher, kinds, settings.omega, settings.normalizer
+        )
+    if recipe.itrd_mutual_information.weight > 0:
+        parts["itrd_mutual_information"] = mutual_information_loss(of_student, of_teacher)
+    if recipe.itrd_correlation.weight > 0:
+        projected = projectors["itrd_correlation"](of_student)
+        parts["itrd_correlation"] = correlation_loss(
+            projected.flatten(0, 1), of_teacher.flatten(0, 1), recipe.itrd_correlation.alpha
+        )
+    return parts
 
 
 def _logits(recipe: Recipe, student: Rollout, teacher: Rollout, target: Tensor) -> Tensor:
@@ -71,3 +132,9 @@ def _logits(recipe: Recipe, student: Rollout, teacher: Rollout, target: Tensor) 
         return divergence.mean()
     near = boundary(target.flatten(0, 1), EMBEDDING_STRIDE * recipe.sampling.boundary_width)
     return masked_mean(divergence, near.view_as(target))
+
+
+def _small(maps: Tensor) -> Tensor:
+    """(..., H, W) at the stride of the embeddings, each pixel read at the centre of its cell."""
+    half = EMBEDDING_STRIDE // 2
+    return maps[..., half::EMBEDDING_STRIDE, half::EMBEDDING_STRIDE]

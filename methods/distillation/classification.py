@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.errors import MethodError
+
 
 def poly_cross_entropy(logits: Tensor, target: Tensor, epsilon: float = 1.0) -> Tensor:
     """Poly-1 cross-entropy -log p_y + epsilon (1 - p_y) (Leng et al., ICLR 2022), per pixel.
@@ -12,6 +14,35 @@ def poly_cross_entropy(logits: Tensor, target: Tensor, epsilon: float = 1.0) -> 
     """
     log_p = -F.cross_entropy(logits, target, reduction="none")
     return -log_p + epsilon * (1 - log_p.exp())
+
+
+def bootstrapped(per_pixel: Tensor, share: float) -> Tensor:
+    """Mean of the hardest `share` (0 < share <= 1) of each clip's pixels: (B, ...) losses -> scalar.
+
+    Bootstrapped cross-entropy as STCN (Cheng et al., NeurIPS 2021) and AOT (Yang et al., NeurIPS 2021) use it,
+    both with share 0.15; here for any loss per pixel, so it combines with poly_cross_entropy (our combination).
+    The leading axis is what shares one ranking: those papers rank each frame by itself, so flatten frames into
+    it for theirs. The number of pixels is rounded down as theirs, but at least one. Raises MethodError for
+    another share.
+    """
+    if not 0 < share <= 1:
+        raise MethodError(f"bootstrap share is {share}: give a share of the pixels above 0 and at most 1")
+    if share == 1:
+        return per_pixel.mean()
+    flat = per_pixel.flatten(1)
+    return flat.topk(max(1, int(share * flat.shape[1])), dim=1, sorted=False).values.mean()
+
+
+def bootstrap_share(step: int, start: int, end: int, share: float) -> float:
+    """STCN's schedule: 1 before step `start`, then linearly down to `share` at step `end` and after.
+
+    STCN: start 20000, end 70000, share 0.15.
+    """
+    if step < start:
+        return 1.0
+    if step >= end:
+        return share
+    return share + (1 - share) * (end - step) / (end - start)
 
 
 def logit_distillation(student: Tensor, teacher: Tensor, temperature: float = 0.1) -> Tensor:

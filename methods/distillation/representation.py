@@ -31,7 +31,9 @@ def representation_loss(
     same = (labels[:, :, None] == labels[:, None, :]).to(css)
     target = omega * correlation(teacher).to(css) + (1 - omega) * same
     size = student.shape[1] if normalizer == "n" else student.shape[1] ** 2
-    alone, joint = css.pow(2).sum((1, 2)), (css * target).pow(2).sum((1, 2))
+    # a group of features that are all 0 has no correlations, and costs nothing
+    tiny = torch.finfo(css.dtype).tiny
+    alone, joint = (c.pow(2).sum((1, 2)).clamp(min=tiny) for c in (css, css * target))
     return (alone.log2() - joint.log2()).mean() / size
 
 

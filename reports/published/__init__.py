@@ -1,14 +1,20 @@
 """Figures that the papers and official repositories published, each with its source and certainty.
 
-Columns: `method` (this suite's name where it has one), `variant`, `dataset`, `jf_mean`, `j_mean`, `f_mean`
-(percent, 480p frames; G for YouTube-VOS), `fps` on `fps_device`, `params_m` (millions), `source`,
-`certainty` of the scores, `note`. Where the note says that the parameters were counted, they are ours.
+Columns: `method` (this suite's name where it has one), `variant`, `main` ("yes" for the row that stands beside
+measured ones: trained by the authors with labels and without BL30K; at most one per method and dataset),
+`dataset`, `jf_mean`, `j_mean`, `f_mean` (percent, 480p frames; G for YouTube-VOS), `jf_mean_other` (another
+reading of the same source, inferred; the note says why), `fps` on `fps_device`, `params_m` (millions),
+`source`, `certainty` of the scores, `note`. Where the note says that the parameters were counted, they are ours.
 """
 
+import math
 from pathlib import Path
 
 import pandas as pd
 
+from reports.rows import MISSING
+
+DAVIS = {"davis16": "davis2016-val", "davis17": "davis2017-val"}
 CERTAINTY = {
     "V": "read in the paper or the official code",
     "V2": "read in another text that reports it",
@@ -21,5 +27,30 @@ def load_published() -> pd.DataFrame:
     """All published rows, by file and then in its order; empty texts are "", missing numbers NaN."""
     files = sorted(Path(__file__).parent.glob("*.csv"))
     rows = pd.concat([pd.read_csv(file, float_precision="round_trip") for file in files], ignore_index=True)
-    texts = ["method", "variant", "dataset", "fps_device", "source", "certainty", "note"]
+    texts = ["method", "variant", "main", "dataset", "fps_device", "source", "certainty", "note"]
     return rows.astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
+
+
+def published_columns(methods: list[str]) -> pd.DataFrame:
+    """What is published on DAVIS, a row per method as given (a name may recur, and may have nothing).
+
+    Columns: `published_jf_<set>` and `published_jf_other_<set>` (percent or NaN), `published_certainty_<set>`
+    and `published_source_<set>` (text or "") for the sets davis16 and davis17.
+    """
+    rows = load_published()
+    rows = rows[rows["main"] == "yes"].set_index("method")
+    fields = {"jf": "jf_mean", "jf_other": "jf_mean_other", "certainty": "certainty", "source": "source"}
+    columns = {
+        f"published_{name}_{short}": rows[rows["dataset"] == dataset][field].reindex(methods).to_list()
+        for short, dataset in DAVIS.items()
+        for name, field in fields.items()
+    }
+    texts = [name for name in columns if "certainty" in name or "source" in name]
+    return pd.DataFrame(columns).fillna(dict.fromkeys(texts, ""))
+
+
+def two_readings(value: float, other: float, certainty: str = "") -> str:
+    """A published score as text, with its certainty where given: "90.6 [V2]", "80.2 [V2] or 83.7 [I]"."""
+    readings = [(value, certainty), (other, certainty and "I")]
+    shown = [f"{score} [{mark}]" if mark else f"{score}" for score, mark in readings if not math.isnan(score)]
+    return " or ".join(shown) or MISSING

@@ -21,7 +21,8 @@ class TinyRun:
         self.runs, self.out = folder / "runs", folder / "out"
         self.arguments = [
             "dataset=davis2017", f"dataset.root={data}", "training=davis", f"training.root={data}",
-            f"runs={self.runs}", f"output={self.out}", "measure=false", "device=cpu", *TINY_SCALE,
+            f"runs={self.runs}", f"output={self.out}", "measure=false", "device=cpu", "processes=1",
+            *TINY_SCALE,
         ]  # fmt: skip
 
     def __call__(self, *extra: str) -> int:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from bench.compose import load_config
+from bench.cells import groups
+from bench.compose import choices, load_config
 from bench.errors import ConfigError
-from bench.plan import Data, groups, plan_ablation
+from bench.plan import Data, plan_ablation
 
 DATA = Data({"name": "x", "fingerprint": "a"}, {"name": "y", "fingerprint": "b"})
 
@@ -25,7 +26,7 @@ def students(*overrides: str):
 
 def test_cells_of_a_grid_are_paired_over_seeds():
     rows = [(cell.label, cell.seed) for cell in cells("ablation=sampling", "seeds=2")]
-    assert rows[-4:] == [("random", 0), ("random", 1), ("boundary", 0), ("boundary", 1)]
+    assert rows[2:6] == [("random", 0), ("random", 1), ("boundary", 0), ("boundary", 1)]
 
 
 def test_seeds_are_a_number_or_a_list():
@@ -42,11 +43,11 @@ def test_cells_that_share_data_seed_and_teacher_train_side_by_side():
 
 
 def test_a_student_without_a_teacher_joins_those_with_one():
-    rows = {cell.label: cell.network.training for cell in cells("ablation=distillation")}
+    rows = {cell.label: cell.network.training for cell in cells("ablation=distillation", "seeds=1")}
     apart = [rows["labels only"], rows["distilled"]]
     assert apart[0].teacher is None
     assert [len(group) for group in groups(apart)] == [2]
-    other = next(c.network.training for c in cells("teacher.seed=1") if c.label == "distilled")
+    other = next(c.network.training for c in cells("teacher.seed=1", "seeds=1") if c.label == "distilled")
     assert [len(group) for group in groups([rows["distilled"], other])] == [1, 1]
 
 
@@ -114,6 +115,61 @@ def test_networks_that_are_there_for_their_cost_have_no_weights():
 def test_a_mistyped_key_of_an_ablation_is_named():
     with pytest.raises(ConfigError, match="recipe.omega"):
         cells("+ablation.cells.wrong={recipe.omega: 1}")
+
+
+@pytest.mark.parametrize("name", choices("ablation"))
+def test_every_ablation_plans_rows_of_their_own(name):
+    stages = {"stage0": {"name": "x", "fingerprint": "a"}} if name == "soup" else {}
+    data = Data(DATA.training, DATA.dataset, stages)
+    planned = [c for c in cells(f"ablation={name}", "seeds=1", data=data) if not c.cost_only]
+    assert len({c.key for c in planned}) == len({c.label for c in planned}) == len(planned) >= 3
+
+
+def test_a_sweep_is_given_on_the_command_line():
+    planned = [c for c in cells("ablation=omega", "omega=[0,0.3]", "seeds=1") if c.varied]
+    assert [c.label for c in planned] == ["omega=0", "omega=0.3"]
+    assert [c.network.training.recipe.representation.omega for c in planned] == [0, 0.3]
+    assert [c.varied for c in planned] == [{"recipe.representation.omega": value} for value in (0, 0.3)]
+
+
+def test_several_keys_are_swept_as_a_product_beside_named_rows():
+    sweep = "+ablation.sweep={options.queue_length: [2, null], options.write_rule: [last, first+last]}"
+    labels = [c.label for c in cells("ablation=distillation", sweep, "seeds=1") if c.varied]
+    assert labels[0] == "queue_length=2, write_rule=last"
+    assert labels[2] == "queue_length=none, write_rule=last"
+    assert labels[4] == "labels only"
+
+
+def test_an_ablation_without_rows_says_so():
+    with pytest.raises(ConfigError, match="has no rows"):
+        cells("ablation=distillation", "ablation.cells=null")
+
+
+def test_a_teacher_can_be_a_row():
+    rows = {c.label: c.network for c in cells("ablation=teacher", "seeds=1")}
+    assert rows["twice as wide"].training.teacher == rows["teacher: twice as wide"]
+    assert rows["STCN"].training.teacher.method == rows["teacher: STCN"].method == "stcn"
+
+
+def test_earlier_stages_are_shared_by_the_rows_that_start_from_them():
+    data = Data(DATA.training, DATA.dataset, {"stage0": {"name": "stills", "fingerprint": "s"}})
+    planned = [c.network.training for c in cells("ablation=soup", "seeds=1", data=data) if c.varied]
+    assert len(planned) == 4
+    assert len({training.start.key for training in planned}) == 1
+    assert planned[0].start.recipe.name == "supervised"
+    assert (planned[0].start.schedule.lr, planned[0].schedule.lr) == (0.001, 0.0003)
+
+
+def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
+    data = Data(DATA.training, DATA.dataset, {"stage0": {"name": "stills", "fingerprint": "s"}})
+    planned = cells("ablation=soup", "seeds=2", data=data)
+    soups = [c for c in planned if c.label == "greedy soup of the rows"]
+    assert [len(c.network.soup.members) for c in soups] == [4, 4]
+    assert [{m.seed for m in c.network.soup.members} for c in soups] == [{0}, {1}]
+    with pytest.raises(ConfigError, match="no row 'omega=2'"):
+        cells("ablation=soup", "++ablation.soups.wrong={of: ['omega=2']}", data=data)
+    with pytest.raises(ConfigError, match="different networks"):
+        cells("ablation=aspp", "+ablation.soups.wrong={pick: uniform}")
 
 
 def test_imagenet_weights_for_a_narrow_network_are_refused_with_a_warning():

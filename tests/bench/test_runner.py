@@ -14,7 +14,8 @@ SAMPLING = ["ablation=sampling", "seeds=[0]"]
 def test_an_ablation_gives_one_record_a_cell_with_everything_a_table_needs(tiny_run):
     assert tiny_run(*SAMPLING) == 0
     records = tiny_run.records
-    assert [r.label for r in records] == ["copy_first_mask", "mobilevos_r18 (teacher)", "random", "boundary"]
+    names = ["copy_first_mask", "mobilevos_r18 (teacher)", "random", "boundary", "uncertainty (ours)", "all"]
+    assert [r.label for r in records] == names
     for record in records:
         assert record.status == "ok"
         assert 0 <= record.j_mean <= 100
@@ -22,7 +23,7 @@ def test_an_ablation_gives_one_record_a_cell_with_everything_a_table_needs(tiny_
         assert (record.dataset, record.sequences, record.resolution) == ("davis2017", 2, "48x64")
         assert record.device and record.versions and record.config_hash and record.mlflow_run_id
         assert set(json.loads(record.per_sequence)) == {"val-000", "val-001"}
-    assert [r.recipe for r in records] == ["none", "supervised", "mobilevos", "mobilevos"]
+    assert [r.recipe for r in records] == ["none", "supervised", *["mobilevos"] * 4]
     assert records[2].train_steps == 3
     assert records[2].initialisation == "resnet18 random"
 
@@ -49,7 +50,7 @@ def test_students_that_differ_in_their_memory_alone_share_weights(tiny_run):
     before = len(list(tiny_run.runs.glob("trained/*")))
     tiny_run(*SAMPLING, "options.queue_length=4")
     assert len(list(tiny_run.runs.glob("trained/*"))) == before
-    assert len(list(tiny_run.runs.glob("cells/mobilevos_r18-*"))) == 5
+    assert len(list(tiny_run.runs.glob("cells/mobilevos_r18-*"))) == 9
 
 
 def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
@@ -132,7 +133,8 @@ def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run):
         [sys.executable, "-c", script, *tiny_run.arguments, *SAMPLING], capture_output=True, check=False
     )
     assert killed.returncode == -9
-    assert [r.label for r in tiny_run.records] == ["copy_first_mask"]
+    assert [r.label for r in tiny_run.records if r.status == "ok"] == ["copy_first_mask"]
+    assert {r.status for r in tiny_run.records[1:]} == {"not run: an earlier cell is still at work"}
     assert tiny_run(*SAMPLING) == 0
     resumed = tiny_run.records
     fresh = type(tiny_run)(_root(tiny_run), tiny_run.out.parent / "fresh")

@@ -6,15 +6,28 @@ import pytest
 import torch
 
 import methods
-from bench.recipe import Logits, Recipe, Representation, Sampling, Schedule
+from bench.recipe import (
+    AttentionTransfer,
+    Correlation,
+    Hint,
+    Logits,
+    MutualInformation,
+    PolyCrossEntropy,
+    Recipe,
+    Representation,
+    Sampling,
+    Schedule,
+)
 from bench.train import group
 from bench.train.group import train_group
-from bench.train.learner import Learner, lr_factor
+from bench.train.learner import Learner, lr_factor, snapshot_steps
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
 
-SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3)
+SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3, snapshots=2)
 DISTILLED = Recipe("distilled", representation=Representation(1.0), logits=Logits(0.1))
+RECIPE = dataclasses.asdict(Recipe())
+TEACHER_WIDTH = 32  # channels of its embeddings
 RANDOM = dataclasses.replace(DISTILLED, sampling=Sampling("random"))
 
 
@@ -31,7 +44,8 @@ def teacher():
 
 def learner(folder, recipe=DISTILLED, schedule=SCHEDULE, name="mobilevos_r18") -> Learner:
     torch.manual_seed(0)
-    return Learner(name, methods.create(name, width=0.25), recipe, schedule, folder, {})
+    method = methods.create(name, width=0.25)
+    return Learner(name, method, recipe, schedule, folder, {}, teacher_width=TEACHER_WIDTH)
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
@@ -72,6 +86,48 @@ def test_students_trained_side_by_side_equal_students_trained_alone(tmp_path, cl
         assert_same(weights(tmp_path / f"t{number}"), weights(tmp_path / f"a{number}"))
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(itrd_mutual_information=MutualInformation(1.0)),
+        Recipe(itrd_correlation=Correlation(0.1)),
+        Recipe(hint=Hint(1.0)),
+        Recipe(attention_transfer=AttentionTransfer(1.0)),
+        Recipe(representation=Representation(1.0), sampling=Sampling("uncertainty")),
+        Recipe(representation=Representation(1.0), sampling=Sampling("all")),
+        Recipe(poly_ce=PolyCrossEntropy(share=0.15, start=0.0, end=0.5)),
+    ],
+    ids=lambda recipe: ", ".join(k for k, v in dataclasses.asdict(recipe).items() if v != RECIPE[k]),
+)
+def test_every_loss_teaches(tmp_path, clips, teacher, recipe):
+    """The weights differ from those of the plain recipe, and only the method's own are kept."""
+    schedule = dataclasses.replace(SCHEDULE, steps=2)
+    train_group([learner(tmp_path / "a", Recipe(), schedule)], clips, schedule, 0, teacher, "cpu")
+    train_group([learner(tmp_path / "b", recipe, schedule)], clips, schedule, 0, teacher, "cpu")
+    plain, changed = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert plain.keys() == changed.keys()
+    assert not torch.equal(plain["decoder.pred.weight"], changed["decoder.pred.weight"])
+
+
+def test_a_layer_towards_the_teacher_resumes_with_the_student(tmp_path, clips, teacher):
+    student = learner(tmp_path, Recipe(hint=Hint(1.0)))
+    batch = next(group.batches(clips, SCHEDULE, 0, "cpu"))
+    student.learn(batch, group._teach(teacher, batch, "fp32"), 0)
+    student.save()
+    fresh = learner(tmp_path, Recipe(hint=Hint(1.0)))
+    fresh.resume()
+    assert_same(student.projectors.state_dict(), fresh.projectors.state_dict(), atol=0, rtol=0)
+
+
+def test_snapshots_lie_evenly_on_the_last_half_and_end_with_it(tmp_path, clips, teacher):
+    train_group([learner(tmp_path)], clips, SCHEDULE, 0, teacher, "cpu")
+    assert snapshot_steps(SCHEDULE) == [3, 4]
+    files = sorted((tmp_path / "snapshots").iterdir())
+    assert [file.name for file in files] == ["0000003.pt", "0000004.pt"]
+    last = torch.load(files[-1], weights_only=True)["state_dict"]
+    assert_same(last, weights(tmp_path), atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_an_interrupted_training_ends_at_the_same_weights(tmp_path, clips, teacher, monkeypatch, ema):
     schedule = dataclasses.replace(SCHEDULE, ema=ema)
@@ -96,7 +152,7 @@ def test_an_interrupted_training_ends_at_the_same_weights(tmp_path, clips, teach
     train_group([resumed], clips, schedule, 0, teacher, "cpu")
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
     assert [point["step"] for point in resumed.curve] == [0, 1, 2, 3]
-    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == ["weights.pt"]
+    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == ["snapshots", "weights.pt"]
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
@@ -137,3 +193,10 @@ def test_the_learning_rate_warms_up_and_decays_to_zero():
     assert max(factors) == factors[10] == 1.0
     assert factors[55] == pytest.approx(0.5)
     assert factors[-1] < 1e-3
+
+
+def test_the_learning_rate_can_drop_once():
+    schedule = Schedule(steps=100, warmup=0.0, decay="step", drop_at=0.8)
+    factors = [lr_factor(step, schedule) for step in range(100)]
+    assert factors[:80] == [1.0] * 80
+    assert factors[80:] == [0.1] * 20

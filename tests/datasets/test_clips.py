@@ -1,5 +1,6 @@
 """Training clips: sampling, augmentation, and the same clips whatever reads them."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -10,9 +11,10 @@ import torch
 from datasets.augment import augment_clip, visible_objects
 from datasets.clips import (
     ClipStream,
+    ImageCache,
+    MixedClips,
     StillClips,
     VideoClips,
-    hold_out,
     keep_objects,
     max_skip_at,
     sample_times,
@@ -21,6 +23,7 @@ from datasets.davis import open_davis
 from datasets.errors import DataError
 from datasets.folder import open_folder
 from datasets.images import write_mask
+from datasets.sequence import Sequence, VideoSet
 from datasets.static import open_static
 
 
@@ -163,10 +166,84 @@ def test_only_annotated_frames_are_used_and_sequences_without_enough_left_out(tm
         (tmp_path / "v0" / "masks" / f"{t}.png").unlink()
         (tmp_path / "v1" / "masks" / f"{t}.png").unlink()
     source = VideoClips(open_folder(tmp_path), size=32)
-    assert [(sequence.name, times) for sequence, times in source.videos] == [("v0", [0, 2, 5, 6, 7])]
+    assert [(sequence.name, sequence.annotated) for sequence in source.videos] == [("v0", (0, 2, 5, 6, 7))]
     assert source.clip(0, 25)[1].any()
     with pytest.raises(DataError, match=r"no sequence of .* has 6 annotated frames"):
         VideoClips(open_folder(tmp_path), length=6)
+
+
+@pytest.mark.parametrize(("stride", "max_skip", "distances"), [(1, 5, 5), (5, 4, 1), (5, 14, 2), (5, 25, 5)])
+def test_the_skip_counts_frames_of_the_video_though_only_some_are_annotated(
+    tmp_path, monkeypatch, stride, max_skip, distances
+):
+    (sequence,) = write_videos(tmp_path, lengths=(20,)).sequences
+    source = VideoClips(VideoSet("sparse", (replace(sequence, stride=stride),)), size=32)
+    read = []
+    real = Sequence.frame
+    monkeypatch.setattr(Sequence, "frame", lambda self, t: read.append(t) or real(self, t))
+    source.cache = ImageCache(0)
+    for number in range(40):
+        source.clip(number, max_skip)
+    steps = np.diff(np.reshape(read, (-1, 3)))
+    assert set(np.abs(steps).ravel()) == set(range(1, distances + 1))
+
+
+def test_an_object_that_is_not_in_the_first_frame_of_a_clip_is_background_throughout(tmp_path):
+    """Object 5 appears in frame 1, so that forward clips from frame 0 leave it out and backward ones keep it."""
+    videos = write_videos(tmp_path, lengths=(3,))
+    for t, ids in enumerate([(2,), (2, 5), (2, 5)]):
+        mask = scene(t)[1]
+        write_mask(tmp_path / "v0" / "masks" / f"{t}.png", np.where(np.isin(mask, ids), mask, 0))
+    late = replace(videos.sequences[0], appears={2: 0, 5: 1})
+    source = VideoClips(VideoSet("late", (late,)), size=48)
+    counts = set()
+    for number in range(30):
+        masks = source.clip(number, 1)[1]
+        assert set(np.unique(masks)) == set(np.unique(masks[0]))
+        counts.add(int(masks.max()))
+    assert counts == {1, 2}
+
+
+class Recorder:
+    """A source whose clips tell its name and the first number that its own generator draws, as a quarter."""
+
+    def __init__(self, name, seed=0):
+        self.name, self.seed = name, seed
+
+    def clip(self, number, max_skip):
+        return self.name, int(4 * np.random.default_rng([self.seed, number]).random()), max_skip
+
+
+def test_a_mix_draws_each_source_by_its_weight_and_from_all_of_it():
+    mixed = MixedClips([(Recorder("davis"), 3), (Recorder("youtube"), 1)])
+    clips = [mixed.clip(number, 7) for number in range(2000)]
+    assert clips == [mixed.clip(number, 7) for number in range(2000)]
+    assert np.mean([name == "davis" for name, _, _ in clips]) == pytest.approx(0.75, abs=0.03)
+    for source in ("davis", "youtube"):
+        videos = np.bincount([video for name, video, _ in clips if name == source])
+        assert videos.min() > 0.8 * videos.mean()
+    assert {skip for _, _, skip in clips} == {7}
+    other = MixedClips([(Recorder("davis"), 3), (Recorder("youtube"), 1)], seed=1)
+    assert [other.clip(number, 7)[0] for number in range(20)] != [name for name, _, _ in clips[:20]]
+
+
+def test_a_mix_of_real_sources_gives_their_own_clips(tmp_path):
+    sources = [
+        VideoClips(write_videos(tmp_path / "v"), size=32),
+        StillClips(write_stills(tmp_path / "s"), size=32),
+    ]
+    mixed = MixedClips([(source, 1) for source in sources])
+    of = []
+    for number in range(12):
+        masks = mixed.clip(number, 3)[1]
+        of.append([np.array_equal(masks, source.clip(number, 3)[1]) for source in sources].index(True))
+    assert set(of) == {0, 1}
+
+
+@pytest.mark.parametrize("weights", [[], [0.0], [1, -1], [float("nan")]])
+def test_weights_of_a_mix_are_above_0(weights):
+    with pytest.raises(ValueError, match="need weights above 0"):
+        MixedClips([(Recorder("a"), weight) for weight in weights])
 
 
 def test_sources_without_objects_say_so_instead_of_drawing_for_ever(tmp_path):
@@ -226,36 +303,6 @@ def test_the_default_curriculum_is_that_of_stcn():
     assert [max_skip_at(progress) for progress in marks] == [5, 5, 10, 15, 20, 25, 25, 5, 5]
     with pytest.raises(ValueError, match=r"from progress 0\.0 upwards"):
         ClipStream(None, steps=1, batch=1, curriculum=((0.1, 5),))
-
-
-def test_holding_out_is_stable_and_keeps_names_together():
-    names = [f"video{k}" for k in range(1000)]
-    train, held = hold_out(names, 0.1)
-    assert sorted(train + held) == sorted(names)
-    assert 70 < len(held) < 130
-    assert hold_out(names, 0.1) == (train, held)
-    assert hold_out(names, 0.1, seed=1)[1] != held
-    more_train, more_held = hold_out(names + [f"new{k}" for k in range(1000)], 0.1)
-    assert set(held) <= set(more_held)
-    assert set(train) <= set(more_train)
-    assert not set(hold_out(names[:500] * 2, 0.1)[0]) & set(hold_out(names[:500] * 2, 0.1)[1])
-
-
-def test_holding_out_leaves_something_on_each_side():
-    for seed in range(20):
-        train, held = hold_out(["a", "b"], 0.1, seed)
-        assert len(train) == len(held) == 1
-        assert hold_out(["a", "b", "c"], 0.99, seed)[0]
-    assert hold_out(["a"], 0.5) == (["a"], [])
-    assert hold_out(["a", "b"], 0.0) == (["a", "b"], [])
-    with pytest.raises(ValueError, match="fraction to hold out is 1"):
-        hold_out(["a"], 1)
-
-
-def test_sequences_and_stills_are_held_out_by_their_name(tmp_path):
-    videos = write_videos(tmp_path)
-    train, held = hold_out(videos.sequences, 0.5)
-    assert ([s.name for s in train], [s.name for s in held]) == hold_out(["v0", "v1"], 0.5)
 
 
 def test_real_video_and_stills_give_clips(shared):

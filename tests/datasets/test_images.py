@@ -112,6 +112,26 @@ def test_a_sequence_needs_one_mask_entry_per_frame_the_first_a_file(tmp_path):
         Sequence("cat", (), ())
 
 
+def test_objects_appear_in_frames_with_a_mask_the_first_of_them_in_the_first_frame(tmp_path):
+    files = (tmp_path / "0.jpg", tmp_path / "1.jpg"), (tmp_path / "0.png", None)
+    with pytest.raises(
+        DataError, match="object 4 of sequence cat should appear in frame 1, which has no mask"
+    ):
+        Sequence("cat", *files, appears={2: 0, 4: 1})
+    with pytest.raises(DataError, match="object 4 of sequence cat should appear in frame 7"):
+        Sequence("cat", *files, appears={4: 7})
+    with pytest.raises(DataError, match=r"no object of sequence cat appears in its first frame .*0\.jpg"):
+        Sequence("cat", *files, appears={})
+
+
+def test_without_late_objects_the_first_frame_gives_all(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.jpg"), picture(2, 4))
+    write_mask(tmp_path / "0.png", np.repeat([[0, 9, 2, 255]], 2, axis=0))
+    sequence = Sequence("cat", (tmp_path / "0.jpg",), (tmp_path / "0.png",))
+    assert sequence.given == {0: (2, 9)}
+    assert sequence.given_mask(0).tolist() == [[0, 9, 2, 0]] * 2
+
+
 def test_an_empty_first_mask_is_an_error_and_void_is_no_object(tmp_path):
     cv2.imwrite(str(tmp_path / "0.jpg"), picture())
     write_mask(tmp_path / "0.png", np.zeros((24, 32)))
@@ -138,6 +158,14 @@ def test_stills_are_paired_by_name_or_taken_from_the_index(tmp_path):
     image, mask = stills[0].read()
     assert image.shape == (24, 32, 3)
     assert mask.shape == (24, 32)
+
+
+def test_linked_folders_of_stills_are_followed(tmp_path):
+    write_stills(tmp_path / "elsewhere", ["birds/1", "cats/1"])
+    for kind in ("JPEGImages", "Annotations"):
+        (tmp_path / "all" / kind).mkdir(parents=True)
+        (tmp_path / "all" / kind / "mine").symlink_to(tmp_path / "elsewhere" / kind / "birds")
+    assert [still.name for still in open_static(tmp_path / "all")] == ["mine/1"]
 
 
 def test_bad_folders_of_stills(tmp_path):

@@ -81,6 +81,58 @@ def test_step_before_start_says_so(method):
         method.step(video()[0])
 
 
+def test_an_object_added_later_joins_the_others(method):
+    """Its pixels are its own at once, its channel is where its id belongs, and all objects go on."""
+    frames, late = video(4), first_mask(ids=(5,))
+    method.start(frames[0], first_mask())
+    method.step(frames[1])
+    probabilities = method.add(frames[2], late)
+    assert method.object_ids == [3, 5, 7]
+    assert probabilities.shape == (4, 50, 70)
+    torch.testing.assert_close(probabilities.sum(0), torch.ones(50, 70))
+    assert torch.equal(probabilities.argmax(0) == 2, late == 5)
+    after = method.step(frames[3])
+    assert after.shape == (4, 50, 70)
+    torch.testing.assert_close(after.sum(0), torch.ones(50, 70))
+
+
+def test_starting_again_forgets_added_objects_too(method):
+    frames = video()
+    method.start(frames[0], first_mask())
+    fresh = [method.step(frame) for frame in frames[1:]]
+    method.start(frames[0], first_mask())
+    method.add(frames[1], first_mask(ids=(1, 5)))
+    method.start(frames[0], first_mask())
+    assert method.object_ids == [3, 7]
+    for expected, frame in zip(fresh, frames[1:], strict=True):
+        assert torch.equal(method.step(frame), expected)
+
+
+@pytest.mark.parametrize(
+    ("mask", "complaint"),
+    [
+        (first_mask(ids=(4, 7)), "object 7 is followed already"),
+        (torch.zeros(50, 70).long(), "mask of new objects is empty"),
+        (first_mask(ids=(4,), height=49), "differ in size"),
+        (first_mask(ids=(4,)).float(), "integer"),
+    ],
+)
+def test_wrong_new_objects_get_one_clear_message_and_change_nothing(method, mask, complaint):
+    frames = video()
+    method.start(frames[0], first_mask())
+    expected = method.step(frames[1])
+    method.start(frames[0], first_mask())
+    with pytest.raises(methods.MethodError, match=complaint):
+        method.add(frames[1], mask)
+    assert method.object_ids == [3, 7]
+    assert torch.equal(method.step(frames[1]), expected)
+
+
+def test_add_before_start_says_so(method):
+    with pytest.raises(methods.MethodError, match=r"add\(\) before start\(\)"):
+        method.add(video()[0], first_mask())
+
+
 def test_an_unknown_method_lists_the_known_ones():
     with pytest.raises(methods.MethodError, match=r"unknown method 'stn'; known: .*stcn"):
         methods.create("stn")

@@ -1,10 +1,10 @@
-"""The pictures: what is on them, and that they do not change from run to run."""
+"""The sheets of picture strips: what is on them, and what is left out."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reports.pictures import accuracy_chart, overlay_sheet
+from reports.pictures import overlay_sheet, sampling_sheet
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -29,7 +29,7 @@ def test_strips_are_stacked_in_order_without_being_scaled(make_cell, strips, tmp
         make_cell("first", 1, 50, overlay=strips["green"]),  # not the first seed: left out
         make_cell("a rather long second label", 0, 50, overlay="blue.png"),  # relative to the folder
     ]
-    path = overlay_sheet(records, tmp_path)
+    (path,) = overlay_sheet(records, tmp_path)
     assert path == tmp_path / "overlays.png"
     red, blue = area(path, "red"), area(path, "blue")
     assert (red[0], blue[0], area(path, "green")[0]) == (60 * 30, 100 * 30, 0)
@@ -47,37 +47,26 @@ def test_missing_and_damaged_strips_are_skipped(make_cell, strips, tmp_path):
         make_cell("second seed has one", 0, 50, overlay=str(tmp_path / "damaged.png")),
         make_cell("second seed has one", 1, 50, overlay=strips["green"]),
     ]
-    assert area(overlay_sheet(records, tmp_path), "green")[0] == 80 * 30
-    assert overlay_sheet(records[:2], tmp_path / "nowhere") is None
+    assert area(*overlay_sheet(records, tmp_path), "green")[0] == 80 * 30
+    assert overlay_sheet(records[:2], tmp_path / "nowhere") == []
 
 
-def test_the_chart_has_a_second_panel_where_macs_were_measured(records, make_cell, tmp_path):
-    both = Image.open(accuracy_chart(records, tmp_path))
-    alone = Image.open(accuracy_chart([make_cell("plain", 0, 50, gmacs_full=None)], tmp_path))
-    assert both.width == 2 * alone.width
-
-
-def test_the_chart_shows_scores_and_survives_failures_and_odd_labels(make_cell, make_failed_cell, tmp_path):
+def test_the_sampled_pixels_have_a_sheet_of_their_own(make_cell, strips, tmp_path):
     records = [
-        make_cell("costs $5 to $6 and a label that is far too long for a single line", 0, 50),
-        make_cell("_hidden", 0, 51, gmacs_full=0.0),
-        make_failed_cell("broken", 0, "killed"),
+        make_cell("teacher", 0, 50, overlay=strips["blue"]),
+        make_cell("random", 0, 50, overlay=strips["blue"], sampling_picture=strips["red"]),
+        make_cell("boundary", 0, 50, overlay=strips["blue"], sampling_picture=strips["green"]),
     ]
-    picture = np.asarray(Image.open(accuracy_chart(records, tmp_path)).convert("RGB")).astype(int)
-    blue, orange = (
-        (abs(picture - colour).sum(axis=2) < 10).sum() for colour in ((0, 114, 178), (213, 94, 0))
-    )
-    assert blue > 100
-    assert orange > 100
+    (path,) = sampling_sheet(records, tmp_path)
+    assert path == tmp_path / "sampling.png"
+    assert [area(path, colour)[0] for colour in COLOURS] == [60 * 30, 80 * 30, 0]
 
 
-def test_without_scores_there_is_no_chart(make_failed_cell, tmp_path):
-    assert accuracy_chart([make_failed_cell("broken", 0, "killed")], tmp_path) is None
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_same_records_give_the_same_bytes(records, tmp_path):
-    first = accuracy_chart(records, tmp_path).read_bytes()
-    assert accuracy_chart(records, tmp_path).read_bytes() == first
-    assert b"Software" not in first
-    assert b"tIME" not in first
+def test_sampling_that_does_not_differ_is_not_shown(make_cell, strips, tmp_path):
+    Image.open(strips["red"]).save(tmp_path / "copy.png", compress_level=1)
+    records = [
+        make_cell("a", 0, 50, sampling_picture="red.png"),
+        make_cell("b", 0, 50, sampling_picture="copy.png"),
+    ]
+    assert sampling_sheet(records, tmp_path) == sampling_sheet(records[:1], tmp_path) == []
+    assert not (tmp_path / "sampling.png").exists()

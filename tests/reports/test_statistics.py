@@ -1,13 +1,14 @@
-"""The paired difference against closed forms and an exhaustive bootstrap."""
+"""Differences, intervals and power against closed forms, brute force and published values."""
 
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from reports.statistics import paired_difference
+from reports.statistics import interval, paired_difference, seeds_needed
 
 
 @pytest.fixture
@@ -71,6 +72,98 @@ def test_sequences_and_seeds_are_both_drawn_again(pair_with):
     assert [found.low, found.high] == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.1)
     seeds_kept = [differences[list(rows)].mean() for rows in itertools.product(range(4), repeat=4)]
     assert found.high > np.percentile(seeds_kept, 97.5) + 0.3, "the seeds' noise widens the interval"
+
+
+def two_way_bootstrap(values, resamples=10_000, seed=7) -> np.ndarray:
+    """Ends of the 95 % interval, one resample after another: (2,)."""
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(resamples):
+        rows, columns = (rng.choice(size, size) for size in values.shape)
+        means.append(values[np.ix_(rows, columns)].mean())
+    return np.percentile(means, [2.5, 97.5])
+
+
+@pytest.mark.parametrize("shape", [(16, 5), (8, 3), (1, 12), (12, 1)])
+def test_the_interval_is_that_of_a_brute_force_bootstrap(pair_with, shape):
+    rng = np.random.default_rng(8)
+    differences = (
+        1 + rng.normal(0, 3, (shape[0], 1)) + rng.normal(0, 2, (1, shape[1])) + rng.normal(0, 1, shape)
+    )
+    found = paired_difference(*pair_with(differences))
+    expected = two_way_bootstrap(differences)
+    error = 0.05 * (expected[1] - expected[0])  # Monte Carlo: the standard error is 1 % of the width
+    assert [found.low, found.high] == pytest.approx(expected, abs=error)
+
+
+def test_the_interval_of_many_sequences_is_that_of_few_drawn_in_one_batch(pair_with):
+    differences = np.random.default_rng(9).normal(1, 4, (300, 2))
+    found = paired_difference(*pair_with(differences))
+    width = found.high - found.low
+    assert [found.low, found.high] == pytest.approx(two_way_bootstrap(differences), abs=0.04 * width)
+
+
+def test_a_single_pair_has_no_interval_and_is_never_called_a_difference(pair_with):
+    found = paired_difference(*pair_with([[5.0]]))
+    assert found.mean == pytest.approx(5)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert found.within_noise
+
+
+def test_the_interval_of_one_row_is_that_of_its_scores(pair_with):
+    scores = 50 + np.random.default_rng(10).normal(0, 5, (12, 3))
+    a, b = pair_with(scores)
+    b = [replace(r, per_sequence=json.dumps(dict.fromkeys(json.loads(r.per_sequence), 0.0))) for r in b]
+    a = [
+        replace(r, per_sequence=json.dumps({f"s{i}": v for i, v in enumerate(column)}))
+        for r, column in zip(a, scores.T.tolist(), strict=True)
+    ]
+    against_zero = paired_difference(a, b)
+    assert interval(a) == (against_zero.low, against_zero.high)
+    assert interval(a) == pytest.approx(two_way_bootstrap(scores), abs=0.4)
+
+
+@pytest.mark.parametrize("per_sequence", ["", '{"only": 50.0}'])
+def test_a_row_with_nothing_to_resample_has_no_interval(make_cell, per_sequence):
+    assert all(math.isnan(end) for end in interval([make_cell("a", 0, 50.0, per_sequence=per_sequence)]))
+
+
+def seeds_with_spread(spread: float) -> np.ndarray:
+    """Differences (sequences, seeds) whose averages over the sequences have this sample deviation."""
+    of_seeds = np.array([1.0, 1.0 + spread * math.sqrt(2)])
+    return of_seeds + np.array([[20.0], [-5.0], [-15.0]])  # sequences differ much, which must not matter
+
+
+@pytest.mark.parametrize(
+    ("ratio", "pairs"),
+    # G*Power 3.1 and Cohen (1988) for a two-sided paired t test at 5 % with power 0.8
+    [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)],
+)
+def test_the_seeds_needed_are_the_published_sample_sizes(pair_with, ratio, pairs):
+    a, b = pair_with(seeds_with_spread(0.5 / ratio))
+    assert seeds_needed(a, b) == pairs
+    assert seeds_needed(a, b, effect=0.5 / ratio) == 10
+
+
+def test_the_power_is_what_simulated_t_tests_reach(pair_with):
+    seeds = seeds_needed(*pair_with(seeds_with_spread(1.0)), effect=1.5, power=0.9)
+    assert seeds == 7
+    draws = np.random.default_rng(11).normal(1.5, 1.0, (20_000, 7))
+
+    def share(count):
+        sample, critical = draws[:, :count], {6: 2.5706, 7: 2.4469}[count]  # t table, 5 % two-sided
+        statistic = sample.mean(axis=1) / sample.std(axis=1, ddof=1) * math.sqrt(count)
+        return (abs(statistic) > critical).mean()
+
+    assert share(6) < 0.9 < share(7)
+
+
+def test_seeds_that_agree_need_two_and_one_seed_tells_nothing(pair_with):
+    assert seeds_needed(*pair_with(np.full((3, 2), 4.0))) == 2
+    assert seeds_needed(*pair_with([[1.0], [2.0]])) is None
+    a, b = pair_with([[1.0, 2.0]])
+    assert seeds_needed(a[:1], b[1:]) is None
 
 
 def test_the_same_records_give_the_same_interval(pair_with):

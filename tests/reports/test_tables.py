@@ -34,30 +34,41 @@ def test_a_row_per_label_in_order_with_mean_and_sample_deviation(records):
     assert list(table["FPS trained"])[:2] == ["40.0", "40.5"]
 
 
-def test_failed_seeds_are_shown(records, make_failed_cell, tmp_path):
-    records[4] = make_failed_cell("near_boundary", 1, "killed")
-    records += [make_failed_cell("broken", seed, "out of memory |\nbuy more") for seed in (0, 1)]
+def test_seeds_without_a_score_are_shown_in_their_own_words(records, make_failed_cell, tmp_path):
+    records[4] = make_failed_cell("near_boundary", 1, "interrupted: at step 7")
+    records += [make_failed_cell("broken", seed, "failed: out of memory |\nbuy more") for seed in (0, 1)]
+    records.append(make_failed_cell("waiting", 0, "not run: no teacher"))
     table = summarize(records).set_index("Method")
     assert table.loc["near_boundary", "J&F"] == "54.0"
-    assert table.loc["near_boundary", "Seeds"] == "1/2"
     assert table.loc["near_boundary", "Initialisation"] == "random", "as the seed that succeeded says"
     assert table.loc["broken", "J&F"] == "failed: out of memory | buy more"
-    assert table.loc["broken", "Seeds"] == "0/2"
+    assert table.loc["waiting", "J&F"] == "not run: no teacher"
+    assert list(table["Seeds"]) == ["1", "2", "1/2", "2", "0/2", "0/1"]
 
     write_tables(records, tmp_path, "Losses")
     text = (tmp_path / "table.md").read_text()
-    assert "- Failed: near_boundary, seed 1: killed." in text
+    assert "- near_boundary, seed 1: interrupted: at step 7." in text
+    assert "- broken, seed 0: failed: out of memory | buy more." in text
+    assert "- waiting, seed 0: not run: no teacher." in text
     assert r"| failed: out of memory \| buy more |" in text
     rows = pd.read_csv(tmp_path / "table.csv").set_index("label")
-    assert rows.loc["near_boundary", "status"] == "seed 1: killed"
+    assert rows.loc["near_boundary", "status"] == "seed 1: interrupted: at step 7"
     assert list(rows.loc["near_boundary", ["cells", "n"]]) == [2, 1]
     assert math.isnan(rows.loc["broken", "jf_mean"])
 
 
-def test_a_long_failure_fits_its_cell(make_failed_cell):
-    cell = summarize([make_failed_cell("broken", 0, "x" * 500)])["J&F"][0]
+def test_a_long_status_fits_its_cell(make_failed_cell):
+    cell = summarize([make_failed_cell("broken", 0, f"failed: {'x' * 500}")])["J&F"][0]
     assert len(cell) < 80
+    assert cell.startswith("failed: xxx")
     assert cell.endswith("…")
+
+
+def test_a_table_of_failures_alone_is_written(make_failed_cell, tmp_path):
+    write_tables([make_failed_cell("broken", 0, "failed: killed")], tmp_path, "Losses")
+    text = (tmp_path / "table.md").read_text()
+    assert "| broken | failed: killed | — | — | 0/1 |" in text
+    assert "Δ" not in text
 
 
 def test_scores_on_different_data_are_never_averaged(make_cell):
@@ -80,8 +91,8 @@ def test_markdown_says_what_was_measured_and_on_what(records, tmp_path):
     measured, published = text.split("## Published")
     assert measured.startswith("# Losses (ours)\n")
     assert (
-        "| plain | 50.5 ± 0.7 | 48.5 ± 0.7 | 52.5 ± 0.7 | 2 | 0.400 | 8.10 | 20.0 | 450 | 40.5 | random |"
-        in measured
+        "| plain | 50.5 ± 0.7 | 48.5 ± 0.7 | 52.5 ± 0.7 | 2 | reference | — "
+        "| 0.400 | 8.10 | 20.0 | 450 | 40.5 | random | 90.6 [V2] | 80.2 [V2] or 83.7 [I] |" in measured
     )
     for words in (
         "toy-val: 3 sequences, 5 objects, resolution 96x160",
@@ -98,42 +109,52 @@ def test_markdown_says_what_was_measured_and_on_what(records, tmp_path):
     rows = [line for line in published.splitlines() if "| 480p |" in line]
     assert any(line.startswith("| stcn |") and "| 85.3 | 82.0 | 88.6 |" in line for line in rows)
     assert any(line.startswith("| mobilevos_r18 |") and "| 90.6 | 89.7 | 91.6 |" in line for line in rows)
+    assert any(
+        line.startswith("| mobilevos_r18 |") and "| 80.2 or 83.7 | — | 87.1 |" in line for line in rows
+    )
     assert not any(word in published for word in ("youtube", "xmem", "mobilevos_mnv2"))
     assert "two readings" in published
 
 
-def test_methods_without_published_figures_get_no_published_table(make_cell, tmp_path):
-    write_tables([make_cell("plain", 0, 50.0, method="copy_first_mask")], tmp_path, "Copy")
-    assert "Published" not in (tmp_path / "table.md").read_text()
-
-
-def test_trained_rows_are_compared_with_the_first_of_the_same_seeds(records, make_cell, tmp_path):
-    records.append(make_cell("one seed", 0, 70.0))
-    write_tables(records, tmp_path, "Losses")
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    compared = [line for line in lines if " against " in line]
-    # near_boundary: +4 and +5; omega: -0.5 and +0.5. The teacher is not trained, one has other seeds.
-    assert compared == [
-        "- near_boundary against plain: +4.5 J&F [+4.0, +5.0], 6 pairs (3 sequences, 2 seeds).",
-        "- omega=1 & soft against plain: +0.0 J&F [-0.5, +0.5], 6 pairs (3 sequences, 2 seeds), "
-        "within noise.",
+def test_youtube_vos_shows_seen_and_unseen_classes_and_calls_jf_g(make_cell, tmp_path):
+    fields = {"dataset": "ytvos2019", "j_seen": 60.0, "f_seen": 64.0, "j_unseen": 50.0, "f_unseen": 55.0}
+    records = [make_cell("plain", seed, 57.0, **(fields | {"j_seen": 60.0 + seed})) for seed in (0, 1)]
+    table = summarize(records)
+    assert list(table[["J seen", "F seen", "J unseen", "F unseen"]].loc[0]) == [
+        "60.5 ± 0.7",
+        *("64.0 ± 0.0", "50.0 ± 0.0", "55.0 ± 0.0"),
     ]
+    write_tables(records, tmp_path / "alone", "Seen")
+    alone = (tmp_path / "alone" / "table.md").read_text()
+    assert "On ytvos2019 J&F is G: the mean of J and F over the classes" in alone
+    assert "as DAVIS does" not in alone
+    assert pd.read_csv(tmp_path / "alone" / "table.csv").loc[0, "f_unseen"] == 55.0
+
+    write_tables([*records, make_cell("plain", 0, 50.0)], tmp_path / "both", "Seen")
+    both = (tmp_path / "both" / "table.md").read_text()
+    assert "On ytvos2019 J&F is G" in both
+    assert "as DAVIS does" in both
 
 
-def test_a_difference_of_one_seed_says_what_it_leaves_out(make_cell, tmp_path):
-    write_tables([make_cell("plain", 0, 50.0), make_cell("other", 0, 52.0)], tmp_path, "Losses")
-    assert "1 seed: noise of training not included" in (tmp_path / "table.md").read_text()
+def test_memory_and_averaged_weights_are_shown_where_there_are_any(records, tmp_path):
+    records[1] = replace(records[1], memory_mb_peak_full=812.5)
+    records[3] = replace(records[3], soup="greedy: 3 of 5 networks")
+    table = summarize(records)
+    assert list(table["Peak memory full size (MB)"]) == ["—", "812", "—", "—"]
+    assert list(table["Weights averaged"]) == ["—", "—", "greedy: 3 of 5 networks", "—"]
+    write_tables(records, tmp_path, "Losses")
+    assert "an MB is 2^20 bytes" in (tmp_path / "table.md").read_text()
 
 
 def test_latex_is_balanced_and_marks_best_and_second(records, make_failed_cell, tmp_path):
-    records.append(make_failed_cell("[bad] 100% $x^2$ {a_b} #1 ~ \\", 0, "no_memory"))
+    records.append(make_failed_cell("[bad] 100% $x^2$ {a_b} #1 ~ \\", 0, "failed: no_memory"))
     write_tables(records, tmp_path, "Losses_of 100 %")
     text = (tmp_path / "table.tex").read_text()
     opened, closed = (re.findall(rf"\\{word}{{([a-z*]+)}}", text) for word in ("begin", "end"))
     assert opened == closed[::-1] == ["table*", "tabular"]
-    bare = re.sub(r"\\[\\{}]", "", text)
+    bare = re.sub(r"\\[\\{}]|(?<!\\)%.*", "", text)
     assert bare.count("{") == bare.count("}")
-    body = "\n".join(text.splitlines()[1:])  # without the comment in the first line
+    body = re.sub(r"(?<!\\)%$", "", "\n".join(text.splitlines()[1:]), flags=re.MULTILINE)  # no comments
     assert not re.search(r"(?<!\\)[_%#]", body)
     assert body.count("$") % 2 == body.replace(r"\$", "").count("$") % 2 == 0
 
@@ -141,6 +162,8 @@ def test_latex_is_balanced_and_marks_best_and_second(records, make_failed_cell, 
     top, middle, bottom = (text.index(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
     heading, rows = text[top:middle].splitlines()[1:], text[middle:bottom].splitlines()[1:]
     assert len(rows) == 5
+    assert r"$\Delta$ J\&F & 95 \% interval" in heading[0]
+    assert text.isascii(), "every character is one that plain LaTeX knows"
     for line in heading + rows:
         assert line.endswith(r" \\")
         assert len(re.findall(r"(?<!\\)&", line)) == columns - 1

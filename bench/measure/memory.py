@@ -1,0 +1,99 @@
+"""How much memory a frame needs, in steady state."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+
+from bench.measure.complexity import steady_memory_frames
+from bench.measure.latency import started_copy
+from methods.interface import Method
+from methods.space_time import SpaceTimeMethod
+
+MIB = 2**20
+
+
+def peak_memory_mb(
+    compute: Callable[[], object], device: str | torch.device = "cpu", kept: Iterable[Tensor] = ()
+) -> float:
+    """Memory in use at the worst moment of `compute()`, in 2^20 bytes.
+
+    Counted is what torch's allocator hands out from the call on, scratch space of its operators included, and
+    the storages of the `kept` tensors (weights, inputs), which were there before; a shared storage counts
+    once. Not counted: other tensors that were there before, and what cuDNN's and oneDNN's own allocators take.
+
+    On CUDA these are torch's own peak statistics, in blocks of 512 bytes. On the CPU, torch's profiler notes
+    every allocation and release of the calling thread.
+    """
+    device = torch.device(device)
+    before = sum({(s := tensor.untyped_storage()).data_ptr(): s.nbytes() for tensor in kept}.values())
+    peak = _peak_on_cuda(compute, device) if device.type == "cuda" else _peak_on_cpu(compute)
+    return (before + peak) / MIB
+
+
+def measure_memory(
+    method: Method,
+    height: int = 480,
+    width: int = 864,
+    *,
+    objects: int = 1,
+    memory_frames: int | None = None,
+    device: str | torch.device = "cpu",
+) -> float:
+    """Peak memory of `method.step` in 2^20 bytes, weights and remembered frames included.
+
+    The state is that of `measure_latency`: a frame of noise, the memory at its capacity, 8 frames when it is
+    unbounded, or `memory_frames`. It is the worst frame of a whole write cycle, as a frame that is written to
+    the memory may need more than the others. The method itself is left as it was.
+
+    Raises ConfigError for an impossible `memory_frames` or `objects`.
+    """
+    method, frame = started_copy(method, height, width, objects, device)
+    weights = [*method.parameters(), *method.buffers()] if isinstance(method, nn.Module) else []
+    if not isinstance(method, SpaceTimeMethod):
+        return peak_memory_mb(lambda: method.step(frame), device, weights)
+    stored = steady_memory_frames(method.policy, memory_frames)
+
+    method.fill_memory(0)  # what the measured part released of the start would be taken for its own on CUDA
+
+    def write_cycle() -> None:
+        method.fill_memory(stored)  # in here, so that the remembered frames are counted
+        for _ in range(method.policy.every):
+            method.step(frame)
+
+    return peak_memory_mb(write_cycle, device, weights)
+
+
+def _peak_on_cuda(compute: Callable[[], object], device: torch.device) -> int:
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    compute()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def _peak_on_cpu(compute: Callable[[], object]) -> int:
+    os.environ.setdefault(
+        "KINETO_LOG_LEVEL", "6"
+    )  # otherwise the profiler writes its start and stop to stderr
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        compute()
+    with TemporaryDirectory() as folder:
+        trace = Path(folder, "trace.json")
+        profiler.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    alive: dict[int, int] = {}  # address -> bytes
+    total = peak = 0
+    for event in sorted((e for e in events if e["name"] == "[memory]"), key=lambda e: e["ts"]):
+        address, change = event["args"]["Addr"], event["args"]["Bytes"]
+        if change > 0:
+            alive[address] = change
+        # The release of an older block is skipped: it is not among what was counted.
+        total += change if change > 0 else -alive.pop(address, 0)
+        peak = max(peak, total)
+    return peak

@@ -1,0 +1,137 @@
+"""Jobs in processes of their own: side by side on a CPU's cores, and smaller when memory does not suffice."""
+
+import os
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from multiprocessing import connection, get_context, parent_process
+
+import torch
+from tqdm import tqdm
+
+from bench.errors import USER_ERRORS, show_warning
+
+Failures = dict[str, str]  # key of an item -> why it failed
+Outcome = Failures | MemoryError | Exception
+
+
+def count_processes(wanted: int | str, device: str) -> int:
+    """`auto`: one a core on a CPU, since small networks leave a second core idle; one on a GPU."""
+    if wanted != "auto":
+        return int(wanted)
+    return os.cpu_count() or 1 if device == "cpu" else 1
+
+
+def run_jobs(
+    function: Callable[..., Failures], jobs: list[list], arguments: tuple, processes: int
+) -> Failures:
+    """`function(job, *arguments)` for every job, a list of items with a `key`; at most `processes` at once.
+
+    Returns the failures of all jobs together. A job that runs out of memory, or whose process is killed (as
+    Linux does then), is tried again alone, and then in halves down to single items; `function` goes on from
+    what it has saved. Any other error fails the job's items and no other job. A user's mistake in one of
+    them (USER_ERRORS) is raised here. With `processes=1` all happens in this process, one after the other.
+    """
+    failures: Failures = {}
+    crowd = processes
+    while jobs:
+        outcomes = (
+            _in_turn(function, jobs, arguments)
+            if processes == 1
+            else _side_by_side(function, jobs, arguments, crowd)
+        )
+        jobs, tight = [], [(job, outcome) for job, outcome in outcomes if isinstance(outcome, MemoryError)]
+        for job, outcome in outcomes:
+            if isinstance(outcome, USER_ERRORS):
+                raise outcome
+            if isinstance(outcome, dict):
+                failures |= outcome
+            elif not isinstance(outcome, MemoryError):
+                failures |= dict.fromkeys((item.key for item in job), f"{type(outcome).__name__}: {outcome}")
+        for job, outcome in tight:
+            if crowd > 1 and len(outcomes) > 1:
+                jobs.append(job)
+            elif len(job) > 1:
+                jobs += [job[: len(job) // 2], job[len(job) // 2 :]]
+            else:
+                failures[job[0].key] = str(outcome)
+        crowd = 1
+    return failures
+
+
+def _in_turn(function: Callable, jobs: list[list], arguments: tuple) -> list[tuple[list, Outcome]]:
+    return [(job, _try(function, job, arguments)) for job in jobs]
+
+
+def _side_by_side(
+    function: Callable, jobs: list[list], arguments: tuple, processes: int
+) -> list[tuple[list, Outcome]]:
+    """Each job in a fresh process, which shares the cores evenly with the others."""
+    context = get_context("spawn")  # CUDA and thread pools do not survive a fork
+    processes = min(processes, len(jobs))
+    threads = max(1, torch.get_num_threads() // processes)
+    lock, places = context.RLock(), list(range(processes))
+    waiting, running, outcomes = list(reversed(jobs)), {}, []
+    try:
+        while waiting or running:
+            while waiting and places:
+                job, place = waiting.pop(), places.pop(0)
+                receiver, sender = context.Pipe(duplex=False)
+                os.environ["TQDM_POSITION"] = str(place)  # a line of the terminal for each
+                process = context.Process(
+                    target=_work, args=(sender, lock, threads, function, job, arguments)
+                )
+                process.start()
+                sender.close()
+                running[process.sentinel] = process, receiver, job, place
+            for sentinel in connection.wait(list(running)):
+                process, receiver, job, place = running.pop(sentinel)
+                process.join()
+                places.append(place)
+                outcomes.append((job, _received(process, receiver)))
+    finally:
+        os.environ.pop("TQDM_POSITION", None)
+        for process, *_ in running.values():
+            process.terminate()
+    return outcomes
+
+
+def _work(sender, lock, threads: int, function: Callable, job: list, arguments: tuple) -> None:
+    """The life of a process: one job, and no longer than its parent lives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and ends this process
+    parent = parent_process().sentinel
+    threading.Thread(target=lambda: (connection.wait([parent]), os._exit(1)), daemon=True).start()
+    warnings.showwarning = show_warning
+    tqdm.set_lock(lock)
+    torch.set_num_threads(threads)
+    sender.send(_try(function, job, arguments))
+
+
+def _try(function: Callable, job: list, arguments: tuple) -> Outcome:
+    try:
+        return function(job, *arguments)
+    except USER_ERRORS as error:
+        return error
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return MemoryError(
+            f"out of memory: {str(error).splitlines()[0] if str(error) else 'allocation failed'}"
+        )
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # torch's CPU allocator has no class for it
+            return MemoryError("out of memory")
+        traceback.print_exc()
+        return RuntimeError(str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _received(process, receiver) -> Outcome:
+    try:
+        return receiver.recv()
+    except EOFError:
+        if process.exitcode == -signal.SIGKILL:
+            return MemoryError("its process was killed, probably for want of memory")
+        return RuntimeError(f"its process ended with exit code {process.exitcode}")

@@ -1,0 +1,90 @@
+"""Soups of trained networks, chosen on held-out training data."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+import methods
+from bench.cells import Soup
+from bench.data import open_training
+from bench.errors import ConfigError
+from bench.evaluate import to_tensor
+from bench.files import replace_atomically
+from bench.measure.accuracy import score_sequence, summarize
+from bench.train.group import batches
+from methods.checkpoint import read_file
+from methods.soups import State, average, greedy
+
+NORM_BATCHES = 50
+SCORED_CLIPS = 24
+SCORED_FRAMES = 8
+
+
+def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
+    """Write the soup of the networks trained in `folders` (one a member) to `path`, as a checkpoint.
+
+    An average's batch-norm statistics are none of its own: they are estimated anew on training clips.
+    """
+    files = [folder / "weights.pt" for folder in folders]
+    if soup.trajectory:
+        files = [file for folder in folders for file in sorted((folder / "snapshots").glob("*.pt"))]
+    if not files:
+        raise ConfigError(
+            "a soup along a trajectory needs snapshots: set scale.student.snapshots to 1 or more"
+        )
+    contents = [read_file(file) for file in files]
+    states = [content["state_dict"] for content in contents]
+    with tqdm(desc=f"soup of {len(states)}, {soup.pick}", unit="soup", mininterval=2, leave=False) as bar:
+
+        def score(state: State) -> float:
+            bar.update()
+            return held_out_score(_settled(state, soup, device), soup, device)
+
+        if soup.pick == "greedy":
+            mixed, members = greedy(states, score)
+        else:
+            mixed, members = average(states), list(range(len(states)))
+        state = {k: v.cpu().contiguous() for k, v in _settled(mixed, soup, device).state_dict().items()}
+    kind = "snapshots" if soup.trajectory else "networks"
+    meta = {**contents[0]["meta"], "soup": f"{soup.pick}: {len(members)} of {len(states)} {kind}"}
+    content = {"state_dict": state, "meta": meta, "curve": []}
+    replace_atomically(path, lambda temporary: torch.save(content, temporary))
+
+
+def held_out_score(method, soup: Soup, device: str) -> float:
+    """J&F (0..1) of a network on clips of the training data that no training saw."""
+    training = soup.members[0]
+    clips = open_training(
+        training.data, training.schedule, seed=0, held_out=True, length=SCORED_FRAMES
+    ).source
+    scores = []
+    for number in range(SCORED_CLIPS):
+        frames, masks = clips.clip(number, max_skip=1)
+        ids = sorted({*masks[0].flat} - {0})
+        method.start(to_tensor(frames[0], device), torch.from_numpy(masks[0]).long().to(device))
+        labels = [method.step(to_tensor(frame, device)).argmax(0).cpu().numpy() for frame in frames[1:]]
+        scores.append(score_sequence(str(number), [masks[0], *labels], masks, ids))
+    return summarize(scores).jf_mean
+
+
+def _settled(state: State, soup: Soup, device: str) -> nn.Module:
+    """The network with these weights and batch-norm statistics estimated on the first training clips."""
+    training = soup.members[0]
+    method = methods.create(training.method, **training.options)
+    method.load_state_dict(state)
+    method.to(device)
+    norms = [m for m in method.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [(norm, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    stream = open_training(training.data, training.schedule, training.seed)
+    with torch.inference_mode():
+        for _, batch in zip(range(NORM_BATCHES), batches(stream, training.schedule, 0, device), strict=False):
+            method.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
+    for norm, momentum in before:
+        norm.momentum = momentum
+    return method.eval()

@@ -1,0 +1,199 @@
+"""YouTube-VOS 2018 and 2019 (Xu et al., ECCV 2018): objects that appear late, seen and unseen classes."""
+
+import json
+import os
+import zipfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from datasets.errors import DataError
+from datasets.folder import pair_files
+from datasets.sequence import Sequence, VideoSet
+from datasets.split import hold_out, name_hash
+
+LAYOUT = "<split>/meta.json, <split>/JPEGImages/<video>/00000.jpg and <split>/Annotations/<video>/00000.png"
+STRIDE = 5  # every fifth frame of a 30 fps video is annotated
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What meta.json says of one object: its class, or None, and the stems of its frames, increasing."""
+
+    category: str | None
+    frames: tuple[str, ...]
+
+
+def open_youtube_vos(
+    root: Path, split: str = "train", all_frames: bool = False, name: str | None = None
+) -> VideoSet:
+    """Open the videos that `<root>/<split>/meta.json` lists, in order of name.
+
+    `split` is `train` (every frame there has a mask) or `valid` (an object has one mask, that of the
+    frame where it appears). A video begins where its first object appears. `all_frames` takes the frames
+    of `<split>_all_frames`, in `root` or in `root/all_frames`: those in between are segmented, too, but
+    have no mask and are not exported. The set is called `name`, by default `youtube_vos-<split>`.
+    Raises DataError when a file or folder is missing or meta.json is not as it should be.
+    """
+    root = Path(root)
+    meta = _read_meta(root, split)
+    frames = _all_frames(root, split) if all_frames else root / split / "JPEGImages"
+    masks = root / split / "Annotations"
+    sequences = [_open_video(v, objects, frames / v, masks / v) for v, objects in sorted(meta.items())]
+    return VideoSet(name or f"youtube_vos-{split}", tuple(sequences))
+
+
+def split_held_out(
+    video_set: VideoSet, fraction: float = 0.1, unseen_fraction: float = 0.1, seed: int = 0
+) -> tuple[VideoSet, VideoSet]:
+    """Split the training videos into (`<name>-train`, `<name>-held-out`) to score on seen and unseen classes.
+
+    The masks of the validation set are not public, so this stands in for it. `unseen_fraction` of the
+    classes (one or more, if above 0) become `unseen` of the held-out set, which gets every video that
+    shows one of them; they are drawn by the hash of their names from those in no more videos than
+    the median class, as a common one (person) would take too many videos along. Of the other videos
+    `hold_out` takes `fraction`. Raises DataError when a class is not known or nothing is left to train on.
+    """
+    for sequence in video_set.sequences:
+        if set(sequence.categories) != set(sequence.object_ids):
+            raise DataError(
+                f"a class of sequence {sequence.name} of {video_set.name} is not known: its meta.json should give "
+                f"the category of each object"
+            )
+    unseen = _choose_unseen(video_set, unseen_fraction, seed)
+    others = [s for s in video_set.sequences if unseen.isdisjoint(s.categories.values())]
+    train, _ = hold_out(others, fraction, seed)
+    if not train:
+        raise DataError(
+            f"no video of {video_set.name} is without an unseen class ({', '.join(sorted(unseen))})"
+        )
+    kept = {s.name for s in train}
+    held = tuple(s for s in video_set.sequences if s.name not in kept)
+    return (
+        replace(video_set, name=f"{video_set.name}-train", sequences=tuple(train)),
+        VideoSet(f"{video_set.name}-held-out", held, unseen),
+    )
+
+
+def submission_frames(root: Path, split: str = "valid") -> dict[str, tuple[str, ...]]:
+    """Video -> stems of the frames that the evaluation server judges: all that meta.json lists, increasing.
+
+    They are every fifth from the first object on, as in the public code of STCN and AOT.
+    """
+    return {
+        video: tuple(sorted({stem for listed in objects.values() for stem in listed.frames}))
+        for video, objects in sorted(_read_meta(Path(root), split).items())
+    }
+
+
+def export_submission(root: Path, masks: Path, zip_path: Path, split: str = "valid") -> int:
+    """Zip `masks/<video>/<frame>.png` as the server wants it and return the number of masks.
+
+    The zip holds `Annotations/<video>/<frame>.png` for the frames of `submission_frames` and no others,
+    byte for byte, so they must be palette PNGs with the ids of meta.json. The same masks give the same
+    zip; it replaces `zip_path` only when it is complete. Raises DataError when a mask is missing.
+    """
+    files = {
+        f"Annotations/{video}/{stem}.png": Path(masks) / video / f"{stem}.png"
+        for video, stems in submission_frames(root, split).items()
+        for stem in stems
+    }
+    missing = [file for file in files.values() if not file.is_file()]
+    if missing:
+        raise DataError(
+            f"the submission lacks {missing[0]} ({len(missing)} of {len(files)} masks): segment all videos of "
+            f"{split} first"
+        )
+    zip_path = Path(zip_path)
+    zip_path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = zip_path.with_name(f".{zip_path.name}.{os.getpid()}")
+    try:
+        with zipfile.ZipFile(unfinished, "w") as archive:
+            for inside, file in files.items():
+                entry = zipfile.ZipInfo(inside, ZIP_DATE)  # stored: a PNG does not get smaller
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, file.read_bytes())
+        unfinished.replace(zip_path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return len(files)
+
+
+def _open_video(name: str, objects: dict[int, Listed], frames: Path, masks: Path) -> Sequence:
+    images, found = pair_files(name, frames, masks)
+    place = {image.stem: index for index, image in enumerate(images)}
+    for object_id, listed in objects.items():
+        stem = listed.frames[0]
+        if stem not in place:
+            raise DataError(
+                f"object {object_id} of video {name} appears in frame {stem}, which is not in {frames}: fetch it"
+            )
+        if stem not in found:
+            raise DataError(
+                f"object {object_id} of video {name} appears in frame {stem}, whose mask is missing: put it at "
+                f"{masks / stem}.png"
+            )
+    starts = {object_id: place[listed.frames[0]] for object_id, listed in objects.items()}
+    first = min(starts.values())
+    images = images[first:]
+    return Sequence(
+        name,
+        tuple(images),
+        tuple(found.get(image.stem) for image in images),
+        appears={object_id: start - first for object_id, start in starts.items()},
+        categories={object_id: o.category for object_id, o in objects.items() if o.category is not None},
+        stride=STRIDE,
+    )
+
+
+def _all_frames(root: Path, split: str) -> Path:
+    places = [root / f"{split}_all_frames", root / "all_frames" / f"{split}_all_frames"]
+    for place in places:
+        if (place / "JPEGImages").is_dir():
+            return place / "JPEGImages"
+    raise DataError(f"no folder {places[0] / 'JPEGImages'}: fetch all frames of {split} or do without them")
+
+
+def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
+    """Video -> object id -> what is listed of it."""
+    path = root / split / "meta.json"
+    if not path.is_file():
+        raise DataError(f"no YouTube-VOS data at {root}: {path} not found; the folder should hold {LAYOUT}")
+    try:
+        videos = json.loads(path.read_text(encoding="utf-8"))["videos"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f'cannot read {path}: no {{"videos": ...}} in JSON ({error!r}); fetch it again'
+        ) from None
+    meta = {}
+    for video, entry in videos:
+        try:
+            meta[video] = {
+                int(object_id): Listed(one.get("category"), tuple(sorted(one["frames"])))
+                for object_id, one in entry["objects"].items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError):
+            meta[video] = {}
+        if not meta[video] or not all(listed.frames for listed in meta[video].values()):
+            raise DataError(
+                f'{path}: video {video} should have {{"objects": {{"1": {{"category": "cat", "frames": '
+                f'["00000", ...]}}}}}} with an object or more; fetch it again'
+            )
+    if not meta:
+        raise DataError(f"{path} lists no video: fetch it again")
+    return meta
+
+
+def _choose_unseen(video_set: VideoSet, fraction: float, seed: int) -> frozenset[str]:
+    if not 0 <= fraction < 1:
+        raise ValueError(
+            f"the fraction of unseen classes is {fraction}; it must be at least 0 and less than 1"
+        )
+    videos = Counter(category for s in video_set.sequences for category in set(s.categories.values()))
+    if fraction == 0 or len(videos) < 2:
+        return frozenset()
+    rare = [category for category, count in videos.items() if count <= median(videos.values())]
+    ranked = sorted(rare, key=lambda category: name_hash(category, seed))
+    return frozenset(ranked[: max(1, round(fraction * len(videos)))])

@@ -1,0 +1,44 @@
+"""Which rows are compared with which: every trained row with the first one that was trained on the same terms."""
+
+from dataclasses import dataclass
+
+from bench.record import Record
+from reports.rows import group_rows, succeeded
+from reports.statistics import PairedDifference, paired_difference, seeds_needed
+
+EFFECT = 0.5  # J&F: the difference that papers still argue about
+TEACHER = "(teacher)"  # ends the label of a network that was trained to teach, on terms of its own
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row minus its reference."""
+
+    reference: str  # name of the row
+    difference: PairedDifference
+    seeds_needed: int | None  # to show a difference of EFFECT with a power of 0.8
+
+
+def compare(records: list[Record]) -> dict[str, Comparison]:
+    """Comparisons by the name of the row, in order of first appearance.
+
+    The reference of a dataset is its first row with a trained cell that succeeded, teachers left out. Rows that
+    share no sequence and seed with it are left out too.
+    """
+    trained = {
+        name: cells
+        for name, cells in group_rows(records).items()
+        if any(cell.train_steps for cell in succeeded(cells)) and not cells[0].label.endswith(TEACHER)
+    }
+    references: dict[str, str] = {}
+    found = {}
+    for name, cells in trained.items():
+        reference = references.setdefault(cells[0].dataset, name)
+        if reference != name:
+            try:
+                difference = paired_difference(cells, trained[reference])
+            except ValueError:
+                continue
+            needed = seeds_needed(cells, trained[reference], EFFECT)
+            found[name] = Comparison(reference, difference, needed)
+    return found

@@ -1,0 +1,78 @@
+"""J&F of every row, with its seeds and its interval; beside it, where costs differ, against the cost."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.record import Record
+from reports.figures.scores import Score, scores
+from reports.figures.style import FAINT, SMALL, explain, log_scale, marks, save, theme, wrapped
+from reports.rows import aggregate
+
+INCHES_PER_ROW = 0.35
+
+
+def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
+    """J&F of every seed, mean and 95 % interval per label; beside it, where labels differ in them, against GMACs.
+
+    Writes accuracy.png and accuracy.pdf; nothing, and returns [], when no cell has a J&F.
+    """
+    found = {score.name: score for score in scores(records)}
+    if not found:
+        return []
+    rows = aggregate(records)
+    costed = rows.dropna(subset=["jf_mean", "gmacs_full"])
+    panels = 2 if costed["gmacs_full"].nunique() > 1 else 1  # one cost tells nothing apart
+    with theme():
+        figure = Figure(
+            figsize=(5.2 * panels, 1.4 + INCHES_PER_ROW * max(len(rows), 5)), layout="constrained"
+        )
+        axes = figure.subplots(1, panels, squeeze=False)[0]
+        styles = dict(zip(rows["label"], marks(len(rows)), strict=True))
+        _draw_seeds(axes[0], rows, found, styles)
+        if panels == 2:
+            _draw_costs(axes[1], costed, styles)
+        return save(figure, folder, "accuracy")
+
+
+def _draw_seeds(axis: Axes, rows: pd.DataFrame, found: dict[str, Score], styles: dict) -> None:
+    for y, (name, n) in enumerate(zip(rows["label"], rows["n"], strict=True)):
+        colour, marker = styles[name]
+        if name in found:
+            score = found[name]
+            axis.plot([score.low, score.high], [y, y], color=colour, linewidth=1.2, alpha=0.7)
+            axis.plot([score.mean] * 2, [y - 0.3, y + 0.3], color="black", linewidth=1.5)
+            axis.plot(
+                score.seeds, [y] * len(score.seeds), marker, color=colour, markersize=7, mec="white", mew=0.7
+            )
+        else:
+            text = "not scored" if n else "no result"
+            axis.text(0.02, y, text, transform=axis.get_yaxis_transform(), va="center", color=FAINT)
+    axis.set_yticks(range(len(rows)), [wrapped(name) for name in rows["label"]])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
+    axis.set_xlabel("J&F (%)")
+    explain(axis, "marks: seeds, upright bar: mean, line: 95 % interval")
+
+
+def _draw_costs(axis: Axes, rows: pd.DataFrame, styles: dict) -> None:
+    handles = []
+    for row in rows.itertuples():
+        colour, marker = styles[row.label]
+        handles += axis.plot(row.gmacs_full, row.jf_mean, marker, color=colour, markersize=8)
+    low, high = rows["gmacs_full"].min(), rows["gmacs_full"].max()
+    if low > 0 and high > 10 * low:
+        log_scale(axis, "x")
+    explain(axis, "GMACs: full-size network, 480x864, one object")
+    axis.set_xlabel("GMACs")
+    axis.set_ylabel("J&F of the trained network (%)")
+    axis.legend(
+        handles,
+        [wrapped(name) for name in rows["label"]],
+        fontsize=SMALL,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )

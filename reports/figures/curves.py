@@ -1,0 +1,136 @@
+"""J&F against the one number that an ablation varies."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.record import Record
+from reports.figures.scores import Score, scores
+from reports.figures.style import explain, label_ends, marks, readable, save, theme
+
+CROWDED = 0.08  # of the width between two neighbours: closer than this, another scale is tried
+ROOM = 0.18  # of the width: for the word "unbounded"
+BASELINE = "0.3"  # grey
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The rows of an ablation over the numbers of one config key; None means "without a bound"."""
+
+    key: str
+    values: list[float | None]  # increasing, None last
+    lines: dict[str, list[Score]]  # what else sets rows apart -> the rows that share it, by increasing value
+    baselines: list[Score]  # rows without the key
+
+
+def sweep_chart(records: list[Record], folder: Path) -> list[Path]:
+    """Mean J&F with its 95 % interval and a dot per seed against the varied number; baselines are levels.
+
+    One line for each combination of the other varied keys. Writes sweep.png and sweep.pdf; nothing, and
+    returns [], unless exactly one key takes three or more values that are numbers (or null).
+    """
+    rows = scores(records)
+    keys = {key for row in rows for key in row.varied if len(_values(rows, key)) > 2}
+    if len(keys) != 1:
+        return []
+    with theme():
+        figure = Figure(figsize=(6.4, 4), layout="constrained")
+        draw_sweep(figure.subplots(), find_sweep(rows, keys.pop()))
+        return save(figure, folder, "sweep")
+
+
+def find_sweep(rows: list[Score], key: str) -> Sweep:
+    """The sweep over this key; a row that has something else than a number there is left out."""
+    values = _values(rows, key)
+    swept = [row for row in rows if key in row.varied and _is_number(row.varied[key])]
+    others = sorted({k for row in swept for k in row.varied if k != key and _differs(swept, k)})
+    several_sets = len({row.dataset for row in swept}) > 1
+    lines: dict[str, list[Score]] = {}
+    for row in swept:
+        parts = [f"{readable(k)}: {row.varied.get(k)}" for k in others] + [row.dataset] * several_sets
+        lines.setdefault(", ".join(parts), []).append(row)
+    for line in lines.values():
+        line.sort(key=lambda row: values.index(row.varied[key]))
+    return Sweep(key, values, lines, [row for row in rows if key not in row.varied])
+
+
+def draw_sweep(axis: Axes, sweep: Sweep) -> None:
+    """Draw the sweep on a panel and write the names at its right."""
+    places, scale = _places(sweep.values)
+    ends = []
+    for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
+        x = np.array([places[sweep.values.index(row.varied[sweep.key])] for row in rows])
+        _draw_line(axis, x, rows, colour, marker, bounded=[row.varied[sweep.key] is not None for row in rows])
+        if len(sweep.lines) > 1:
+            ends.append((name, rows[-1].mean, colour))
+    for row in sweep.baselines:
+        copied = row.method == "copy_first_mask"
+        axis.axhline(row.mean, color=BASELINE, linestyle=":" if copied else "--", linewidth=1.3)
+        ends.append((row.name, row.mean, BASELINE))
+    axis.set_xticks(places, ["unbounded" if value is None else f"{value:g}" for value in sweep.values])
+    margin = 0.05 * max(places)
+    axis.set_xlim(min(places) - margin, max(places) + (2 * margin if None in sweep.values else margin))
+    axis.set_xlabel(readable(sweep.key) + scale)
+    axis.set_ylabel("J&F (%)")
+    explain(axis, _explained(sweep))
+    label_ends(axis, ends)
+
+
+def _draw_line(
+    axis: Axes, x: np.ndarray, rows: list[Score], colour, marker: str, bounded: list[bool]
+) -> None:
+    mean, low, high = (np.array([getattr(row, name) for row in rows]) for name in ("mean", "low", "high"))
+    # The last step, to "unbounded", has no length: it is dotted, and its interval is a bar.
+    inside = np.array(bounded)
+    axis.plot(x, mean, ":", color=colour, linewidth=1.2)
+    axis.plot(x[inside], mean[inside], color=colour, linewidth=1.8)
+    axis.plot(x, mean, marker, color=colour, markersize=6, markeredgecolor="white")
+    axis.fill_between(x[inside], low[inside], high[inside], color=colour, alpha=0.1, linewidth=0)
+    for edge in (low, high):  # so that bands that overlap stay tellable
+        axis.plot(x[inside], edge[inside], color=colour, alpha=0.5, linewidth=0.7)
+    axis.vlines(x[~inside], low[~inside], high[~inside], color=colour, alpha=0.4, linewidth=3)
+    for place, row in zip(x, rows, strict=True):
+        axis.plot([place] * len(row.seeds), row.seeds, ".", color=colour, markersize=4, alpha=0.7)
+
+
+def _explained(sweep: Sweep) -> str:
+    rows = [row for line in sweep.lines.values() for row in line]
+    several = any(len(row.seeds) > 1 for row in rows)
+    measured = any(not math.isnan(row.low) for row in rows)
+    parts = ["large marks: means" if several else "", "dots: seeds" if several else ""]
+    parts += ["band: 95 % interval" if measured else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _places(values: list[float | None]) -> tuple[list[float], str]:
+    """Where the values stand, from 0 to 1 (None one step further), and what to say about the scale.
+
+    True to the numbers if they do not crowd, else by their logarithms, else evenly.
+    """
+    numbers = np.array([value for value in values if value is not None], float)
+    scales = [("", numbers)]
+    if numbers.min() > 0:
+        scales.append((" (log scale)", np.log(numbers)))
+    scales.append((" (evenly spaced)", np.arange(len(numbers))))
+    placed = [((scaled - scaled[0]) / ((scaled[-1] - scaled[0]) or 1), note) for note, scaled in scales]
+    places, note = next((p for p in placed if min(np.diff(p[0]), default=1) >= CROWDED), placed[-1])
+    step = max(1 / max(len(numbers) - 1, 1), ROOM)
+    return [*places.tolist(), *([1 + step] if None in values else [])], note
+
+
+def _values(rows: list[Score], key: str) -> list[float | None]:
+    """The different numbers that rows have for a key, increasing; None, if a row has it, last."""
+    found = {row.varied[key] for row in rows if key in row.varied and _is_number(row.varied[key])}
+    return sorted(found, key=lambda value: math.inf if value is None else value)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _differs(rows: list[Score], key: str) -> bool:
+    return any(row.varied.get(key) != rows[0].varied.get(key) for row in rows)

@@ -1,0 +1,111 @@
+"""What a longer video costs: latency and memory of a frame against the frames that the video has."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.record import Record
+from reports.figures.curves import Sweep, draw_sweep, find_sweep
+from reports.figures.scores import scores
+from reports.figures.style import explain, label_ends, log_scale, marks, save, theme
+
+COSTS = {"latency_ms": "latency of a frame (ms)", "memory_mb_peak": "peak memory (MiB)"}
+WIDE_RANGE = 8  # highest / lowest value from which on the costs are drawn on a logarithmic scale
+
+
+@dataclass(frozen=True)
+class Growth:
+    """float64 (lengths,) each: video lengths in frames and what a frame costs there; NaN: not measured."""
+
+    name: str
+    frames: np.ndarray
+    costs: dict[str, np.ndarray]  # by the keys of COSTS
+
+
+def growth_chart(records: list[Record], folder: Path) -> list[Path]:
+    """Latency and peak memory against video length, a line per label; J&F against queue length below.
+
+    Rows with the very same measurement (of one network) share a line. Writes growth.png and growth.pdf;
+    nothing, and returns [], when growth was not measured.
+    """
+    lines = _lines(records)
+    panels: list[Callable[[Axes], None]] = [
+        lambda axis, cost=cost: _draw_cost(axis, lines, cost)
+        for cost in COSTS
+        if any(np.isfinite(line.costs[cost]).any() for line in lines)
+    ]
+    if not panels:
+        return []
+    sweep = _queue_sweep(records)
+    if sweep:
+        panels.append(lambda axis: draw_sweep(axis, sweep))
+    with theme():
+        # One under another: side by side, a page would shrink the names beyond reading.
+        height = max(3.2, 1.0 + 0.16 * len(lines))
+        figure = Figure(figsize=(7.2, height * len(panels)), layout="constrained")
+        axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for draw, axis in zip(panels, axes, strict=True):
+            draw(axis)
+        return save(figure, folder, "growth")
+
+
+def _lines(records: list[Record]) -> list[Growth]:
+    names: dict[str, list[str]] = {}
+    for record in records:
+        if record.growth_full:
+            names.setdefault(record.growth_full, []).append(record.label)
+    return [_line(text, list(dict.fromkeys(labels))) for text, labels in names.items()]
+
+
+def _line(text: str, labels: list[str]) -> Growth:
+    measured = json.loads(text)
+    frames = np.array(measured["video_frames"], float)
+    name = labels[0] if len(labels) == 1 else f"{labels[0]} and {len(labels) - 1} more"
+    missing = [None] * len(frames)
+    return Growth(name, frames, {cost: np.array(measured.get(cost) or missing, float) for cost in COSTS})
+
+
+def _queue_sweep(records: list[Record]) -> Sweep | None:
+    rows = scores(records)
+    keys = {key for row in rows for key in row.varied if "queue" in key.rsplit(".", 1)[-1]}
+    sweep = find_sweep(rows, keys.pop()) if len(keys) == 1 else None
+    return sweep if sweep and len(sweep.values) > 1 else None
+
+
+def _draw_cost(axis: Axes, lines: list[Growth], cost: str) -> None:
+    ends = []
+    widths = np.linspace(3.2, 1.2, len(lines))  # of lines that coincide the lower ones look out
+    for line, (colour, marker), width in zip(lines, marks(len(lines)), widths, strict=True):
+        values = line.costs[cost]
+        known = np.isfinite(values)
+        if not known.any():
+            continue
+        axis.plot(
+            line.frames[known],
+            values[known],
+            color=colour,
+            marker=marker,
+            linewidth=width,
+            markersize=4 + width,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+        )
+        ends.append((line.name, values[known][-1], colour))
+    axis.set_xscale("log")
+    frames = np.unique(np.concatenate([line.frames for line in lines]))
+    axis.set_xticks(frames, [f"{count:g}" for count in frames])
+    axis.set_xticks([], minor=True)
+    values = np.concatenate([line.costs[cost] for line in lines])
+    if np.nanmax(values) > WIDE_RANGE * np.nanmin(values) > 0:
+        log_scale(axis, "y")
+    else:
+        axis.set_ylim(bottom=0)
+    explain(axis, "full-size network at 480x864")
+    axis.set_xlabel("length of the video (frames, log scale)")
+    axis.set_ylabel(COSTS[cost])
+    label_ends(axis, ends)

@@ -1,0 +1,131 @@
+"""What all plots share: their look, their colours, names beside the ends of lines, and how they are saved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import fill
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+from scipy.optimize import isotonic_regression
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
+SMALL = 8  # points
+FAINT = "0.45"  # grey
+FORMATS = ("png", "pdf")
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """seaborn's white grid, with fonts for a figure of a paper; matplotlib's own settings come back after."""
+    import seaborn  # two seconds, which only those who plot should wait
+
+    own = {
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+        "text.parse_math": False,  # a label may hold dollars
+        "axes.edgecolor": "0.4",
+        "grid.color": "0.9",
+        "pdf.fonttype": 42,  # letters stay letters
+        "savefig.dpi": 150,
+    }
+    with rc_context(seaborn.axes_style("whitegrid") | seaborn.plotting_context("paper", 1.1) | own):
+        yield
+
+
+def marks(count: int) -> list[tuple[tuple[float, float, float], str]]:
+    """(colour, marker) pairs that differ, also for colour-blind readers and, by the marker, in grey."""
+    import seaborn
+
+    colours = seaborn.color_palette("colorblind")
+    del colours[8]  # a yellow that white paper swallows
+    return [(colours[i % len(colours)], MARKERS[i % len(MARKERS)]) for i in range(count)]
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write the figure in both formats, without dates and versions: the same figure gives the same bytes."""
+    paths = [Path(folder) / f"{name}.{kind}" for kind in FORMATS]
+    nothing = {
+        "png": {"Software": None},
+        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    }
+    for path, kind in zip(paths, FORMATS, strict=True):
+        figure.savefig(path, metadata=nothing[kind])
+    return paths
+
+
+def wrapped(name: str, width: int = 32) -> str:
+    return fill(name, width)
+
+
+def readable(key: str) -> str:
+    """The last part of a config key, in words."""
+    return key.rsplit(".", 1)[-1].replace("_", " ")
+
+
+def explain(axis: Axes, words: str) -> None:
+    """Say above a panel, in small print, what its signs mean."""
+    axis.set_title(words, fontsize=SMALL, loc="left", color=FAINT)
+
+
+def log_scale(axis: Axes, which: str) -> None:
+    """Make the "x" or "y" axis logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
+    axis.set(**{f"{which}scale": "log"})
+    ticks = getattr(axis, f"{which}axis")
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ticks.set_major_formatter("{x:g}")
+    ticks.set_minor_locator(NullLocator())
+
+
+def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:
+    """Write (name, y, colour) at the right of the panel, each beside its y; crowded names move apart.
+
+    A thin line in the colour leads from y to the name. Call it last: it needs the final limits.
+    """
+    if not ends:
+        return
+    figure = axis.figure
+    figure.draw_without_rendering()  # lays out the panels, whose height decides who is crowded
+    height = axis.get_window_extent().height / figure.dpi * 72
+    names = [wrapped(name) for name, _, _ in ends]
+    # Only the y of what the transformation gives is used, and an x in view is safe on every scale.
+    points = axis.transData.transform([(axis.get_xlim()[0], y) for _, y, _ in ends])
+    wanted = axis.transAxes.inverted().transform(points)[:, 1]
+    sizes = np.array([name.count("\n") + 1 for name in names]) * SMALL * 1.3 / height
+    # From the point to the middle of the name's left side (patchA would end it at a frame around the name).
+    leader = {
+        "arrowstyle": "-",
+        "linewidth": 1.2,
+        "shrinkA": 3,
+        "shrinkB": 0,
+        "relpos": (0, 0.5),
+        "patchA": None,
+    }
+    for name, (_, _, colour), y, place in zip(names, ends, wanted, spread(wanted, sizes), strict=True):
+        axis.annotate(
+            name,
+            xy=(1, y),
+            xytext=(18, place),
+            xycoords="axes fraction",
+            textcoords=("offset points", "axes fraction"),
+            va="center",
+            fontsize=SMALL,
+            arrowprops=leader | {"color": colour},
+        )
+
+
+def spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Centres in [0, 1] next to the wanted ones (least squares) at which items of these sizes do not overlap.
+
+    Items that do not fit into [0, 1] together stand from 0 on, beyond 1 if need be.
+    """
+    order = np.argsort(wanted, kind="stable")
+    sizes = sizes[order]
+    offsets = np.cumsum(sizes) - sizes / 2  # of the centres when all are packed
+    # Apart by their sizes = increasing once the offsets are taken away.
+    starts = isotonic_regression(wanted[order] - offsets).x
+    places = np.empty(len(order))
+    places[order] = np.clip(starts, 0, max(0.0, 1 - sizes.sum())) + offsets
+    return places

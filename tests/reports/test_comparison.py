@@ -1,0 +1,101 @@
+"""What stands beside a row's own scores: its reference, and what is published about its method."""
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from reports.tables import summarize, write_tables
+
+DAVIS16, DAVIS17 = (f"Published J&F DAVIS{year} (full-size network, 480p, not measured)" for year in (16, 17))
+
+
+def test_what_is_published_about_its_method_stands_in_every_row(make_cell, tmp_path):
+    methods = ("mobilevos_r18", "stcn", "deaot_t", "mobilevos_mnv2", "copy_first_mask")
+    records = [make_cell(f"row {method}", 0, 50.0, method=method) for method in methods]
+    table = summarize(records)
+    # The students' own rows, without BL30K; what others trained is not the method's figure.
+    assert list(table[DAVIS16]) == ["90.6 [V2]", "91.6 [V2]", "88.9 [V2]", "—", "—"]
+    assert list(table[DAVIS17]) == ["80.2 [V2] or 83.7 [I]", "85.4 [V]", "80.5 [V2]", "—", "—"]
+
+    write_tables(records, tmp_path, "Methods")
+    text = (tmp_path / "table.md").read_text()
+    assert DAVIS16 in text.splitlines()[2]
+    note = next(line for line in text.splitlines() if line.startswith("- Published figures"))
+    assert "not measured here" in note
+    assert "[V] = read in the paper" in note
+    assert "[I] = inferred" in note
+    assert "80.2 {[}V2] or 83.7 {[}I]" in (tmp_path / "table.tex").read_text()
+    rows = pd.read_csv(tmp_path / "table.csv").set_index("method")
+    assert list(rows.loc["mobilevos_r18", ["published_jf_davis17", "published_jf_other_davis17"]]) == [
+        80.2,
+        83.7,
+    ]
+    assert rows.loc["stcn", "published_certainty_davis17"] == "V"
+    assert rows.loc["stcn", "published_source_davis17"] == "EdgeTAM repository, README"
+    assert math.isnan(rows.loc["mobilevos_mnv2", "published_jf_davis17"])
+
+
+def test_methods_without_published_figures_get_no_published_columns(make_cell, tmp_path):
+    write_tables([make_cell("plain", 0, 50.0, method="copy_first_mask")], tmp_path, "Copy")
+    assert "Published" not in (tmp_path / "table.md").read_text()
+
+
+def test_trained_rows_are_compared_with_the_first_of_their_dataset(records, make_cell, tmp_path):
+    records += [
+        make_cell("one seed", 0, 70.0),
+        make_cell("other sequences", 0, 70.0, per_sequence='{"cat": 70.0}'),
+    ]
+    records[0] = replace(records[0], label="stcn (teacher)", train_steps=300)
+    table = summarize(records).set_index("Method")[["Δ J&F", "95 % interval"]]
+    # near_boundary: +4 and +5; omega: -0.5 and +0.5; a teacher is trained on terms of its own.
+    assert table.T.to_dict("list") == {
+        "stcn (teacher)": ["—", "—"],
+        "plain": ["reference", "—"],
+        "near_boundary": ["+4.5", "[+4.0, +5.0]"],
+        "omega=1 & soft": ["+0.0 (noise)", "[-0.5, +0.5]"],
+        "one seed": ["+20.0", "[+20.0, +20.0]"],
+        "other sequences": ["—", "—"],
+    }
+
+    write_tables(records, tmp_path, "Losses")
+    rows = pd.read_csv(tmp_path / "table.csv").set_index("label")
+    numbers = ["jf_difference", "jf_difference_low", "jf_difference_high", "seeds_needed"]
+    # The deviation over the seeds is 1/sqrt(2) either time: (1.96 + 0.84)^2 / 0.5 + 1.96^2 / 2 = 17.6 (Guenther).
+    assert list(rows.loc["near_boundary", numbers]) == pytest.approx([4.5, 4, 5, 18])
+    assert list(rows.loc["omega=1 & soft", numbers]) == pytest.approx([0, -0.5, 0.5, 18])
+    assert list(rows["within_noise"].dropna()) == [False, True, False]
+    assert rows.loc["plain", numbers].isna().all()
+    assert list(rows["reference"].dropna()) == ["plain"] * 4
+
+
+def test_every_dataset_has_a_reference_of_its_own(make_cell):
+    records = [
+        make_cell(label, 0, score, dataset=dataset)
+        for dataset, base in (("a", 50), ("b", 60))
+        for label, score in (("plain", base), ("other", base + 2))
+    ]
+    table = summarize(records).set_index("Method")
+    assert list(table["Δ J&F"]) == ["reference", "+2.0", "reference", "+2.0"]
+
+
+def test_the_notes_say_how_rows_are_compared_and_what_would_show_more(records, make_cell, tmp_path):
+    # noisier minus plain: 0 and sqrt(2), so that their sample deviation is 1 and 0.5 a medium effect (Cohen)
+    records[5:] = [make_cell("noisier", 0, 50.0), make_cell("noisier", 1, 51 + math.sqrt(2))]
+    records.append(make_cell("single", 0, 52.0))
+    write_tables(records, tmp_path, "Losses")
+    notes = (tmp_path / "table.md").read_text()
+    assert "noise = the interval contains 0" in notes
+    assert "Compared on one seed: single. The interval leaves out the noise of training; seeds=3" in notes
+    assert (
+        "About 34 seeds would show a difference of 0.5 J&F between noisier and plain, the noisiest" in notes
+    )
+    assert "J&F every object alike" in notes, "the made-up sequences have several objects"
+
+
+def test_a_lone_trained_row_is_compared_with_nothing(make_cell, tmp_path):
+    write_tables([make_cell("plain", 0, 50.0)], tmp_path, "Losses")
+    text = (tmp_path / "table.md").read_text()
+    assert "Δ" not in text
+    assert "reference" not in text
