@@ -28,8 +28,8 @@ recipes:   {recipe}
 scales:    {scale}
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
-Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device, processes,
-runs, output, tracking_uri, recipe.<...>, scale.<...>. All of them with their defaults: ./run_all.sh --config
+Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
+processes, runs, output, tracking_uri, recipe.<...>, scale.<...>. All of them with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
 """
 

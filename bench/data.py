@@ -17,7 +17,9 @@ from datasets.folder import open_folder
 from datasets.sequence import VideoSet
 from datasets.split import hold_out, hold_out_videos
 from datasets.static import open_static
-from datasets.youtube_vos import open_youtube_vos, split_held_out
+from datasets.youtube_vos import open_youtube_vos, split_folders, split_held_out
+
+SHARES = ("hold_out", "judged", "unseen")
 
 
 def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
@@ -25,21 +27,26 @@ def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
 
     Generates the embedded set on first use. Folders are the keys that end in `root`. The fingerprint stands
     for the names and sizes of all files, so that results of other data under the same name are never
-    mistaken for these. Raises ConfigError without a folder and DataError for one that does not exist.
+    mistaken for these. Raises ConfigError without a folder or for a share out of range, and DataError for a
+    folder that does not exist.
     """
     spec = OmegaConf.to_container(node)
+    for name in SHARES:
+        share = spec.get(name, 0.0)
+        if not isinstance(share, int | float) or not 0 <= share < 1:
+            raise ConfigError(f"{key}.{name}={share}: give a share of at least 0 and below 1")
     if spec["kind"] == "embedded":
         folder = ensure_embedded(runs / "data", EmbeddedSpec())
         return {**spec, "root": str(folder), "fingerprint": folder.name}
     prints = []
     for name in [name for name in spec if name.endswith("root")]:
         if not spec[name]:
-            raise ConfigError(f"{key}={spec['name']} needs {key}.{name}=/path/to/its/folder")
+            raise ConfigError(f"{key} '{spec['name']}' needs {key}.{name}=/path/to/its/folder")
         root = Path(spec[name]).expanduser().absolute()
         if not root.is_dir():
             raise DataError(f"{key}.{name}: no folder {root}")
         spec[name] = str(root)
-        prints.append(fingerprint(root, names_only=spec["kind"] == "bl30k"))
+        prints += [fingerprint(folder, names_only=spec["kind"] == "bl30k") for folder in _folders(spec, name)]
     return {**spec, "fingerprint": "+".join(prints)}
 
 
@@ -51,10 +58,13 @@ def open_evaluation(spec: dict[str, Any]) -> VideoSet:
     if spec["kind"] == "davis":
         return open_davis(root, spec["year"], spec["split"], spec["resolution"], spec["name"])
     if spec["kind"] == "youtube_vos":
+        videos = open_youtube_vos(root, _youtube_split(spec), spec["all_frames"], spec["name"])
         if spec["split"] != "held_out":
-            return open_youtube_vos(root, spec["split"], spec["all_frames"], spec["name"])
-        videos = open_youtube_vos(root, "train", spec["all_frames"], spec["name"])
-        return split_held_out(videos, spec["judged"], spec["unseen"])[1]
+            return videos
+        held_out = split_held_out(videos, spec["judged"], spec["unseen"])[1]
+        if not held_out.sequences:
+            raise ConfigError("dataset.judged=0 and dataset.unseen=0 hold no video out to judge on: raise one")
+        return held_out
     return open_folder(root, spec["name"])
 
 
@@ -64,10 +74,12 @@ def open_training(
     """A map-style stream of `steps * batch` clips (datasets.clips.ClipStream), a function of the seed alone.
 
     `held_out` opens the part (the share `spec.hold_out` of the videos or stills) that no training sees.
-    `length` is frames a clip, by default the schedule's.
+    `length` is frames a clip, by default the schedule's. Raises ConfigError when there is no such part.
     """
     from datasets.clips import ClipStream, MixedClips, StillClips, VideoClips  # imports torch
 
+    if held_out and spec["hold_out"] == 0:
+        raise ConfigError(f"no part of '{spec['name']}' is held out from training: set hold_out=0.1, say")
     part = 1 if held_out else 0
     size = {
         "length": length or schedule.length,
@@ -103,10 +115,24 @@ def _training_videos(spec: dict[str, Any]) -> list[tuple[VideoSet, int]]:
     if kind in ("youtube_vos", "davis_youtube"):
         root = Path(spec["youtube_root" if kind == "davis_youtube" else "root"])
         videos = open_youtube_vos(root, "train")
-        if spec["judged"] > 0:
+        if spec["judged"] > 0 or spec["unseen"] > 0:
             videos = split_held_out(videos, spec["judged"], spec["unseen"])[0]
         sets.append((videos, 1))
     return sets
+
+
+def _youtube_split(spec: dict[str, Any]) -> str:
+    """The split of the download that is read: the videos to train on and those held out are both of `train`."""
+    split = spec.get("split", "held_out")
+    return "train" if split == "held_out" else split
+
+
+def _folders(spec: dict[str, Any], name: str) -> list[Path]:
+    """What is read below `spec[name]`: of YouTube-VOS one split alone, as others may be fetched at any time."""
+    root = Path(spec[name])
+    if spec["kind"] == "youtube_vos":
+        return split_folders(root, _youtube_split(spec), spec.get("all_frames", False))
+    return split_folders(root) if name == "youtube_root" else [root]
 
 
 def fingerprint(root: Path, names_only: bool = False) -> str:

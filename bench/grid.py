@@ -125,17 +125,16 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
 
 def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
     """The record's fields of accuracy, in percent."""
-    judged = [scores for scores in result.scores if len(scores.j)]
-    if not judged:  # a test set, whose masks are not public
-        return {}
-    scores = summarize(judged).as_dict()
-    classes = seen_unseen(judged, videos)
+    scores = summarize(result.scores).as_dict()  # empty for a test set, whose masks are not public
+    classes = seen_unseen(result.scores, videos)
     write_json(folder / "scores.json", {**scores, **classes})
     means = {key: 100 * value for key, value in scores.items() if isinstance(value, float)}
-    if classes:
-        means |= {key: None if value is None else 100 * value for key, value in classes.items()}
-        means["jf_mean"] = means.pop("g_mean")
-    return {**means, "per_sequence": json.dumps({s.name: 100 * s.jf_mean() for s in judged})}
+    means |= {"jf_mean" if key == "g_mean" else key: 100 * value for key, value in classes.items()}
+    judged = [s for s in result.scores if s.jf_mean() is not None]
+    return means | {
+        "per_sequence": json.dumps({s.name: 100 * s.jf_mean() for s in judged}),
+        "objects_per_sequence": json.dumps({s.name: len(s.per_object()) for s in judged}),
+    }
 
 
 def _blank(cell: Cell, grid: Grid, status: str = "ok") -> Record:

@@ -32,7 +32,8 @@ def run_jobs(
     Returns the failures of all jobs together. A job that runs out of memory, or whose process is killed (as
     Linux does then), is tried again alone, and then in halves down to single items; `function` goes on from
     what it has saved. Any other error fails the job's items and no other job. A user's mistake in one of
-    them (USER_ERRORS) is raised here. With `processes=1` all happens in this process, one after the other.
+    them (USER_ERRORS) ends the others and is raised here. With `processes=1` all happens in this process, one
+    after the other.
     """
     failures: Failures = {}
     crowd = processes
@@ -44,12 +45,10 @@ def run_jobs(
         )
         jobs, tight = [], [(job, outcome) for job, outcome in outcomes if isinstance(outcome, MemoryError)]
         for job, outcome in outcomes:
-            if isinstance(outcome, USER_ERRORS):
-                raise outcome
             if isinstance(outcome, dict):
                 failures |= outcome
             elif not isinstance(outcome, MemoryError):
-                failures |= dict.fromkeys((item.key for item in job), f"{type(outcome).__name__}: {outcome}")
+                failures |= dict.fromkeys((item.key for item in job), str(outcome))
         for job, outcome in tight:
             if crowd > 1 and len(outcomes) > 1:
                 jobs.append(job)
@@ -62,7 +61,7 @@ def run_jobs(
 
 
 def _in_turn(function: Callable, jobs: list[list], arguments: tuple) -> list[tuple[list, Outcome]]:
-    return [(job, _try(function, job, arguments)) for job in jobs]
+    return [(job, _or_mistake(_try(function, job, arguments))) for job in jobs]
 
 
 def _side_by_side(
@@ -73,7 +72,7 @@ def _side_by_side(
     processes = min(processes, len(jobs))
     threads = max(1, torch.get_num_threads() // processes)
     lock, places = context.RLock(), list(range(processes))
-    waiting, running, outcomes = list(reversed(jobs)), {}, []
+    waiting, running, outcomes = list(reversed(jobs)), {}, []  # running: by the end of its pipe
     try:
         while waiting or running:
             while waiting and places:
@@ -85,16 +84,18 @@ def _side_by_side(
                 )
                 process.start()
                 sender.close()
-                running[process.sentinel] = process, receiver, job, place
-            for sentinel in connection.wait(list(running)):
-                process, receiver, job, place = running.pop(sentinel)
-                process.join()
+                running[receiver] = process, job, place
+            for receiver in connection.wait(list(running)):
+                outcome = _received(running[receiver][0], receiver)
+                _, job, place = running.pop(receiver)
                 places.append(place)
-                outcomes.append((job, _received(process, receiver)))
+                outcomes.append((job, _or_mistake(outcome)))
     finally:
         os.environ.pop("TQDM_POSITION", None)
         for process, *_ in running.values():
             process.terminate()
+        for process, *_ in running.values():
+            process.join()  # what it was writing is then whole or absent
     return outcomes
 
 
@@ -114,24 +115,32 @@ def _try(function: Callable, job: list, arguments: tuple) -> Outcome:
         return function(job, *arguments)
     except USER_ERRORS as error:
         return error
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return MemoryError(
-            f"out of memory: {str(error).splitlines()[0] if str(error) else 'allocation failed'}"
-        )
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # torch's CPU allocator has no class for it
-            return MemoryError("out of memory")
-        traceback.print_exc()
-        return RuntimeError(str(error))
     except Exception as error:
+        first_line = (str(error).splitlines() or ["allocation failed"])[0]
+        # torch's CPU allocator has no class of its own for it
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if full:
+            return MemoryError(f"out of memory: {first_line}")
         traceback.print_exc()
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _received(process, receiver) -> Outcome:
+    """What a process sent as its last act; reading comes before waiting for its end, which may wait for that."""
     try:
-        return receiver.recv()
+        outcome = receiver.recv()
     except EOFError:
-        if process.exitcode == -signal.SIGKILL:
-            return MemoryError("its process was killed, probably for want of memory")
-        return RuntimeError(f"its process ended with exit code {process.exitcode}")
+        outcome = None
+    process.join()
+    if outcome is not None:
+        return outcome
+    if process.exitcode == -signal.SIGKILL:
+        return MemoryError("its process was killed, probably for want of memory")
+    return RuntimeError(f"its process ended with exit code {process.exitcode}")
+
+
+def _or_mistake(outcome: Outcome) -> Outcome:
+    """The outcome, unless it is a mistake of the user's: that is raised before more time is spent."""
+    if isinstance(outcome, USER_ERRORS):
+        raise outcome
+    return outcome

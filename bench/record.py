@@ -62,6 +62,7 @@ class Record:
     sampling_picture: str = ""  # which pixels its representation loss compares
     mlflow_run_id: str = ""
     per_sequence: str = ""  # {sequence: J&F in percent} as JSON
+    objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in jf_mean
 
 
 def to_jsonl(records: list[Record]) -> str:

@@ -39,10 +39,19 @@ def open_youtube_vos(
     """
     root = Path(root)
     meta = _read_meta(root, split)
-    frames = _all_frames(root, split) if all_frames else root / split / "JPEGImages"
+    frames = split_folders(root, split, all_frames)[-1] / "JPEGImages"
     masks = root / split / "Annotations"
     sequences = [_open_video(v, objects, frames / v, masks / v) for v, objects in sorted(meta.items())]
     return VideoSet(name or f"youtube_vos-{split}", tuple(sequences))
+
+
+def split_folders(root: Path, split: str = "train", all_frames: bool = False) -> list[Path]:
+    """The folders that `open_youtube_vos` reads: that of the split and, if wanted, that of all frames.
+
+    Raises DataError when the second does not exist.
+    """
+    folders = [Path(root) / split]
+    return [*folders, _all_frames(Path(root), split)] if all_frames else folders
 
 
 def split_held_out(
@@ -152,7 +161,7 @@ def _all_frames(root: Path, split: str) -> Path:
     places = [root / f"{split}_all_frames", root / "all_frames" / f"{split}_all_frames"]
     for place in places:
         if (place / "JPEGImages").is_dir():
-            return place / "JPEGImages"
+            return place
     raise DataError(f"no folder {places[0] / 'JPEGImages'}: fetch all frames of {split} or do without them")
 
 

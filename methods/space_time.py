@@ -94,7 +94,8 @@ class SpaceTimeMethod(nn.Module, ABC):
         self._memory.add_objects(len(self._ids))
         for count in range(frames):
             self._frame_index = count * self.policy.every
-            self._memory.write(self._frame_index, *self._annotated)
+            copies = (part.clone() for part in self._annotated)  # a video's frames share no storage
+            self._memory.write(self._frame_index, *copies)
 
     @torch.inference_mode()
     def start(self, frame: Tensor, mask: Tensor) -> None:

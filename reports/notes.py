@@ -13,12 +13,8 @@ DAVIS_SCORES = (
 SPREAD = "± is the sample standard deviation over the seeds."
 PAIRED = (
     "Δ J&F is the difference to the row marked reference, paired by sequence and seed and averaged over "
-    "sequences, with a 95 % bootstrap interval over both (too narrow when seeds are few); noise = the "
+    "objects, with a 95 % bootstrap interval over sequences and seeds (too narrow when seeds are few); noise = the "
     "interval contains 0."
-)
-OBJECTS = (
-    "Δ J&F weighs every sequence alike and J&F every object alike, so that it is not exactly the difference of "
-    "two J&F where sequences have several objects."
 )
 COUNTERS = "GMACs are 10^9 multiply-accumulates per frame; the three counters include different operations."
 MEMORY = "Peak memory counts the tensors alive at the worst moment of a frame; an MB is 2^20 bytes."
@@ -36,7 +32,7 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     lines += [_training(done), _scores(done)]
     if any(len(succeeded(cells)) > 1 for cells in group_rows(records).values()):
         lines.append(SPREAD)
-    lines += [*_comparisons(compared, done), *_sizes(done), _published(records)]
+    lines += [*_comparisons(compared), *_sizes(done), _published(records)]
     lines += [
         f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."
         for name, cells in group_rows(records).items()
@@ -102,14 +98,12 @@ def _sizes(records: list[Record]) -> list[str]:
     ]
 
 
-def _comparisons(compared: dict[str, Comparison], records: list[Record]) -> list[str]:
+def _comparisons(compared: dict[str, Comparison]) -> list[str]:
     """How rows were compared, and how many seeds would tell smaller differences from noise."""
     if not compared:
         return []
     single = [name for name, found in compared.items() if found.difference.seeds == 1]
     lines = [PAIRED]
-    if any(record.objects != record.sequences for record in records):
-        lines.append(OBJECTS)
     if single:
         lines.append(
             f"Compared on one seed: {', '.join(single)}. The interval leaves out the noise of training; "

@@ -38,28 +38,26 @@ def paired_difference(records_a: list[Record], records_b: list[Record]) -> Paire
 
     Only seeds that succeeded in both, and sequences that all of these have, are compared. The interval is
     a percentile bootstrap: each resample draws sequences with replacement and, independently, seeds with
-    replacement, and averages the differences of the drawn pairs (every sequence is met by every seed, so
-    the pairs are not independent of each other; see Owen, The pigeonhole bootstrap, 2007). With few seeds
-    it is narrower than it should be, and with one it holds the sequences' variation alone. The resamples
-    are the same on every call. Raises ValueError when the two have no pair in common.
+    replacement, and averages the differences of the drawn pairs, each weighing as many objects as its
+    sequence has, as J&F does (every sequence is met by every seed, so the pairs are not independent of each
+    other; see Owen, The pigeonhole bootstrap, 2007). With few seeds it is narrower than it should be, and
+    with one it holds the sequences' variation alone. The resamples are the same on every call. Raises ValueError when the two have no pair in common.
     """
-    differences = _paired(records_a, records_b)
+    differences, weights = _paired(records_a, records_b)
     if not differences.size:
         raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
-    return PairedDifference(
-        float(differences.mean()), *_interval(differences), differences.size, differences.shape[1]
-    )
+    mean = float(np.average(differences.mean(axis=1), weights=weights))
+    return PairedDifference(mean, *_interval(differences, weights), differences.size, differences.shape[1])
 
 
 def interval(records: list[Record]) -> tuple[float, float]:
     """Ends of the 95 % bootstrap interval of one row's mean J&F (percent) over sequences and seeds.
 
-    The bootstrap is that of `paired_difference`. Its mean weighs every sequence alike; `Record.jf_mean` weighs
-    every object alike, so the two differ a little where sequences have several objects. Both ends are NaN
-    where there is nothing to resample: no per-sequence score, or only one.
+    The bootstrap is that of `paired_difference`. Both ends are NaN where there is nothing to resample: no
+    per-sequence score, or only one.
     """
     by_seed = _scores(records)
-    return _interval(_table(by_seed, sorted(by_seed)))
+    return _interval(*_table(by_seed, sorted(by_seed), _objects(records)))
 
 
 def seeds_needed(
@@ -73,10 +71,10 @@ def seeds_needed(
     at hand, so few of them give a rough number. Sequences count as fixed: the answer is about these
     videos, not about others. None with fewer than two seeds in common.
     """
-    differences = _paired(records_a, records_b)
+    differences, weights = _paired(records_a, records_b)
     if not differences.size or differences.shape[1] < 2:
         return None
-    spread = differences.mean(axis=0).std(ddof=1)
+    spread = np.average(differences, axis=0, weights=weights).std(ddof=1)
     if spread < 1e-9:  # the same difference for every seed, up to rounding
         return 2
     ratio = effect / spread
@@ -96,19 +94,21 @@ def _power(ratio: float, seeds: int) -> float:
     return stats.nct.sf(critical, seeds - 1, ratio * math.sqrt(seeds))
 
 
-def _paired(records_a: list[Record], records_b: list[Record]) -> np.ndarray:
-    """Differences a - b (sequences, seeds) of what both have; empty when that is nothing."""
+def _paired(records_a: list[Record], records_b: list[Record]) -> tuple[np.ndarray, np.ndarray]:
+    """Differences a - b (sequences, seeds) of what both have, and the sequences' weights; empty when nothing."""
     a, b = _scores(records_a), _scores(records_b)
     seeds = sorted(a.keys() & b.keys())
-    return _table(
-        {s: {name: a[s][name] - b[s][name] for name in a[s].keys() & b[s].keys()} for s in seeds}, seeds
-    )
+    differences = {s: {name: a[s][name] - b[s][name] for name in a[s].keys() & b[s].keys()} for s in seeds}
+    return _table(differences, seeds, _objects(records_a))
 
 
-def _table(by_seed: dict[int, dict[str, float]], seeds: list[int]) -> np.ndarray:
-    """float64 (sequences, seeds) of the sequences that every seed has; both in increasing order."""
+def _table(
+    by_seed: dict[int, dict[str, float]], seeds: list[int], objects: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """float64 (sequences, seeds) of the sequences that every seed has, both increasing, and their weights."""
     common = sorted(set.intersection(*(set(by_seed[seed]) for seed in seeds))) if seeds else []
-    return np.array([[by_seed[seed][name] for seed in seeds] for name in common], np.float64)
+    values = np.array([[by_seed[seed][name] for seed in seeds] for name in common], np.float64)
+    return values, np.array([objects.get(name, 1) for name in common], np.float64)
 
 
 def _scores(records: list[Record]) -> dict[int, dict[str, float]]:
@@ -116,17 +116,29 @@ def _scores(records: list[Record]) -> dict[int, dict[str, float]]:
     return {r.seed: json.loads(r.per_sequence) for r in records if r.status == "ok" and r.per_sequence}
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of the mean of values (sequences, seeds), both drawn again independently."""
+def _objects(records: list[Record]) -> dict[str, int]:
+    """{sequence: judged objects}; records without it give every sequence the same weight."""
+    return {
+        k: n for r in records if r.objects_per_sequence for k, n in json.loads(r.objects_per_sequence).items()
+    }
+
+
+def _interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean of values (sequences, seeds), both drawn again independently.
+
+    weights: (sequences,), what each counts.
+    """
     if values.size < 2:
         return math.nan, math.nan
+    weights = np.broadcast_to(weights[:, None], values.shape).squeeze()
     values = values.squeeze()  # a single sequence or seed cannot be drawn again
 
     def mean(*drawn: np.ndarray, axis: int) -> np.ndarray:  # axis is the last one
         # scipy draws two independent samples: indices of sequences (n, sequences) and of seeds (n, seeds).
         if values.ndim == 2:
             drawn = drawn[0][..., :, None], drawn[1][..., None, :]
-        return values[drawn].mean(axis=tuple(range(-values.ndim, 0)))
+        axes = tuple(range(-values.ndim, 0))
+        return (weights * values)[drawn].sum(axis=axes) / weights[drawn].sum(axis=axes)
 
     found = stats.bootstrap(
         [np.arange(count) for count in values.shape],

@@ -147,8 +147,8 @@ def test_an_ablation_without_rows_says_so():
 
 def test_a_teacher_can_be_a_row():
     rows = {c.label: c.network for c in cells("ablation=teacher", "seeds=1")}
-    assert rows["twice as wide"].training.teacher == rows["teacher: twice as wide"]
-    assert rows["STCN"].training.teacher.method == rows["teacher: STCN"].method == "stcn"
+    assert rows["twice as wide"].training.teacher == rows["twice as wide (teacher)"]
+    assert rows["STCN"].training.teacher.method == rows["STCN (teacher)"].method == "stcn"
 
 
 def test_earlier_stages_are_shared_by_the_rows_that_start_from_them():

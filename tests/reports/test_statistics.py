@@ -46,6 +46,18 @@ def test_the_mean_is_numpys_and_turns_its_sign_with_the_order(pair_with):
     assert paired_difference(b, a).mean == pytest.approx(-differences.mean())
 
 
+def test_a_sequence_weighs_as_many_objects_as_it_has(make_cell):
+    """So that the difference is that of the J&F, which average over objects."""
+
+    def cell(label, scores):
+        counts = json.dumps({"one": 1, "three": 3})
+        return [make_cell(label, 0, 0.0, per_sequence=json.dumps(scores), objects_per_sequence=counts)]
+
+    found = paired_difference(cell("a", {"one": 60, "three": 50}), cell("b", {"one": 50, "three": 48}))
+    assert found.mean == pytest.approx((10 + 3 * 2) / 4)
+    assert (found.low, found.high) == pytest.approx((2, 10))
+
+
 def test_symmetric_noise_is_within_noise(pair_with):
     noise = np.random.default_rng(1).normal(0, 2, (10, 1))
     found = paired_difference(*pair_with(np.concatenate([noise, -noise])))
