@@ -29,7 +29,7 @@ scales:    {scale}
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
 Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
-processes, runs, output, tracking_uri, recipe.<...>, scale.<...>. All of them with their defaults: ./run_all.sh --config
+processes, runs, output, tracking_uri, recipe.<...>, scale.<...>. All with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
 """
 
@@ -59,17 +59,19 @@ def _run(config) -> int:
     """Do the job; its folder is printed and, for run_all.sh, written to the file $BENCH_RESULT names."""
     warnings.showwarning = show_warning
     # torch and its company load only now: mistakes in the arguments have been answered before that
-    from bench.data import locate
+    from bench.data import check_apart, locate
     from bench.grid import run_grid
     from bench.plan import Data, plan_ablation, plan_evaluation
 
     runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
-    dataset = locate(config.dataset, "dataset", runs)
     if config.job == "ablate":
         stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
-        cells = plan_ablation(config, Data(locate(config.training, "training", runs), dataset, stages))
+        training, dataset = locate(config.training, "training", runs), locate(config.dataset, "dataset", runs)
+        check_apart(dataset, [training, *stages.values()])
+        cells = plan_ablation(config, Data(training, dataset, stages))
         name, title = config.ablation.name, config.ablation.title
     else:
+        dataset = locate(config.dataset, "dataset", runs)
         cells = plan_evaluation(config, dataset)
         name, title = f"evaluate-{config.method}-{dataset['name']}", f"{config.method} on {dataset['name']}"
     out = Path(config.output or ROOT / "reports" / "out" / name).expanduser().absolute()

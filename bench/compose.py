@@ -67,10 +67,10 @@ def load_config(overrides: list[str]) -> DictConfig:
     return config
 
 
-def to_dataclass(node: DictConfig, kind: type):
-    """A config node as the dataclass `kind`; raises ConfigError for an unknown key or a wrong type."""
+def to_dataclass(node: DictConfig, kind: type, changes: DictConfig | None = None):
+    """A config node, with changes, as the dataclass `kind`; ConfigError for an unknown key or a wrong type."""
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), node))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), node, changes or {}))
     except OmegaConfBaseException as error:
         raise ConfigError(_first_line(error)) from None
 
@@ -88,7 +88,7 @@ def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
 
 def _in_hydra_terms(text: str) -> str:
     """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
-    if re.match(r"(teacher\.)?options\.", text):
+    if re.match(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.", text):
         return f"++{text}"
     return f"training@{text}" if text.partition("=")[0] in STAGES else text
 
@@ -98,6 +98,8 @@ def _check_choices(overrides: list[str]) -> None:
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir() and list(path.glob("*.yaml"))]
     for text in overrides:
         key, separator, value = text.partition("=")
+        if key.startswith("~"):  # Hydra: without this key
+            continue
         if not separator:
             raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
         group = "training" if key in STAGES else key

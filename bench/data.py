@@ -50,6 +50,22 @@ def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
     return {**spec, "fingerprint": "+".join(prints)}
 
 
+def check_apart(dataset: dict[str, Any], learnt: list[dict[str, Any]]) -> None:
+    """Raise ConfigError when one of the located trainings would see what is judged on.
+
+    Held-out parts are nested: a larger share holds out all that a smaller one does.
+    """
+    if dataset["kind"] != "youtube_vos" or dataset["split"] not in ("held_out", "train"):
+        return
+    for spec in learnt:
+        shares = [spec.get(share, 0) >= dataset[share] for share in ("judged", "unseen")]
+        if "youtube" in spec["kind"] and (dataset["split"] == "train" or not all(shares)):
+            raise ConfigError(
+                f"training '{spec['name']}' would learn from videos that dataset '{dataset['name']}' judges on: "
+                f"give it judged={dataset['judged']} unseen={dataset['unseen']}"
+            )
+
+
 def open_evaluation(spec: dict[str, Any]) -> VideoSet:
     """The sequences to be judged on: the validation part of the embedded set, DAVIS, YouTube-VOS, a folder."""
     root = Path(spec["root"])
@@ -63,7 +79,9 @@ def open_evaluation(spec: dict[str, Any]) -> VideoSet:
             return videos
         held_out = split_held_out(videos, spec["judged"], spec["unseen"])[1]
         if not held_out.sequences:
-            raise ConfigError("dataset.judged=0 and dataset.unseen=0 hold no video out to judge on: raise one")
+            raise ConfigError(
+                "dataset.judged=0 and dataset.unseen=0 hold no video out to judge on: raise one"
+            )
         return held_out
     return open_folder(root, spec["name"])
 
@@ -79,7 +97,9 @@ def open_training(
     from datasets.clips import ClipStream, MixedClips, StillClips, VideoClips  # imports torch
 
     if held_out and spec["hold_out"] == 0:
-        raise ConfigError(f"no part of '{spec['name']}' is held out from training: set hold_out=0.1, say")
+        raise ConfigError(
+            f"no part of '{spec['name']}' is held out from training: set training.hold_out=0.1, say"
+        )
     part = 1 if held_out else 0
     size = {
         "length": length or schedule.length,

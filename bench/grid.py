@@ -77,7 +77,7 @@ def _finish(cell: Cell, grid: Grid, failures: dict[str, str]) -> Record:
         record = _blank(cell, grid, status=f"failed: {reasons[0]}")
     elif cell.cost_only:
         costs = full_size(cell.network, grid.runs, grid.device, _wants_growth(grid))
-        record = replace(_blank(cell, grid), initialisation="", **costs)
+        record = replace(_blank(cell, grid), **costs)
     else:
         try:
             return _evaluated(cell, grid)
@@ -112,9 +112,9 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
         overlay=str(folder / "overlay.png"),
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
-    if cell.dataset["kind"] == "youtube_vos" and cell.dataset["split"] == "valid":
+    if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None:
         path = folder / "submission.zip"
-        export_submission(Path(cell.dataset["root"]), folder / "masks", path)
+        export_submission(Path(cell.dataset["root"]), folder / "masks", path, cell.dataset["split"])
         print(f"for the evaluation server: {path}")
     if config.measure:
         record = replace(record, **full_size(cell.network, runs, device, _wants_growth(grid)))
@@ -131,6 +131,8 @@ def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
     means = {key: 100 * value for key, value in scores.items() if isinstance(value, float)}
     means |= {"jf_mean" if key == "g_mean" else key: 100 * value for key, value in classes.items()}
     judged = [s for s in result.scores if s.jf_mean() is not None]
+    if not judged:
+        return means
     return means | {
         "per_sequence": json.dumps({s.name: 100 * s.jf_mean() for s in judged}),
         "objects_per_sequence": json.dumps({s.name: len(s.per_object()) for s in judged}),

@@ -145,7 +145,7 @@ def _trained(
     for name in STAGES:
         if name in data.stages:
             early = to_dataclass(config.stage_recipe, Recipe)
-            schedule = to_dataclass(OmegaConf.merge(scale[role], scale[name][role]), Schedule)
+            schedule = to_dataclass(scale[role], Schedule, scale[name][role])
             start = Training(method, learnt, early, schedule, data.stages[name], seed, imagenet, start=start)
     schedule = to_dataclass(scale[role], Schedule)
     training = Training(method, learnt, recipe, schedule, data.training, seed, imagenet, teacher, start)
@@ -165,6 +165,10 @@ def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network
     first = members[0]
     if any((m.method, m.options) != (first.method, first.options) for m in members):
         raise ConfigError(f"soup '{label}': its rows are different networks, whose weights have no average")
+    if pick == "greedy" and members[0].training.data.get("hold_out") == 0:
+        raise ConfigError(
+            f"soup '{label}' is picked on held-out training data: set training.hold_out=0.1, say"
+        )
     soup = Soup(tuple(m.training for m in members), pick, bool(node.get("trajectory", False)))
     return Network(first.method, first.options, soup=soup)
 

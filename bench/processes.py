@@ -11,7 +11,7 @@ from multiprocessing import connection, get_context, parent_process
 import torch
 from tqdm import tqdm
 
-from bench.errors import USER_ERRORS, show_warning
+from bench.errors import USER_ERRORS, ConfigError, show_warning
 
 Failures = dict[str, str]  # key of an item -> why it failed
 Outcome = Failures | MemoryError | Exception
@@ -20,7 +20,9 @@ Outcome = Failures | MemoryError | Exception
 def count_processes(wanted: int | str, device: str) -> int:
     """`auto`: one a core on a CPU, since small networks leave a second core idle; one on a GPU."""
     if wanted != "auto":
-        return int(wanted)
+        if not isinstance(wanted, int) or wanted < 1:
+            raise ConfigError(f"processes={wanted}: give auto, or a number of processes from 1 upwards")
+        return wanted
     return os.cpu_count() or 1 if device == "cpu" else 1
 
 
@@ -116,13 +118,12 @@ def _try(function: Callable, job: list, arguments: tuple) -> Outcome:
     except USER_ERRORS as error:
         return error
     except Exception as error:
-        first_line = (str(error).splitlines() or ["allocation failed"])[0]
+        text = str(error)
         # torch's CPU allocator has no class of its own for it
-        full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if full:
-            return MemoryError(f"out of memory: {first_line}")
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+            return MemoryError(f"out of memory: {(text.splitlines() or ['allocation failed'])[0]}")
         traceback.print_exc()
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return RuntimeError(f"{type(error).__name__}: {text}")
 
 
 def _received(process, receiver) -> Outcome:

@@ -39,7 +39,7 @@ class Record:
     options: str = ""  # constructor options that differ from the defaults, as JSON
     varied: str = ""  # what sets this row of the ablation apart: {config key: value} as JSON
     soup: str = ""  # how many of which networks its weights average
-    initialisation: str = "random"  # of the backbones
+    initialisation: str = ""  # of the backbones
     train_steps: int = 0
     train_clips: str = ""  # what it was trained on
     params_m: float | None = None  # of the network that was evaluated

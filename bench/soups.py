@@ -25,30 +25,33 @@ SCORED_FRAMES = 8
 def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
     """Write the soup of the networks trained in `folders` (one a member) to `path`, as a checkpoint.
 
-    An average's batch-norm statistics are none of its own: they are estimated anew on training clips.
+    An average's batch-norm statistics are none of its own: they are estimated anew on training clips, except
+    those that all networks share (frozen in training, or of a single network), which stay.
     """
     files = [folder / "weights.pt" for folder in folders]
     if soup.trajectory:
-        files = [file for folder in folders for file in sorted((folder / "snapshots").glob("*.pt"))]
+        files = [file for folder in folders for file in sorted((folder / "snapshots").glob("[0-9]*.pt"))]
     if not files:
         raise ConfigError(
             "a soup along a trajectory needs snapshots: set scale.student.snapshots to 1 or more"
         )
     contents = [read_file(file) for file in files]
     states = [content["state_dict"] for content in contents]
+    norms = _own_statistics(states)
     with tqdm(desc=f"soup of {len(states)}, {soup.pick}", unit="soup", mininterval=2, leave=False) as bar:
 
         def score(state: State) -> float:
             bar.update()
-            return held_out_score(_settled(state, soup, device), soup, device)
+            return held_out_score(_settled(state, norms, soup, device), soup, device)
 
         if soup.pick == "greedy":
             mixed, members = greedy(states, score)
         else:
             mixed, members = average(states), list(range(len(states)))
-        state = {k: v.cpu().contiguous() for k, v in _settled(mixed, soup, device).state_dict().items()}
+        settled = _settled(mixed, norms, soup, device).state_dict()
     kind = "snapshots" if soup.trajectory else "networks"
     meta = {**contents[0]["meta"], "soup": f"{soup.pick}: {len(members)} of {len(states)} {kind}"}
+    state = {k: v.cpu().contiguous() for k, v in settled.items()}
     content = {"state_dict": state, "meta": meta, "curve": []}
     replace_atomically(path, lambda temporary: torch.save(content, temporary))
 
@@ -69,13 +72,25 @@ def held_out_score(method, soup: Soup, device: str) -> float:
     return summarize(scores).jf_mean
 
 
-def _settled(state: State, soup: Soup, device: str) -> nn.Module:
-    """The network with these weights and batch-norm statistics estimated on the first training clips."""
+def _own_statistics(states: list[State]) -> set[str]:
+    """Names of the batch norms whose statistics differ from network to network."""
+    ending = ".running_mean"
+    first = states[0]
+    means = [key for key in first if key.endswith(ending)]
+    return {
+        key.removesuffix(ending)
+        for key in means
+        if not all(torch.equal(state[key], first[key]) for state in states)
+    }
+
+
+def _settled(state: State, names: set[str], soup: Soup, device: str) -> nn.Module:
+    """The network with these weights; the statistics of the named norms are those of the first training clips."""
     training = soup.members[0]
     method = methods.create(training.method, **training.options)
     method.load_state_dict(state)
     method.to(device)
-    norms = [m for m in method.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [module for name, module in method.named_modules() if name in names]
     before = [(norm, norm.momentum) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -36,12 +36,13 @@ class PairedDifference:
 def paired_difference(records_a: list[Record], records_b: list[Record]) -> PairedDifference:
     """Compare the records of two rows on one dataset, sequence by sequence and seed by seed.
 
-    Only seeds that succeeded in both, and sequences that all of these have, are compared. The interval is
-    a percentile bootstrap: each resample draws sequences with replacement and, independently, seeds with
+    Only seeds that succeeded in both, and sequences that all of these have, are compared. The interval is a
+    percentile bootstrap: each resample draws sequences with replacement and, independently, seeds with
     replacement, and averages the differences of the drawn pairs, each weighing as many objects as its
-    sequence has, as J&F does (every sequence is met by every seed, so the pairs are not independent of each
-    other; see Owen, The pigeonhole bootstrap, 2007). With few seeds it is narrower than it should be, and
-    with one it holds the sequences' variation alone. The resamples are the same on every call. Raises ValueError when the two have no pair in common.
+    sequence has, as in J&F. Every sequence is met by every seed, so the pairs are not independent of each
+    other (Owen, The pigeonhole bootstrap, 2007). With few seeds the interval is narrower than it should be,
+    and with one it holds the sequences' variation alone. The resamples are the same on every call. Raises
+    ValueError when the two have no pair in common.
     """
     differences, weights = _paired(records_a, records_b)
     if not differences.size:

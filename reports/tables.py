@@ -44,12 +44,10 @@ def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     compared = compare(records)
     numbers = _numbers(records, compared)
-    # A column that nobody measured says nothing: the csv alone keeps it.
-    table = _texts(records, numbers)
-    table = table.loc[
-        :, [not (table[column] == MISSING).all() or column in ("J&F", "J", "F") for column in table]
-    ]
+    table, alike = _narrowed(_texts(records, numbers))
     sentences = notes(records, compared)
+    if alike:
+        sentences.insert(1, f"The same in every row that has it: {'; '.join(alike)}.")
     texts = {
         "table.md": markdown_page(table, title, sentences, [record.method for record in records]),
         "table.tex": latex_table(table, title, sentences),
@@ -58,6 +56,19 @@ def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in texts]
+
+
+def _narrowed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table without the columns that tell no rows apart, and what these say; the csv keeps them all."""
+    dropped, alike = [], []
+    for column in table:
+        values = [value for value in table[column] if value != MISSING]
+        if not values and column not in ("J&F", "J", "F"):
+            dropped.append(column)
+        elif column in (*COSTS, "Initialisation") and len(values) > 1 and len(set(values)) == 1:
+            dropped.append(column)
+            alike.append(f"{column} {values[0]}")
+    return table.drop(columns=dropped), alike
 
 
 def _numbers(records: list[Record], compared: dict[str, Comparison]) -> pd.DataFrame:
@@ -103,7 +114,7 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
     for column, field in COSTS.items():
         table[column] = [three_digits(value) for value in rows[field]]
     table["Weights averaged"] = [text or MISSING for text in rows["soup"]]
-    table["Initialisation"] = rows["initialisation"]
+    table["Initialisation"] = [text or MISSING for text in rows["initialisation"]]
     for short in DAVIS:
         table[f"Published J&F {short.upper()} (full-size network, 480p, not measured)"] = [
             two_readings(*row)

@@ -1,5 +1,6 @@
 """Every command of the README and the docs runs, on a tiny scale and tiny data."""
 
+import json
 import re
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import methods
 from bench.__main__ import main
 from bench.record import read_records
 from datasets.embedded import EmbeddedSpec
+from datasets.images import read_mask
 from reports.__main__ import main as report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +24,10 @@ TINY = [
     for role in ("teacher", "student")
     for key, value in {"steps": 1, "batch": 1, "crop": 32, "workers": 0}.items()
 ]
+TINY_PAPER = [  # its stages have steps of their own, and ImageNet's weights fit full-size networks alone
+    "scale.stage0.teacher.steps=1", "scale.stage0.student.steps=1", "teacher.options.width=0.125",
+    "options.width=0.25",
+]  # fmt: skip
 
 
 def commands() -> list[str]:
@@ -45,16 +51,35 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     stills = tmp_path / "stills"
     for kind in ("JPEGImages", "Annotations"):
         shutil.copytree(tiny_davis / kind / "480p/train-000", stills / kind / "set")
+    youtube = write_youtube(tiny_davis, tmp_path / "YouTube-VOS")
     encoder = methods.create("mobilevos_mnv2").query_encoder.state_dict()
     torch.save(encoder, tmp_path / "mobilenet_v2.pth")
     stcn = methods.create("stcn", width=0.125).state_dict()
     torch.save({"state_dict": stcn, "meta": {"options": {"width": 0.125}}}, tmp_path / "stcn.pth")
     return {
         "/path/to/DAVIS": str(davis),
+        "/path/to/YouTube-VOS": str(youtube),
         "/path/to/stills": str(stills),
         "/path/stcn.pth": str(tmp_path / "stcn.pth"),
         "/path/mobilenet_v2.pth": str(tmp_path / "mobilenet_v2.pth"),
     }
+
+
+def write_youtube(davis: Path, root: Path) -> Path:
+    """Three videos, each of a class of its own, in the layout of YouTube-VOS; `valid` hides all but the first mask."""
+    for split in ("train", "valid"):
+        videos = {}
+        for category in ("cat", "dog", "owl"):
+            for kind in ("JPEGImages", "Annotations"):
+                shutil.copytree(davis / kind / "480p/train-000", root / split / kind / category)
+            masks = sorted((root / split / "Annotations" / category).iterdir())
+            for mask in masks[1:] if split == "valid" else []:
+                mask.unlink()
+            frames = {"category": category, "frames": [mask.stem for mask in masks]}
+            ids = set(read_mask(masks[0]).ravel().tolist()) - {0}
+            videos[category] = {"objects": {str(i): frames for i in ids}}
+        (root / split / "meta.json").write_text(json.dumps({"videos": videos}))
+    return root
 
 
 def test_the_documentation_has_commands():
@@ -66,11 +91,19 @@ def test_the_documentation_has_commands():
 def test_a_documented_command_runs(command, places, tmp_path, capsys):
     for placeholder, path in places.items():
         command = command.replace(placeholder, path)
-    arguments = shlex.split(command)[1:]
+    arguments = [a for a in shlex.split(command)[1:] if not a.startswith("imagenet.resnet")]
     if "--help" in arguments or "--config" in arguments:
         assert main(arguments) == 0
         return
-    extra = [f"runs={tmp_path}/runs", f"output={tmp_path}/out", "measure=false", "device=cpu", *TINY]
+    extra = [
+        f"runs={tmp_path}/runs",
+        f"output={tmp_path}/out",
+        "measure=false",
+        "device=cpu",
+        "processes=1",
+        *TINY,
+    ]
+    extra += TINY_PAPER if "scale=paper" in arguments else []
     if "job=evaluate" not in arguments and not any(a.startswith("seeds=") for a in arguments):
         extra.append("seeds=1")
     assert main([*arguments, *extra]) == 0, capsys.readouterr().err

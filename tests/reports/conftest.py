@@ -24,6 +24,7 @@ def cell(label: str, seed: int, score: float, **fields) -> Record:
         "scale": "laptop",
         "train_steps": 300,
         "train_clips": "toy clips",
+        "initialisation": "random",
         "params_m": 0.4,
         "params_m_full": 8.1,
         "gmacs_full": 20.0,

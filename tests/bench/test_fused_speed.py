@@ -1,0 +1,62 @@
+"""A sweep trained side by side against the same sweep trained cell by cell, timed in one run."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+import methods
+from bench.recipe import Dice, Logits, Recipe, Representation, Schedule
+from bench.train.group import train_group
+from bench.train.learner import Learner
+from datasets.clips import ClipStream, VideoClips
+from datasets.davis import open_davis
+from datasets.embedded import EmbeddedSpec, ensure_embedded
+
+CELLS = 8
+SCHEDULE = Schedule(steps=2, batch=2, crop=96, length=4, snapshots=0)  # scale=laptop, but few steps
+LEAST = 3.0
+
+
+@pytest.mark.slow
+@pytest.mark.benchmark_ratio
+def test_a_sweep_of_eight_under_a_full_size_teacher_is_three_times_faster_fused(tmp_path, capsys):
+    """Both ways are timed in turns and by their quickest run, which other work on the machine disturbs least."""
+    spec = EmbeddedSpec(train_sequences=2, train_frames=6, val_sequences=1, val_frames=1)
+    videos = open_davis(ensure_embedded(tmp_path / "data", spec, workers=1, progress=False), 2017, "train")
+    clips = ClipStream(
+        VideoClips(videos, SCHEDULE.length, SCHEDULE.crop, seed=0), SCHEDULE.steps, SCHEDULE.batch
+    )
+    teacher = methods.create("stcn").to(memory_format=torch.channels_last).requires_grad_(False)
+
+    def learner(number: int) -> Learner:
+        representation = Representation(10.0, omega=number / (CELLS - 1))
+        recipe = Recipe("mobilevos", dice=Dice(1.0), representation=representation, logits=Logits(0.1))
+        torch.manual_seed(0)
+        student = methods.create("mobilevos_r18", width=0.25)
+        folder = tmp_path / f"{time.monotonic_ns()}"  # nothing to resume from
+        return Learner("", student, recipe, SCHEDULE, folder, {}, teacher_width=teacher.embedding_channels)
+
+    def seconds(learners: list[Learner]) -> float:
+        return timed(lambda: train_group(learners, clips, SCHEDULE, 0, teacher, "cpu"))
+
+    seconds([learner(0)])  # what is set up on first use
+    alone, fused = [], []
+    for half in (range(CELLS // 2), range(CELLS // 2, CELLS)):
+        alone += [seconds([learner(number)]) for number in half]
+        fused.append(seconds([learner(number) for number in range(CELLS)]))
+    one_by_one = CELLS * min(alone)
+    ratio = one_by_one / min(fused)
+    with capsys.disabled():
+        print(
+            f"\n{CELLS} cells, {SCHEDULE.steps} steps, {torch.get_num_threads()} threads: one by one "
+            f"{one_by_one:.1f} s, fused {min(fused):.1f} s, ratio {ratio:.2f}"
+        )
+    assert ratio >= LEAST
+
+
+def timed(work: Callable) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
