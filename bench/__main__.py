@@ -1,14 +1,13 @@
 """The command line: `python -m bench key=value ...`; `./run_all.sh` calls it and then `python -m reports`."""
 
-import os
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import methods
-from bench.compose import STAGES, choices, load_config
+from bench.compose import choices, load_config
 from bench.errors import USER_ERRORS, show_warning
-from bench.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
@@ -56,41 +55,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(config) -> int:
-    """Do the job; its folder is printed and, for run_all.sh, written to the file $BENCH_RESULT names."""
     warnings.showwarning = show_warning
     # torch and its company load only now: mistakes in the arguments have been answered before that
-    from bench.data import check_apart, locate
-    from bench.grid import run_grid
-    from bench.plan import Data, plan_ablation, plan_evaluation
-
-    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
-    if config.job == "ablate":
-        stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
-        training, dataset = locate(config.training, "training", runs), locate(config.dataset, "dataset", runs)
-        check_apart(dataset, [training, *stages.values()])
-        cells = plan_ablation(config, Data(training, dataset, stages))
-        name, title = config.ablation.name, config.ablation.title
-    else:
-        dataset = locate(config.dataset, "dataset", runs)
-        cells = plan_evaluation(config, dataset)
-        name, title = f"evaluate-{config.method}-{dataset['name']}", f"{config.method} on {dataset['name']}"
-    out = Path(config.output or ROOT / "reports" / "out" / name).expanduser().absolute()
-    try:
-        records = run_grid(cells, config, title, runs, out)
-    except KeyboardInterrupt:
-        _tell(out)
-        raise
-    _tell(out)
-    failed = [r for r in records if r.status != "ok"]
-    for record in failed:
-        print(f"warning: {record.label} seed {record.seed} {record.status}", file=sys.stderr)
-    return 1 if len(failed) == len(records) else 0
-
-
-def _tell(out: Path) -> None:
-    print(f"results: {out}")
-    if os.environ.get("BENCH_RESULT"):
-        write_text(Path(os.environ["BENCH_RESULT"]), str(out))
+    job = import_module(f"bench.jobs.{config.job}")
+    return job.run(config, Path(config.runs or ROOT / "runs").expanduser().absolute())
 
 
 def _help() -> str:

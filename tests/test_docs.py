@@ -66,7 +66,7 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
 
 
 def write_youtube(davis: Path, root: Path) -> Path:
-    """Three videos, each of a class of its own, in the layout of YouTube-VOS; `valid` hides all but the first mask."""
+    """Three videos, each of a class of its own, in YouTube-VOS's layout; `valid` hides all but the first masks."""
     for split in ("train", "valid"):
         videos = {}
         for category in ("cat", "dog", "owl"):

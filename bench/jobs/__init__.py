@@ -1,0 +1,1 @@
+"""What `job=` can name: a module each, with `run(config, runs) -> exit code`; `runs` is the folder of all results."""
