@@ -1,1 +1,1 @@
-"""What `job=` can name: a module each, with `run(config, runs) -> exit code`; `runs` is the folder of all results."""
+"""What `job=` can name: a module each, with `run(config, runs folder) -> exit code`."""
