@@ -63,6 +63,8 @@ def train_all(
     up to `processes` processes side by side.
     """
     failures: dict[str, str] = {}
+    for training in trainings:
+        check_schedule(training.schedule)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
         failures |= train_all(list(needed.values()), runs, device, processes)
@@ -73,8 +75,6 @@ def train_all(
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
         elif not _done(training, runs):
             pending.append(training)
-    for training in pending:
-        check_schedule(training.schedule)
     jobs = groups(pending)
     found = run_jobs(train_job, jobs, (runs, device), count_processes(processes, device))
     undone = {training.key for training in pending if not _done(training, runs)}

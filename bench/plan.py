@@ -165,12 +165,29 @@ def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network
     first = members[0]
     if any((m.method, m.options) != (first.method, first.options) for m in members):
         raise ConfigError(f"soup '{label}': its rows are different networks, whose weights have no average")
-    if pick == "greedy" and members[0].training.data.get("hold_out") == 0:
-        raise ConfigError(
-            f"soup '{label}' is picked on held-out training data: set training.hold_out=0.1, say"
-        )
     soup = Soup(tuple(m.training for m in members), pick, bool(node.get("trajectory", False)))
+    _check_soup(label, soup)
     return Network(first.method, first.options, soup=soup)
+
+
+def _check_soup(label: str, soup: Soup) -> None:
+    """Raise ConfigError, before anything is trained, for what `make_soup` will lack."""
+    if soup.trajectory and soup.members[0].schedule.snapshots < 1:
+        raise ConfigError(f"soup '{label}' along a trajectory needs snapshots: set scale.student.snapshots=5")
+    if soup.pick == "greedy":
+        last = soup.members[0]
+        held, stage = last.data.get("hold_out"), last.start
+        if held == 0:
+            raise ConfigError(
+                f"soup '{label}' is picked on held-out training data: set training.hold_out=0.1"
+            )
+        while stage is not None:
+            if stage.data["fingerprint"] == last.data["fingerprint"] and stage.data.get("hold_out") != held:
+                raise ConfigError(
+                    f"soup '{label}' is picked on data that an earlier stage learnt from: give all stages "
+                    f"hold_out={held}"
+                )
+            stage = stage.start
 
 
 def _shown(value: Any) -> str:

@@ -168,6 +168,14 @@ def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
     assert [{m.seed for m in c.network.soup.members} for c in soups] == [{0}, {1}]
     with pytest.raises(ConfigError, match="no row 'omega=2'"):
         cells("ablation=soup", "++ablation.soups.wrong={of: ['omega=2']}", data=data)
+    with pytest.raises(ConfigError, match="along a trajectory needs snapshots"):
+        cells("ablation=soup", "scale.student.snapshots=0", data=data)
+    for own, stage in ((0, 0.1), (0.1, 0)):
+        held = Data(
+            {**DATA.training, "hold_out": own}, DATA.dataset, {"stage0": {**DATA.training, "hold_out": stage}}
+        )
+        with pytest.raises(ConfigError, match="hold_out=0.1"):
+            cells("ablation=soup", data=held)
     with pytest.raises(ConfigError, match="different networks"):
         cells("ablation=aspp", "+ablation.soups.wrong={pick: uniform}")
 

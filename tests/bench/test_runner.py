@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ def test_an_ablation_gives_one_record_a_cell_with_everything_a_table_needs(tiny_
         assert record.device and record.versions and record.config_hash and record.mlflow_run_id
         assert set(json.loads(record.per_sequence)) == {"val-000", "val-001"}
     assert [r.recipe for r in records] == ["none", "supervised", *["mobilevos"] * 4]
+    assert [Path(r.sampling_picture).is_file() for r in records] == [False] * 2 + [True] * 4
     assert records[2].train_steps == 3
     assert records[2].initialisation == "resnet18 random"
 
