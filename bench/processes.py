@@ -15,6 +15,8 @@ from bench.errors import USER_ERRORS, ConfigError, show_warning
 
 Failures = dict[str, str]  # key of an item -> why it failed
 Outcome = Failures | MemoryError | Exception
+# Errors of torch that have no class of their own: of the CPU's allocator, of a data loader with a killed worker.
+TIGHT = ("can't allocate memory", "is killed by signal: Killed")
 
 
 def count_processes(wanted: int | str, device: str) -> int:
@@ -119,8 +121,7 @@ def _try(function: Callable, job: list, arguments: tuple) -> Outcome:
         return error
     except Exception as error:
         text = str(error)
-        # torch's CPU allocator has no class of its own for it
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in TIGHT):
             return MemoryError(f"out of memory: {(text.splitlines() or ['allocation failed'])[0]}")
         traceback.print_exc()
         return RuntimeError(f"{type(error).__name__}: {text}")
