@@ -75,8 +75,12 @@ def train_all(
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
         elif not _done(training, runs):
             pending.append(training)
-    jobs = groups(pending)
-    found = run_jobs(train_job, jobs, (runs, device), count_processes(processes, device))
+    jobs, processes = groups(pending), count_processes(processes, device)
+    if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
+        jobs = [
+            part for job in jobs for part in ([job] if any(t.teacher for t in job) else [[t] for t in job])
+        ]
+    found = run_jobs(train_job, jobs, (runs, device), processes)
     undone = {training.key for training in pending if not _done(training, runs)}
     return failures | {key: why for key, why in found.items() if key in undone}
 
