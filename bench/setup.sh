@@ -9,8 +9,8 @@ set_up() {
     # Without bytecode files every start would cost seconds more.
     unset PYTHONDONTWRITEBYTECODE
     export PYTHONPATH="$root" PYTHONSAFEPATH=1 MLFLOW_DISABLE_TELEMETRY=true
-    # Threads that spin while they wait run twenty times slower as soon as another program wants a core.
-    export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+    # Threads that spin long while they wait slow everything down as soon as another program wants a core.
+    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}"
     want="$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)"
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
     (
