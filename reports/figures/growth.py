@@ -46,7 +46,7 @@ def growth_chart(records: list[Record], folder: Path) -> list[Path]:
         panels.append(lambda axis: draw_sweep(axis, sweep))
     with theme():
         # One under another: side by side, a page would shrink the names beyond reading.
-        height = max(3.2, 1.0 + 0.16 * len(lines))
+        height = max(3.2, 1.0 + 0.19 * len(lines))
         figure = Figure(figsize=(7.2, height * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for draw, axis in zip(panels, axes, strict=True):
@@ -58,8 +58,16 @@ def _lines(records: list[Record]) -> list[Growth]:
     names: dict[str, list[str]] = {}
     for record in records:
         if record.growth_full:
-            names.setdefault(record.growth_full, []).append(record.label)
+            names.setdefault(record.growth_full, []).append(_name(record))
     return [_line(text, list(dict.fromkeys(labels))) for text, labels in names.items()]
+
+
+def _name(record: Record) -> str:
+    """The values alone of a row that varies several keys: with their keys, sixteen labels find no room."""
+    varied = json.loads(record.varied or "{}")
+    if len(varied) < 2:
+        return record.label
+    return ", ".join("unbounded" if value is None else str(value) for value in varied.values())
 
 
 def _line(text: str, labels: list[str]) -> Growth:
