@@ -5,7 +5,7 @@ J, the region measure, is the intersection over union of two masks; F, the bound
 and the last; averaged over the frames of an object; then over the objects of all sequences, so a
 sequence counts as often as it has objects. The results equal those of the official
 davis2017-evaluation, with two exceptions: see `decay` about long sequences, and ids that are predicted
-but not asked for are ignored where the official code stops.
+but not asked for are ignored where the official code stops. `bench.score` can follow it in these, too.
 
 YouTube-VOS differs in two ways: an object counts from the frame after the one that gives it, and the last
 frame counts too (see `score_sequence`).
@@ -31,13 +31,14 @@ class SequenceScores:
     """Scores of one sequence.
 
     j, f: float64 (frames, objects) in [0, 1], scored frames only: none where the truth is not known. NaN
-    where an object is not judged in a frame that judges others.
+    where an object is not judged in a frame that judges others. decay_in_8_bits: see the function of that name.
     """
 
     name: str
     object_ids: tuple[int, ...]
     j: np.ndarray
     f: np.ndarray
+    decay_in_8_bits: bool = False
 
     def per_object(self) -> dict[int, dict[str, float]]:
         """For each object id: j_mean, j_recall, j_decay, f_mean, f_recall, f_decay, jf_mean (fractions).
@@ -45,10 +46,12 @@ class SequenceScores:
         Over the frames in which the object is judged; one that never is has no entry.
         """
         judged = ~np.isnan(self.j)
+        statistics = {"mean": _mean, "recall": recall}
+        statistics["decay"] = decay_in_8_bits if self.decay_in_8_bits else decay
         columns = {
             f"{name}_{key}": _over_frames(statistic, values, judged)
             for name, values in (("j", self.j), ("f", self.f))
-            for key, statistic in (("mean", _mean), ("recall", recall), ("decay", decay))
+            for key, statistic in statistics.items()
         }
         columns["jf_mean"] = (columns["j_mean"] + columns["f_mean"]) / 2
         return {
@@ -130,26 +133,51 @@ def score_sequence(
     will do), no annotated one among those scored, not as many predictions as truths, or a prediction of
     another size than its truth.
     """
-    given_at = [0 if appears is None else appears[i] for i in object_ids]
-    scores, frames = [], 0
-    for prediction, truth, is_last in _frame_by_frame(name, predictions, truths):
-        judged = [i for i, index in enumerate(given_at) if index < frames]
-        if judged and truth is not None and (appears is not None or not is_last):
-            row = np.full((2, len(given_at)), np.nan)
-            try:
-                row[:, judged] = frame_scores(prediction, truth, [object_ids[i] for i in judged])
-            except ValueError as error:
-                raise ValueError(f"sequence {name}, frame {frames} (from 0): {error}") from None
-            scores.append(row)
-        frames += 1
+    frames = 0
+
+    def judged() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        nonlocal frames
+        for prediction, truth, is_last in _frame_by_frame(name, predictions, truths):
+            if truth is not None and (appears is not None or not is_last):
+                yield frames, prediction, truth
+            frames += 1
+
+    scores = score_frames(name, judged(), object_ids, appears)
     if appears is None and frames < 3:
         raise ValueError(
             f"sequence {name} has {frames} frame(s): at least 3 are needed, the first and last are not scored"
         )
-    if not scores:
+    if not len(scores.j):
         where = "between its first and last" if appears is None else "after one that gives an object"
         raise ValueError(f"sequence {name} has no annotated frame {where}: nothing to score")
-    j, f = (np.stack(values) for values in zip(*scores, strict=True))
+    return scores
+
+
+def score_frames(
+    name: str,
+    frames: Iterable[tuple[int, np.ndarray, np.ndarray]],
+    object_ids: Sequence[int],
+    appears: Mapping[int, int] | None = None,
+) -> SequenceScores:
+    """Scores of the frames that are handed in: (index, prediction, truth), in order; may be a generator.
+
+    Masks, `object_ids` and `appears` as in `score_sequence`. An object is judged in the frames after the one
+    that gives it (index 0 without `appears`); frames that judge none are left out. Raises ValueError, naming
+    sequence and frame, for a prediction of another size than its truth.
+    """
+    given_at = [0 if appears is None else appears[i] for i in object_ids]
+    rows = []
+    for index, prediction, truth in frames:
+        judged = [i for i, start in enumerate(given_at) if start < index]
+        if not judged:
+            continue
+        row = np.full((2, len(given_at)), np.nan)
+        try:
+            row[:, judged] = frame_scores(prediction, truth, [object_ids[i] for i in judged])
+        except ValueError as error:
+            raise ValueError(f"sequence {name}, frame {index} (from 0): {error}") from None
+        rows.append(row)
+    j, f = np.array(rows).reshape(-1, 2, len(given_at)).swapaxes(0, 1)
     return SequenceScores(name, tuple(object_ids), j, f)
 
 
@@ -183,8 +211,25 @@ def decay(values: np.ndarray) -> np.ndarray:
     The quarters have the official edges, rounded and with the shared frame in both. The official code
     keeps the edges in 8 bits and so takes wrong frames when more than 256 are scored; this one is right.
     """
-    edges = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
+    edges = _quarters(len(values))
     return values[: edges[1] + 1].mean(axis=0) - values[edges[3] :].mean(axis=0)
+
+
+def decay_in_8_bits(values: np.ndarray) -> np.ndarray:
+    """The decay that davis2017-evaluation prints, with its error: (frames, objects) -> (objects,).
+
+    It keeps the quarters' edges, and their ends, in 8 bits. Up to 255 frames this is `decay`; above, the
+    edges start again at 0, so other frames are taken, or none: NaN (with NumPy 2, as for 256 frames).
+    """
+    edges = _quarters(len(values))
+    quarters = (values[edges[k] % 256 : (edges[k + 1] + 1) % 256] for k in (0, 3))
+    first, last = (q.mean(axis=0) if len(q) else np.full(values.shape[1], np.nan) for q in quarters)
+    return first - last
+
+
+def _quarters(frames: int) -> np.ndarray:
+    """The five edges of four quarters: indices of frames, int (5,)."""
+    return np.round(np.linspace(1, frames, 5) + 1e-10).astype(int) - 1
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,193 @@
+"""job=score: judge a folder of masks that any tool wrote."""
+
+import csv
+import io
+import json
+import math
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from bench.cells import content_hash, placeless
+from bench.data import fingerprint, locate, open_evaluation
+from bench.environment import describe_environment
+from bench.errors import ConfigError
+from bench.files import write_json, write_text
+from bench.jobs.cells import results_folder, tell
+from bench.measure.accuracy import FIGURES, SequenceScores, summarize
+from bench.measure.classes import seen_unseen
+from bench.official import agrees, compare, load_official, official_scores
+from bench.processes import count_processes
+from bench.record import Record, to_jsonl
+from bench.score import PROTOCOLS, Protocol, Scored, choose_protocol, find_tasks, score_all
+from datasets.sequence import VideoSet
+
+CHECKS = (None, "official")
+OURS, OFFICIAL = (asdict(choose_protocol(name, {})) for name in PROTOCOLS)
+
+
+def run(config: DictConfig, runs: Path) -> int:
+    """Write scores.json, scores.csv and records.jsonl; 1 when the official tool, asked for, does not agree."""
+    folder = _predictions(config)
+    protocol = choose_protocol(config.protocol, OmegaConf.to_container(config.policy))
+    processes = count_processes(config.processes, "cpu")
+    if config.check not in CHECKS:
+        raise ConfigError(f"check={config.check}: choose official, or leave it out")
+    if config.check:
+        load_official()
+    dataset = locate(config.dataset, "dataset", runs)
+    if config.protocol == "official" and dataset["kind"] == "youtube_vos":
+        raise ConfigError(
+            "protocol=official is that of DAVIS's tool, which cannot judge YouTube-VOS: leave it out"
+        )
+    videos = open_evaluation(dataset)
+    tasks = find_tasks(videos, folder, protocol)
+    if without := len(videos) - len(tasks):
+        print(f"warning: {without} sequences have no truth and are left out", file=sys.stderr)
+    scored = score_all(tasks, protocol, processes, folder.name)
+    _warn(scored, protocol)
+
+    scores = [one.scores for one in scored]
+    summary = summarize(scores).as_dict()
+    content = {**summary, **seen_unseen(scores, videos), "protocol": asdict(protocol)}
+    record = _record(folder, dataset, protocol, scored, content)
+    out = results_folder(config, f"score-{dataset['name']}")
+    write_text(out / "title.txt", _title(folder, dataset, config))
+    write_text(out / "config.yaml", OmegaConf.to_yaml(config))
+    write_text(out / "scores.csv", _csv(scores, videos))
+    write_text(out / "records.jsonl", to_jsonl([record]))
+    write_json(out / "scores.json", _finite(content))
+    print(_line(record))
+    code = 0
+    if config.check:
+        content["check"] = compare(summary["per_object"], official_scores(tasks, protocol))
+        write_json(out / "scores.json", _finite(content))
+        code = _report_check(content["check"], protocol)
+    tell(out)
+    return code
+
+
+def _predictions(config: DictConfig) -> Path:
+    if not config.predictions:
+        raise ConfigError("job=score needs predictions=/path/to/masks, a folder of <sequence>/<frame>.png")
+    folder = Path(config.predictions).expanduser().absolute()
+    if not folder.is_dir():
+        raise ConfigError(f"predictions: no folder {folder}")
+    return folder
+
+
+def _warn(scored: list[Scored], protocol: Protocol) -> None:
+    extra = [found for one in scored for found in one.extra]
+    if extra:
+        file, object_id = extra[0]
+        print(
+            f"warning: {len(extra)} masks hold ids that are not judged and count as background, the first is "
+            f"id {object_id} in {file}; policy.extra=error stops at it",
+            file=sys.stderr,
+        )
+    long = [one.scores.name for one in scored if len(one.scores.j) > 255]
+    if long and protocol.decay == "8bit":
+        print(
+            f"warning: the decay of {long[0]} is that of wrong frames or of none, as the official tool counts in "
+            f"8 bits; policy.decay=exact is right",
+            file=sys.stderr,
+        )
+
+
+def _record(
+    folder: Path, dataset: dict[str, Any], protocol: Protocol, scored: list[Scored], content: dict[str, Any]
+) -> Record:
+    scores = [one.scores for one in scored]
+    sizes = {one.size for one in scored}
+    facts = describe_environment("cpu")
+    key = [fingerprint(folder), placeless(dataset), asdict(protocol)]
+    return Record(
+        label=folder.name,
+        method="predictions",
+        recipe="none",
+        dataset=dataset["name"],
+        seed=0,
+        **score_fields(scores, content),
+        sequences=len(scores),
+        objects=sum(len(one.per_object()) for one in scores),
+        frames=sum(len(one.j) for one in scores),
+        resolution="x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed",
+        varied=json.dumps(_changed(protocol)),
+        precision="unknown",
+        versions=facts["versions"],
+        git_commit=facts["git_commit"],
+        config_hash=content_hash(key),
+        weights=str(folder),
+    )
+
+
+def _title(folder: Path, dataset: dict[str, Any], config: DictConfig) -> str:
+    chosen = {"protocol": config.protocol if config.protocol != "ours" else None}
+    chosen |= {f"policy.{key}": value for key, value in config.policy.items()}
+    shown = ", ".join(f"{key}={value}" for key, value in chosen.items() if value)
+    return f"{folder.name} on {dataset['name']}{f' ({shown})' if shown else ''}\n"
+
+
+def _changed(protocol: Protocol) -> dict[str, str]:
+    """The policies that are not ours, by configuration key."""
+    return {f"policy.{key}": value for key, value in asdict(protocol).items() if value != OURS[key]}
+
+
+def score_fields(scores: list[SequenceScores], content: dict[str, Any]) -> dict[str, Any]:
+    """The record's fields of accuracy, in percent, from `summarize` and `seen_unseen` (jf_mean is then G)."""
+    means = {key: 100 * content[key] for key in FIGURES if math.isfinite(content[key])}
+    means |= {
+        "jf_mean" if key == "g_mean" else key: 100 * content[key]
+        for key in ("j_seen", "f_seen", "j_unseen", "f_unseen", "g_mean")
+        if key in content
+    }
+    return means | {
+        "per_sequence": json.dumps({one.name: 100 * one.jf_mean() for one in scores}),
+        "objects_per_sequence": json.dumps({one.name: len(one.per_object()) for one in scores}),
+    }
+
+
+def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:
+    """A row per object: its sequence, id, class if known, number of judged frames, and the seven figures."""
+    classes = {sequence.name: sequence.categories for sequence in videos.sequences}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["sequence", "object", "class", "frames", *FIGURES])
+    for one in scores:
+        frames = dict(zip(one.object_ids, (~np.isnan(one.j)).sum(axis=0).tolist(), strict=True))
+        for object_id, values in one.per_object().items():
+            category = classes[one.name].get(object_id, "")
+            figures = [values[key] if math.isfinite(values[key]) else "" for key in FIGURES]
+            writer.writerow([one.name, object_id, category, frames[object_id], *figures])
+    return text.getvalue()
+
+
+def _report_check(found: dict, protocol: Protocol) -> int:
+    print(
+        f"official: largest difference {found['largest_difference']:.2g} ({found['where']}) over "
+        f"{found['objects']} objects"
+    )
+    for who in ("ours", "official"):
+        if others := found[f"only_{who}"]:
+            print(f"official: judged by {who} alone: {', '.join(others)}")
+    if agrees(found) or asdict(protocol) != OFFICIAL:
+        return 0
+    print("error: davis2017-evaluation does not agree; see above", file=sys.stderr)
+    return 1
+
+
+def _finite(content: Any) -> Any:
+    """JSON knows no NaN and no infinity: null."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _line(record: Record) -> str:
+    figures = {"J&F": record.jf_mean, "J": record.j_mean, "F": record.f_mean}
+    shown = "  ".join(f"{name} {value:.2f}" for name, value in figures.items())
+    return f"{shown}  ({record.sequences} sequences, {record.objects} objects, {record.frames} frames)"
