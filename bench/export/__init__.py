@@ -1,0 +1,1 @@
+"""Methods as files for other runtimes: fixed shapes, the memory as tensors that go in and come out."""
