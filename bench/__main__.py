@@ -17,6 +17,9 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh ablation=sampling                   another grid of cells
   ./run_all.sh ablation=sampling dataset=davis2016 dataset.root=/path/to/DAVIS
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
+  ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
+  ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
+  ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
 
 jobs:      {job}
 ablations: {ablation}

@@ -63,7 +63,8 @@ def load_config(overrides: list[str]) -> DictConfig:
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         raise ConfigError(_explain(error, overrides)) from None
     for name in (config.method, config.teacher.method or config.scale.teacher_method):
-        methods.check_name(name)
+        if name is not None:  # job=measure: all methods
+            methods.check_name(name)
     return config
 
 

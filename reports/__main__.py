@@ -1,6 +1,7 @@
 """`python -m reports FOLDER`: tables and pictures of FOLDER/records.jsonl, written beside it.
 
-FOLDER/title.txt, if there, gives the title (its first line). Exit code 2 when there are no records.
+FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) only its
+figure is drawn. Exit code 2 when there are no records.
 """
 
 import argparse
@@ -24,16 +25,23 @@ def main(arguments: list[str] | None = None) -> int:
     # Not before: these load pandas and matplotlib, and an error should not wait for them.
     try:
         from reports.figures import write_figures
+        from reports.figures.measure import measure_chart
         from reports.pictures import overlay_sheet, sampling_sheet
         from reports.tables import write_tables
 
+        if (folder / "measure.json").is_file():  # nothing was scored, and job=measure wrote its own table
+            return _show(folder / "measure.md", measure_chart(folder))
         written = write_tables(records, folder, _title(folder))
         written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
         written += write_figures(records, folder)
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)
         return 2
-    print((folder / "table.md").read_text(encoding="utf-8"))
+    return _show(folder / "table.md", written)
+
+
+def _show(table: Path, written: list[Path]) -> int:
+    print(table.read_text(encoding="utf-8"))
     for path in written:
         print(path)
     return 0

@@ -3,12 +3,12 @@
 One multiply-add is 1 MAC; a GMAC is 1e9 of them. A frame costs what it costs in steady state: encode the
 query, read a memory of a given number of frames, decode, and encode the frame for the memory as often as
 frames are written. torch's counter sees convolutions and matrix products only; fvcore adds batch
-normalisation (1 MAC an element) and bilinear upsampling, thop batch normalisation (2) and pooling. That is
-0.2 % of STCN but 5 % of a MobileNetV2. No counter sees top-k, softmax or the norms of the keys.
+normalisation (2 an element) and bilinear upsampling (4), thop batch normalisation (4) and average pooling, as
+if these were multiply-adds. No counter sees top-k, softmax as a function, or the norms of the keys.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +36,7 @@ class Complexity:
     memory_frames: frames in the memory that is read.
     stages: GMACs by torch's counter of query_encode, memory_read (similarity and readout), decode and
     memory_encode; the last is one write, of which `gmacs` holds the share that falls on a frame.
+    counters: the stages by each of the three counters: "torch" (= `stages`), "fvcore", "thop".
     """
 
     params_m: float
@@ -44,6 +45,30 @@ class Complexity:
     gmacs_thop: float
     memory_frames: int
     stages: dict[str, float]
+    counters: dict[str, dict[str, float]]
+
+
+class EncodeQuery(nn.Module):
+    """`SpaceTimeMethod.encode_query` as a module that returns all it computes, so that no counter drops a part."""
+
+    def __init__(self, method: SpaceTimeMethod) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
+        query = self.method.encode_query(frame)
+        return query.key16, query.context16, query.f16, query.f8, query.f4
+
+
+class ReadMemory(nn.Module):
+    """Similarity and readout: query key (1, Ck, M), memory key (1, Ck, N) and value (O, Cv, N) -> (O, Cv, M)."""
+
+    def __init__(self, top_k: int | None) -> None:
+        super().__init__()
+        self.top_k = top_k
+
+    def forward(self, query_key: Tensor, memory_key: Tensor, memory_value: Tensor) -> Tensor:
+        return readout(memory_value, affinity(similarity(memory_key, query_key), self.top_k))
 
 
 class ReadFrame(nn.Module):
@@ -82,9 +107,13 @@ def gmacs_torch(compute: Callable, *inputs: Tensor) -> float:
 
 def gmacs_fvcore(module: nn.Module, *inputs: Tensor) -> float:
     """GMACs by fvcore, which traces: not on meta, and what no output depends on is not counted."""
+    return fvcore_analysis(module, *inputs).total() / 1e9
+
+
+def fvcore_analysis(module: nn.Module, *inputs: Tensor) -> FlopCountAnalysis:
+    """fvcore's analysis of `module(*inputs)`, without its warnings."""
     analysis = FlopCountAnalysis(module, inputs)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    return analysis.total() / 1e9
+    return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
 
 
 def gmacs_thop(module: nn.Module, *inputs: Tensor) -> float:
@@ -122,18 +151,32 @@ def stage_gmacs(
 ) -> dict[str, float]:
     """`Complexity.stages` alone: fast, because torch's counter needs shapes only."""
     meta = _frozen_copy(method).to("meta")
-    read, write = _inputs(meta, height, width, objects, steady_memory_frames(method.policy, memory_frames))
-    frame, key, value = read
-    query_key = meta.encode_query(frame).key16.flatten(2)
-    encode = gmacs_torch(meta.encode_query, frame)
-    match = gmacs_torch(lambda: readout(value, affinity(similarity(key, query_key), meta.top_k)))
-    return {
-        "query_encode": encode,
-        "memory_read": match,
-        # The rest of what a frame costs, so that the stages add up however `segment` calls the decoder.
-        "decode": gmacs_torch(ReadFrame(meta), *read) - encode - match,
-        "memory_encode": gmacs_torch(WriteFrame(meta), *write),
-    }
+    inputs = _inputs(meta, height, width, objects, steady_memory_frames(method.policy, memory_frames))
+    return _stages(gmacs_torch, meta, *inputs)
+
+
+def frame_gmacs(
+    method: SpaceTimeMethod,
+    height: int = 480,
+    width: int = 864,
+    objects: Sequence[int] = (1, 2, 3),
+    memory_frames: Sequence[int] = (1, 2, 4, 8),
+) -> list[dict[str, float]]:
+    """`Complexity.gmacs` as a function of objects and memory frames, by torch's counter.
+
+    A row {"objects", "memory_frames", "gmacs"} for each pair; frames that do not fit in the memory are left out.
+    """
+    capacity, share = method.policy.capacity, writes_per_frame(method.policy)
+    fitting = [count for count in memory_frames if capacity is None or count <= capacity]
+    table = []
+    for count in objects:
+        stages = stage_gmacs(method, height, width, count, memory_frames=1)
+        for (
+            frames
+        ) in fitting:  # similarity and readout are products with the positions of all frames in memory
+            read = stages | {"memory_read": frames * stages["memory_read"]}
+            table.append({"objects": count, "memory_frames": frames, "gmacs": _frame(read, share)})
+    return table
 
 
 @torch.no_grad()
@@ -156,22 +199,63 @@ def complexity(
             f"complexity() knows a SpaceTimeMethod's stages, not those of a {type(method).__name__}"
         )
     frames = steady_memory_frames(method.policy, memory_frames)
+    (real, zeros), (meta, shapes) = stage_inputs(method, height, width, objects, frames)
+    counters = {
+        "torch": _stages(gmacs_torch, meta, *shapes),
+        "fvcore": _stages(gmacs_fvcore, real, *zeros),
+        "thop": _stages(gmacs_thop, meta, *shapes),
+    }
     share = writes_per_frame(method.policy)
-    stages = stage_gmacs(method, height, width, objects, frames)
-
-    real, meta = _frozen_copy(method), _frozen_copy(method).to("meta")
-    read, write = _inputs(meta, height, width, objects, frames)
-    device = next(real.parameters()).device
-    real_read, real_write = ([torch.zeros_like(x, device=device) for x in inputs] for inputs in (read, write))
+    totals = {name: _frame(stages, share) for name, stages in counters.items()}
     return Complexity(
         params_m=parameters(method) / 1e6,
-        gmacs=sum(stages.values()) - (1 - share) * stages["memory_encode"],
-        gmacs_fvcore=gmacs_fvcore(ReadFrame(real), *real_read)
-        + share * gmacs_fvcore(WriteFrame(real), *real_write),
-        gmacs_thop=gmacs_thop(ReadFrame(meta), *read) + share * gmacs_thop(WriteFrame(meta), *write),
+        gmacs=totals["torch"],
+        gmacs_fvcore=totals["fvcore"],
+        gmacs_thop=totals["thop"],
         memory_frames=frames,
-        stages=stages,
+        stages=counters["torch"],
+        counters=counters,
     )
+
+
+def stage_inputs(
+    method: SpaceTimeMethod, height: int, width: int, objects: int, memory_frames: int | None
+) -> tuple[tuple[SpaceTimeMethod, list[tuple[Tensor, ...]]], ...]:
+    """Two copies of the method, on its device and on meta, each with the arguments of `ReadFrame` and `WriteFrame`.
+
+    All inputs are zeros. Raises ConfigError for an impossible `memory_frames` or `objects`.
+    """
+    frames = steady_memory_frames(method.policy, memory_frames)
+    real, meta = _frozen_copy(method), _frozen_copy(method).to("meta")
+    shapes = _inputs(meta, height, width, objects, frames)
+    device = next(real.parameters()).device
+    zeros = [tuple(torch.zeros_like(x, device=device) for x in inputs) for inputs in shapes]
+    return (real, zeros), (meta, list(shapes))
+
+
+def _stages(
+    count: Callable[..., float],
+    method: SpaceTimeMethod,
+    read: tuple[Tensor, ...],
+    write: tuple[Tensor, ...],
+) -> dict[str, float]:
+    """`Complexity.stages` by one counter, for inputs on the method's device."""
+    frame, key, value = read
+    query_key = method.encode_query(frame).key16.flatten(2)
+    encode = count(EncodeQuery(method), frame)
+    match = count(ReadMemory(method.top_k), query_key, key, value)
+    return {
+        "query_encode": encode,
+        "memory_read": match,
+        # The rest of what a frame costs, so that the stages add up however `segment` calls the decoder.
+        "decode": count(ReadFrame(method), *read) - encode - match,
+        "memory_encode": count(WriteFrame(method), *write),
+    }
+
+
+def _frame(stages: dict[str, float], share: float) -> float:
+    """GMACs of a frame of which `share` is written to the memory."""
+    return sum(stages.values()) - (1 - share) * stages["memory_encode"]
 
 
 def _frozen_copy(method: SpaceTimeMethod) -> SpaceTimeMethod:

@@ -18,6 +18,17 @@ from methods.space_time import SpaceTimeMethod
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How long to time: `warmup` calls that do not count, then whole cycles until there are `max_runs` calls, or
+    `min_runs` and `max_seconds` have passed; at least one cycle, always."""
+
+    warmup: int = 2
+    min_runs: int = 3
+    max_runs: int = 30
+    max_seconds: float = 8.0
+
+
+@dataclass(frozen=True)
 class Latency:
     """Milliseconds from a frame on the device to its probabilities on the device.
 
@@ -71,16 +82,13 @@ def measure_latency(
     stored = steady_memory_frames(method.policy, memory_frames) if remembers else 0
     cycle = method.policy.every if remembers else 1
 
-    def time_steps(steps: int) -> list[float]:
+    limits = Limits(warmup, min_runs, max_runs, max_seconds)
+
+    def refill() -> None:
         if remembers:
             method.fill_memory(stored)
-        return [_seconds(method.step, frame) for _ in range(steps)]
 
-    for _ in range(warmup):
-        time_steps(1)
-    taken: list[float] = []
-    while not taken or (len(taken) < max_runs and (len(taken) < min_runs or sum(taken) < max_seconds)):
-        taken += time_steps(cycle)
+    _, taken = timed_cycles(lambda: method.step(frame), device, limits, refill, cycle)
 
     low, median, high, p90 = np.percentile(np.array(taken) * 1000, (25, 50, 75, 90))
     return Latency(
@@ -105,15 +113,47 @@ def started_copy(
 
     Raises ConfigError for an impossible `objects`.
     """
-    if not 1 <= objects < width:
-        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
+    mask = stripes(height, width, objects)
     method = copy.deepcopy(method)
     if isinstance(method, nn.Module):
         method = method.to(device).eval()
     frame = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
-    stripes = torch.arange(width) * (objects + 1) // width  # ids 0..objects from left to right
-    method.start(frame, stripes.expand(height, width).to(device))
+    method.start(frame, mask.to(device))
     return method, frame
+
+
+def stripes(height: int, width: int, objects: int) -> Tensor:
+    """An int64 (H, W) mask of ids 0..objects from left to right. Raises ConfigError for an impossible `objects`."""
+    if not 1 <= objects < width:
+        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
+    return (torch.arange(width) * (objects + 1) // width).expand(height, width)
+
+
+def timed_cycles(
+    work: Callable[[], object],
+    device: str | torch.device,
+    limits: Limits,
+    prepare: Callable[[], object] = lambda: None,
+    cycle: int = 1,
+    clock: Callable[[Callable[[], object], torch.device], float] | None = None,
+) -> tuple[list[float], list[float]]:
+    """Seconds of the warm-up calls of `work`, and of those that count: whole cycles of `cycle` calls.
+
+    `prepare` runs, untimed, before every cycle and every warm-up call. `clock` is `wall_seconds` by default.
+    """
+    device, clock = torch.device(device), clock or wall_seconds
+
+    def time_calls(calls: int) -> list[float]:
+        prepare()
+        return [clock(work, device) for _ in range(calls)]
+
+    warm = [seconds for _ in range(limits.warmup) for seconds in time_calls(1)]
+    taken: list[float] = []
+    while not taken or (
+        len(taken) < limits.max_runs and (len(taken) < limits.min_runs or sum(taken) < limits.max_seconds)
+    ):
+        taken += time_calls(cycle)
+    return warm, taken
 
 
 def device_name(device: str | torch.device) -> str:
@@ -138,16 +178,30 @@ def precision_name(method: Method, device: torch.device) -> str:
     return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, str(dtype).removeprefix("torch."))
 
 
-def _seconds(step: Callable[[Tensor], Tensor], frame: Tensor) -> float:
-    """Wall time of one step; a GPU's queue is empty before and after."""
-    _synchronize(frame.device)
+def wall_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Wall time of a call; a GPU's queue is empty before and after."""
+    synchronize(device)
     begin = time.perf_counter()
-    step(frame)
-    _synchronize(frame.device)
+    work()
+    synchronize(device)
     return time.perf_counter() - begin
 
 
-def _synchronize(device: torch.device) -> None:
+def device_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Time of a call by the device's own clock: CUDA events on a GPU, which see its queue alone; else wall time."""
+    if device.type != "cuda":
+        return wall_seconds(work, device)
+    with torch.cuda.device(device):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        work()
+        end.record()
+    torch.cuda.synchronize(device)
+    return begin.elapsed_time(end) / 1000
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was given; nothing to do for a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -1,0 +1,140 @@
+"""job=measure: size, operations and speed of methods on this machine, by named protocols."""
+
+import json
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+import methods
+from bench.cells import content_hash
+from bench.compose import to_dataclass
+from bench.environment import describe_environment, pick_device
+from bench.errors import ConfigError
+from bench.files import write_json, write_text
+from bench.jobs.cells import results_folder, tell
+from bench.measure.everything import PARTS, measure_method
+from bench.measure.page import csv_text, page
+from bench.measure.settings import Settings, check, threads
+from bench.record import Record, to_jsonl
+from methods.errors import MethodError
+
+FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  # of a record's `_full` fields
+
+
+def run(config: DictConfig, runs: Path) -> int:
+    """Measure one method after another, always anew, and write all results after each.
+
+    Writes measure.json (everything), measure.md and measure.csv (tables) and records.jsonl into the folder of
+    results. The exit code is 1 when no method succeeded. Raises ConfigError and MethodError for wrong settings.
+    """
+    settings, names, device = _settings(config), wanted(config), pick_device(config.device)
+    check(settings, device)
+    options, out = OmegaConf.to_container(config.options), results_folder(config, "measure")
+    with threads(settings.threads):  # whose number the device's name tells
+        environment = describe_environment(device)
+    content = {
+        "settings": asdict(settings),
+        "options": options,
+        "frames": settings.scene(device).frames,
+        **environment,
+        "methods": {},
+    }
+    parts = [part for part in PARTS if part in ("operations", "memory", "sweep", *settings.protocols)]
+    try:
+        with tqdm(total=len(names) * len(parts), unit="part", mininterval=1) as bar:
+            for number, name in enumerate(names):
+                bar.update(number * len(parts) - bar.n)
+
+                def begin(part: str, name: str = name, first: int = number * len(parts)) -> None:
+                    bar.set_description(f"measure {name}: {part}")
+                    bar.update(first + parts.index(part) - bar.n)
+
+                content["methods"][name] = _measure(name, options, settings, device, begin)
+                _write(content, out)
+            bar.update(len(names) * len(parts) - bar.n)
+    finally:  # a kill by ^C too leaves the methods that are done
+        if content["methods"]:
+            tell(out)
+    found = content["methods"].values()
+    for name, one in content["methods"].items():
+        for text in ([one["status"]] if one["status"] != "ok" else []) + one["warnings"]:
+            warnings.warn(f"{name}: {text}", stacklevel=1)
+    return 0 if any(one["status"] == "ok" for one in found) else 1
+
+
+def wanted(config: DictConfig) -> list[str]:
+    """The methods of `method=` or `methods=`, each once; all when neither is given."""
+    several = config.get("methods")
+    if config.method is not None and several is not None:
+        raise ConfigError("give method= or methods=, not both")
+    if several is not None and not several:
+        raise ConfigError("methods=[]: name at least one, or leave it out for all")
+    if isinstance(several, str):
+        several = [several]
+    names = [config.method] if config.method is not None else list(several or methods.available())
+    for name in names:
+        methods.check_name(str(name))
+    return list(dict.fromkeys(names))
+
+
+def _settings(config: DictConfig) -> Settings:
+    if not isinstance(config.measure, DictConfig):
+        raise ConfigError(
+            f"measure={config.measure}: job=measure always measures; its settings are measure.<key>=..."
+        )
+    return to_dataclass(config.measure, Settings)
+
+
+def _measure(name: str, options: dict, settings: Settings, device: str, begin) -> dict:
+    """One method; an option that it does not have, or a memory that it cannot hold, fails this method alone."""
+    try:
+        return measure_method(name, options, settings, device, begin)
+    except (MethodError, ConfigError) as error:
+        return {"status": f"failed: {error}", "warnings": []}
+
+
+def _write(content: dict, out: Path) -> None:
+    write_json(out / "measure.json", content)
+    write_text(out / "measure.md", page(content))
+    write_text(out / "measure.csv", csv_text(content))
+    write_text(out / "records.jsonl", to_jsonl([_record(name, content) for name in content["methods"]]))
+
+
+def _record(name: str, content: dict) -> Record:
+    """The `_full` fields are set when the network and the frame have the published size."""
+    settings, found = content["settings"], content["methods"][name]
+    cost, timing = found.get("complexity") or {}, (found.get("protocols") or {}).get("frame") or {}
+    params = found["parameters"]["total"] / 1e6 if found.get("parameters") else None
+    size = {key: settings[key] for key in FULL_SIZE}
+    full = {}
+    if size == FULL_SIZE and content["options"].get("width", 1.0) == 1.0:
+        full = {
+            "params_m_full": params,
+            "gmacs_full": cost.get("gmacs"),
+            "gmacs_fvcore_full": cost.get("gmacs_fvcore"),
+            "gmacs_thop_full": cost.get("gmacs_thop"),
+            "memory_mb_peak_full": found.get("memory_mb_peak"),
+        }
+    return Record(
+        label=name,
+        method=name,
+        recipe="none",
+        dataset="none",
+        seed=0,
+        status=found["status"],
+        objects=settings["objects"],
+        resolution=f"{settings['height']}x{settings['width']}",
+        options=json.dumps(content["options"]),
+        params_m=params,
+        fps=timing.get("fps"),
+        latency_ms_median=timing.get("ms_median"),
+        device=content["device"],
+        precision=found.get("precision") or settings["precision"],
+        versions=content["versions"],
+        git_commit=content["git_commit"],
+        config_hash=content_hash([name, content["options"], settings]),
+        **full,
+    )

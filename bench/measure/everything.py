@@ -1,0 +1,90 @@
+"""All that job=measure finds out about one method."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+import methods
+from bench.measure.complexity import complexity, frame_gmacs, writes_per_frame
+from bench.measure.latency import Limits, precision_name
+from bench.measure.load import between, look
+from bench.measure.memory import measure_memory
+from bench.measure.operators import operators
+from bench.measure.parameters import parameter_count
+from bench.measure.protocols import PROTOCOLS
+from bench.measure.settings import Settings, autocast, prepare, threads
+from bench.measure.sweep import core_sweep
+from methods.interface import Method
+from methods.space_time import SpaceTimeMethod
+
+PARTS = ("operations", "memory", *PROTOCOLS, "sweep")
+GRID_MEMORY = (1, 2, 4, 8)
+
+
+def measure_method(
+    name: str,
+    options: dict,
+    settings: Settings,
+    device: str,
+    begin: Callable[[str], object] = lambda part: None,
+) -> dict:
+    """Everything about the method with random weights, as JSON can hold it; a failure ends it early.
+
+    `begin` is called with each of PARTS before it is measured. "status" is "ok" or "failed: <why>"; what was
+    measured before a failure is there. Raises ConfigError and MethodError for wrong settings and options.
+    """
+    found: dict = {"status": "ok"}
+    with threads(settings.threads):
+        before = look()
+        try:
+            for part, measured in _parts(name, options, settings, device, begin):
+                found[part] = measured
+        except (RuntimeError, MemoryError, TypeError, OSError) as error:  # as OutOfMemoryError is
+            found["status"] = f"failed: {(str(error) or type(error).__name__).splitlines()[0]}"
+        load = between(before, look(), torch.get_num_threads())
+    return found | {"load": load.facts(), "warnings": load.warnings()}
+
+
+def _parts(name: str, options: dict, settings: Settings, device: str, begin: Callable[[str], object]):
+    """(key, what was measured) of one part after another."""
+    method = prepare(_create(name, options), settings, device)
+    size = {"height": settings.height, "width": settings.width, "objects": settings.objects}
+    size["memory_frames"] = settings.memory_frames
+
+    begin("operations")
+    if isinstance(method, nn.Module):
+        yield "parameters", asdict(parameter_count(_create(name, options)))
+    if isinstance(method, SpaceTimeMethod):
+        cost = complexity(method, **size)
+        share = writes_per_frame(method.policy)
+        yield "complexity", asdict(cost) | {"writes_per_frame": share}
+        counts = (settings.height, settings.width, settings.object_counts, GRID_MEMORY)
+        yield "frame_gmacs", frame_gmacs(method, *counts)
+        yield "operators", asdict(operators(method, **size))
+    with autocast(settings, device):
+        yield "precision", precision_name(method, torch.device(device))
+        begin("memory")
+        yield "memory_mb_peak", measure_memory(method, **size, device=device)
+        yield from _times(prepare(method, settings, device, compiled=True), settings, device, begin)
+
+
+def _times(method: Method, settings: Settings, device: str, begin: Callable[[str], object]):
+    limits = Limits(max_seconds=settings.max_seconds)
+    done: dict = {}
+    for protocol in settings.protocols:
+        begin(protocol)
+        timing = PROTOCOLS[protocol](method, settings.scene(device, protocol), limits)
+        done[protocol] = timing and asdict(timing)
+        yield "protocols", done
+    begin("sweep")
+    if settings.lengths and settings.object_counts:
+        yield "sweep", core_sweep(method, settings.scene(device), settings.lengths, settings.object_counts)
+
+
+def _create(name: str, options: dict) -> Method:
+    """The method with the same random weights always."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return methods.create(name, **options)
