@@ -34,7 +34,11 @@ def commands() -> list[str]:
     """`./run_all.sh ...` lines of all code blocks, continued lines joined, comments cut."""
     found = []
     for page in PAGES:
-        for block in re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL):
+        for language, block in re.findall(
+            r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
+        ):
+            if language:
+                continue
             for line in block.replace("\\\n", " ").splitlines():
                 if line.startswith("./run_all.sh") and "job=export" not in line:  # test_export.py runs those
                     found.append(" ".join(shlex.split(line, comments=True)))
