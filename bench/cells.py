@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import methods
+from bench.files import sha256
 from bench.recipe import Recipe, Schedule
 
 # Raise when a change of the code changes what a cell reaches: finished cells of older versions are then redone.
@@ -154,5 +155,4 @@ def file_hash(path: str | None) -> str | None:
         return None
     if not Path(path).is_file():
         return "missing"
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256(Path(path))[:16]

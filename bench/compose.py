@@ -18,6 +18,7 @@ from bench.recipe import Recipe, Schedule
 
 CONFIGS = Path(__file__).parent / "configs"
 STAGES = ("stage0", "stage1")  # of training, before the last
+FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.")  # keys of a method, or not there by default
 
 
 @dataclass
@@ -80,8 +81,7 @@ def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
     """A copy of the configuration with one dotted key replaced; raises ConfigError when there is none."""
     config = config.copy()
     try:
-        free = key.startswith(("options.", "teacher.options."))
-        OmegaConf.update(config, key, value, merge=True, force_add=free)
+        OmegaConf.update(config, key, value, merge=True, force_add=bool(FREE.match(key)))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{key}={value}: {_first_line(error)}") from None
     return config
@@ -89,7 +89,7 @@ def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
 
 def _in_hydra_terms(text: str) -> str:
     """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
-    if re.match(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.", text):
+    if FREE.match(text):
         return f"++{text}"
     return f"training@{text}" if text.partition("=")[0] in STAGES else text
 

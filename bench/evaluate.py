@@ -1,8 +1,6 @@
 """Running a method over a set of videos: masks, scores and a picture, a sequence at a time."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from bench.errors import ConfigError
 from bench.files import read_json, replace_atomically, write_json
 from bench.measure.accuracy import SequenceScores, score_sequence
 from bench.pictures import overlay_strip
+from bench.threads import threads
 from datasets.images import frame_size, read_mask, write_mask
 from datasets.sequence import Sequence, VideoSet
 
@@ -59,7 +58,7 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
             path = folder / "scores" / f"{sequence.name}.json"
             entry = read_json(path)
             if entry is None:
-                with _few_threads(sequence):
+                with threads(_threads_for(sequence)):
                     entry = _evaluate_sequence(method, sequence, folder, device)
                 write_json(path, entry)
             bar.update(len(sequence))
@@ -75,22 +74,14 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     return Evaluation(scores, [ms for e in done for ms in e["step_ms"]], resolution)
 
 
-@contextmanager
-def _few_threads(sequence: Sequence) -> Iterator[None]:
-    """One thread for small frames."""
-    threads = torch.get_num_threads()
+def _threads_for(sequence: Sequence) -> int | None:
     height, width = frame_size(sequence.frames[0])
-    torch.set_num_threads(1 if height * width < SMALL_FRAME else threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return 1 if height * width < SMALL_FRAME else None
 
 
 def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) -> dict:
     """Masks of one sequence into the folder; its frame scores and the time of each step."""
-    has_truth = not set(sequence.annotated) <= set(sequence.given)
-    if has_truth and sequence.appears is None and len(sequence) < 3:
+    if sequence.has_truth and sequence.appears is None and len(sequence) < 3:
         raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
     truths = [sequence.mask(i) for i in range(len(sequence))]  # a damaged one is told before any work
     predictions, step_ms = _segment(method, sequence, device)
@@ -98,7 +89,7 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
         out = folder / "masks" / sequence.name / f"{path.stem}.png"
         replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
     j = f = np.empty((0, len(sequence.object_ids)))
-    if has_truth:
+    if sequence.has_truth:
         scores = score_sequence(sequence.name, predictions, truths, sequence.object_ids, sequence.appears)
         j, f = scores.j, scores.f
     return {

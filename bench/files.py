@@ -1,5 +1,6 @@
 """Writing files so that a kill at any moment leaves the old or the new one, never half."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -16,6 +17,17 @@ def replace_atomically(path: Path, write) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def full_path(path: str | None) -> str | None:
+    """What the user wrote as an absolute path; None for none."""
+    return str(Path(path).expanduser().absolute()) if path else None
 
 
 def write_text(path: Path, text: str) -> None:

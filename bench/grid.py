@@ -20,6 +20,7 @@ from bench.files import read_json, write_json, write_text
 from bench.measure.accuracy import summarize
 from bench.measure.classes import seen_unseen
 from bench.measure.complexity import parameters
+from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
 from bench.networks import build, describe, progress, train_all
 from bench.record import Record, to_jsonl
@@ -76,8 +77,7 @@ def _finish(cell: Cell, grid: Grid, failures: dict[str, str]) -> Record:
     if reasons:
         record = _blank(cell, grid, status=f"failed: {reasons[0]}")
     elif cell.cost_only:
-        costs = full_size(cell.network, grid.runs, grid.device, _wants_growth(grid))
-        record = replace(_blank(cell, grid), **costs)
+        record = replace(_blank(cell, grid), **_costs(cell, grid))
     else:
         try:
             return _evaluated(cell, grid)
@@ -90,12 +90,12 @@ def _finish(cell: Cell, grid: Grid, failures: dict[str, str]) -> Record:
 
 def _evaluated(cell: Cell, grid: Grid) -> Record:
     """The cell's record: from its folder when an earlier run has finished it, otherwise from work done now."""
-    runs, device, config = grid.runs, grid.device, grid.config
+    runs, device = grid.runs, grid.device
     folder = runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
     stored = read_json(folder / "record.json")
     if stored is not None:
-        costs = full_size(cell.network, runs, device, _wants_growth(grid)) if config.measure else {}
-        return replace(Record(**stored), label=cell.label, varied=json.dumps(cell.varied), **costs)
+        varied = json.dumps(cell.varied)
+        return replace(Record(**stored), label=cell.label, varied=varied, **_costs(cell, grid))
     method = build(cell.network, runs, device)
     result = evaluate(method, grid.videos, folder, device, f"{cell.label} seed {cell.seed}")
     record = replace(
@@ -116,8 +116,7 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
         path = folder / "submission.zip"
         export_submission(Path(cell.dataset["root"]), folder / "masks", path, cell.dataset["split"])
         print(f"for the evaluation server: {path}")
-    if config.measure:
-        record = replace(record, **full_size(cell.network, runs, device, _wants_growth(grid)))
+    record = replace(record, **_costs(cell, grid))
     record = replace(record, mlflow_run_id=grid.tracker.log_cell(cell, record, folder))
     write_json(folder / "record.json", asdict(record))
     return record
@@ -128,15 +127,7 @@ def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
     scores = summarize(result.scores).as_dict()  # empty for a test set, whose masks are not public
     classes = seen_unseen(result.scores, videos)
     write_json(folder / "scores.json", {**scores, **classes})
-    means = {key: 100 * value for key, value in scores.items() if isinstance(value, float)}
-    means |= {"jf_mean" if key == "g_mean" else key: 100 * value for key, value in classes.items()}
-    judged = [s for s in result.scores if s.jf_mean() is not None]
-    if not judged:
-        return means
-    return means | {
-        "per_sequence": json.dumps({s.name: 100 * s.jf_mean() for s in judged}),
-        "objects_per_sequence": json.dumps({s.name: len(s.per_object()) for s in judged}),
-    }
+    return score_fields(result.scores, {**scores, **classes})
 
 
 def _blank(cell: Cell, grid: Grid, status: str = "ok") -> Record:
@@ -155,8 +146,12 @@ def _blank(cell: Cell, grid: Grid, status: str = "ok") -> Record:
     )
 
 
-def _wants_growth(grid: Grid) -> bool:
-    return bool(grid.config.ablation.get("growth"))
+def _costs(cell: Cell, grid: Grid) -> dict:
+    """The record's fields of the full-size network; none when they are not wanted."""
+    if not grid.config.measure:
+        return {}
+    growth = bool(grid.config.ablation.get("growth"))
+    return full_size(cell.network, grid.runs, grid.device, growth)
 
 
 @contextmanager

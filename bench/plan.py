@@ -3,7 +3,6 @@
 import warnings
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +11,7 @@ import methods
 from bench.cells import Cell, Network, Soup, Training
 from bench.compose import STAGES, to_dataclass, with_override
 from bench.errors import ConfigError
+from bench.files import full_path
 from bench.recipe import Recipe, Schedule
 
 PICKS = ("uniform", "greedy")
@@ -84,7 +84,7 @@ def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
     if trainable and not config.weights:
         raise ConfigError(f"job=evaluate of '{config.method}' needs weights=/path/to/checkpoint.pth")
     options = OmegaConf.to_container(config.options)
-    network = Network(config.method, options, _file(config.weights) if trainable else None)
+    network = Network(config.method, options, full_path(config.weights) if trainable else None)
     return [Cell(config.method, network, dataset, 0)]
 
 
@@ -94,7 +94,7 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
     method = teacher.method or scale.teacher_method
     options = OmegaConf.to_container(teacher.options)
     if teacher.weights:
-        return Network(method, options, _file(teacher.weights))
+        return Network(method, options, full_path(teacher.weights))
     if method == scale.teacher_method:
         options = {**OmegaConf.to_container(scale.teacher_options), **options}
     recipe = to_dataclass(teacher.recipe, Recipe)
@@ -135,7 +135,7 @@ def _trained(
         raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
     scale = config.scale
     options = {**(OmegaConf.to_container(scale.options).get(method) or {}), **options}
-    imagenet = {name: _file(path) for name, path in config.imagenet.items()}
+    imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
     if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
         text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
         warnings.warn(text, stacklevel=2)
@@ -192,7 +192,3 @@ def _check_soup(label: str, soup: Soup) -> None:
 
 def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
-
-
-def _file(path: str | None) -> str | None:
-    return str(Path(path).expanduser().absolute()) if path else None

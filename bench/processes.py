@@ -2,16 +2,16 @@
 
 import os
 import signal
-import threading
 import traceback
 import warnings
 from collections.abc import Callable
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context
 
 import torch
 from tqdm import tqdm
 
 from bench.errors import USER_ERRORS, ConfigError, show_warning
+from bench.workers import start_worker
 
 Failures = dict[str, str]  # key of an item -> why it failed
 Outcome = Failures | MemoryError | Exception
@@ -105,9 +105,7 @@ def _side_by_side(
 
 def _work(sender, lock, threads: int, function: Callable, job: list, arguments: tuple) -> None:
     """The life of a process: one job, and no longer than its parent lives."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and ends this process
-    parent = parent_process().sentinel
-    threading.Thread(target=lambda: (connection.wait([parent]), os._exit(1)), daemon=True).start()
+    start_worker()
     warnings.showwarning = show_warning
     tqdm.set_lock(lock)
     torch.set_num_threads(threads)

@@ -1,13 +1,10 @@
 """Scoring a folder of masks, `<sequence>/<frame>.png`, that any tool wrote. No torch: workers start quickly."""
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -17,6 +14,7 @@ from tqdm import tqdm
 
 from bench.errors import ConfigError
 from bench.measure.accuracy import SequenceScores, score_frames
+from bench.workers import start_worker
 from datasets.errors import DataError
 from datasets.images import read_mask
 from datasets.sequence import Sequence, VideoSet
@@ -106,11 +104,8 @@ def find_tasks(videos: VideoSet, folder: Path, protocol: Protocol) -> list[Task]
 
 
 def judged_frames(sequence: Sequence) -> tuple[int, ...]:
-    """Indices of the frames that are judged, as in `score_sequence`; none where the truth is not known.
-
-    A mask that gives an object need not show the others: where no other mask is, there is no truth.
-    """
-    if set(sequence.annotated) <= set(sequence.given):
+    """Indices of the frames that are judged, as in `score_sequence`; none where the truth is not known."""
+    if not sequence.has_truth:
         return ()
     end = len(sequence) - (sequence.appears is None)
     return tuple(i for i in sequence.annotated if 0 < i < end)
@@ -133,7 +128,7 @@ def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[S
     if processes == 1:
         yield from map(score_task, tasks, protocols)
         return
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _start_worker)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), start_worker)
     try:
         yield from pool.map(score_task, tasks, protocols)
     except BrokenProcessPool:
@@ -142,13 +137,6 @@ def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[S
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """A worker hears no Ctrl-C (its parent does), and lives no longer than its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process().sentinel
-    threading.Thread(target=lambda: (connection.wait([parent]), os._exit(1)), daemon=True).start()
 
 
 def score_task(task: Task, protocol: Protocol) -> Scored:

@@ -96,6 +96,8 @@ def _settled(state: State, names: set[str], soup: Soup, device: str) -> nn.Modul
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
         norm.train()
+    if not norms:
+        return method.eval()
     stream = open_training(training.data, training.schedule, training.seed)
     with torch.inference_mode():
         for _, batch in zip(range(NORM_BATCHES), batches(stream, training.schedule, 0, device), strict=False):

@@ -103,6 +103,11 @@ class Sequence:
             for index in sorted(set(starts.values()))
         }
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether there is a mask beside those that give objects; such a mask need not show the others."""
+        return not set(self.annotated) <= set(self.given)
+
     def given_mask(self, index: int) -> np.ndarray:
         """uint8 (H, W): the mask of a frame of `given` with only the ids given there.
 

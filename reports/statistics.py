@@ -44,7 +44,7 @@ def paired_difference(records_a: list[Record], records_b: list[Record]) -> Paire
     and with one it holds the sequences' variation alone. The resamples are the same on every call. Raises
     ValueError when the two have no pair in common.
     """
-    differences, weights = _paired(records_a, records_b)
+    differences, weights = paired(records_a, records_b)
     if not differences.size:
         raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
     mean = float(np.average(differences.mean(axis=1), weights=weights))
@@ -72,7 +72,7 @@ def seeds_needed(
     at hand, so few of them give a rough number. Sequences count as fixed: the answer is about these
     videos, not about others. None with fewer than two seeds in common.
     """
-    differences, weights = _paired(records_a, records_b)
+    differences, weights = paired(records_a, records_b)
     if not differences.size or differences.shape[1] < 2:
         return None
     spread = np.average(differences, axis=0, weights=weights).std(ddof=1)
@@ -95,7 +95,7 @@ def _power(ratio: float, seeds: int) -> float:
     return stats.nct.sf(critical, seeds - 1, ratio * math.sqrt(seeds))
 
 
-def _paired(records_a: list[Record], records_b: list[Record]) -> tuple[np.ndarray, np.ndarray]:
+def paired(records_a: list[Record], records_b: list[Record]) -> tuple[np.ndarray, np.ndarray]:
     """Differences a - b (sequences, seeds) of what both have, and the sequences' weights; empty when nothing."""
     a, b = _scores(records_a), _scores(records_b)
     seeds = sorted(a.keys() & b.keys())

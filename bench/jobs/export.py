@@ -1,6 +1,5 @@
 """job=export: a method as files for another runtime, checked against the method itself."""
 
-import hashlib
 import sys
 import warnings
 from dataclasses import asdict, dataclass
@@ -16,8 +15,8 @@ from bench.environment import git_commit
 from bench.export.formats import find_format
 from bench.export.steps import Program, StaticSteps
 from bench.export.verify import verify
-from bench.files import write_json
-from bench.jobs.cells import results_folder
+from bench.files import full_path, sha256, write_json
+from bench.jobs.results import results_folder
 from bench.networks import build, weights_file
 
 MANIFEST = "manifest.json"
@@ -36,7 +35,7 @@ def run(config: DictConfig, runs: Path) -> int:
     """Export into the results folder; the exit code is 1 when the files do not do what the method does."""
     chosen = find_format(config.format)
     shape = to_dataclass(config.export, Shape)
-    path = str(Path(config.weights).expanduser().absolute()) if config.weights else None
+    path = full_path(config.weights)
     network = Network(config.method, OmegaConf.to_container(config.options), path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -56,9 +55,7 @@ def run(config: DictConfig, runs: Path) -> int:
     content = {
         "method": config.method,
         "options": network.options,
-        "weights": {"file": Path(path).name, "sha256": _sha256(weights_file(network, runs))}
-        if path
-        else None,
+        "weights": {"file": Path(path).name, "sha256": sha256(weights_file(network, runs))} if path else None,
         "format": config.format,
         **asdict(shape),
         "frame": "RGB in [0, 1]; normalising and padding are inside",
@@ -68,7 +65,7 @@ def run(config: DictConfig, runs: Path) -> int:
         "programs": described,
         "verification": {**asdict(checked), "passed": checked.passed},
         "files": {
-            file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+            file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
             for file in sorted(set(files.values()))
         },
         "versions": {name: version(name) for name in chosen.libraries},
@@ -112,8 +109,3 @@ def _describe(steps: StaticSteps, program: Program, file: Path) -> dict:
         "inputs": [facts(name, x) for name, x in program.inputs.items()],
         "outputs": [facts(name, x) for name, x in zip(program.outputs, outputs, strict=True)],
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

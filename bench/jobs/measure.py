@@ -14,11 +14,12 @@ from bench.compose import to_dataclass
 from bench.environment import describe_environment, pick_device
 from bench.errors import ConfigError
 from bench.files import write_json, write_text
-from bench.jobs.cells import results_folder, tell
+from bench.jobs.results import results_folder, tell
 from bench.measure.everything import PARTS, measure_method
 from bench.measure.page import csv_text, page
-from bench.measure.settings import Settings, check, threads
+from bench.measure.settings import Settings, check
 from bench.record import Record, to_jsonl
+from bench.threads import threads
 from methods.errors import MethodError
 
 FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  # of a record's `_full` fields

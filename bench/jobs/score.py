@@ -17,9 +17,10 @@ from bench.data import fingerprint, locate, open_evaluation
 from bench.environment import describe_environment
 from bench.errors import ConfigError
 from bench.files import write_json, write_text
-from bench.jobs.cells import results_folder, tell
+from bench.jobs.results import results_folder, tell
 from bench.measure.accuracy import FIGURES, SequenceScores, summarize
 from bench.measure.classes import seen_unseen
+from bench.measure.fields import score_fields
 from bench.official import agrees, compare, load_official, official_scores
 from bench.processes import count_processes
 from bench.record import Record, to_jsonl
@@ -135,20 +136,6 @@ def _title(folder: Path, dataset: dict[str, Any], config: DictConfig) -> str:
 def _changed(protocol: Protocol) -> dict[str, str]:
     """The policies that are not ours, by configuration key."""
     return {f"policy.{key}": value for key, value in asdict(protocol).items() if value != OURS[key]}
-
-
-def score_fields(scores: list[SequenceScores], content: dict[str, Any]) -> dict[str, Any]:
-    """The record's fields of accuracy, in percent, from `summarize` and `seen_unseen` (jf_mean is then G)."""
-    means = {key: 100 * content[key] for key in FIGURES if math.isfinite(content[key])}
-    means |= {
-        "jf_mean" if key == "g_mean" else key: 100 * content[key]
-        for key in ("j_seen", "f_seen", "j_unseen", "f_unseen", "g_mean")
-        if key in content
-    }
-    return means | {
-        "per_sequence": json.dumps({one.name: 100 * one.jf_mean() for one in scores}),
-        "objects_per_sequence": json.dumps({one.name: len(one.per_object()) for one in scores}),
-    }
 
 
 def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:

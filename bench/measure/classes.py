@@ -10,6 +10,8 @@ import numpy as np
 from bench.measure.accuracy import SequenceScores
 from datasets.sequence import VideoSet
 
+SEEN_UNSEEN = ("j_seen", "f_seen", "j_unseen", "f_unseen", "g_mean")
+
 
 def seen_unseen(scores: Sequence[SequenceScores], videos: VideoSet) -> dict[str, float]:
     """j_seen, f_seen, j_unseen, f_unseen and g_mean, the mean of the four: fractions.

@@ -14,8 +14,9 @@ from bench.measure.memory import measure_memory
 from bench.measure.operators import operators
 from bench.measure.parameters import parameter_count
 from bench.measure.protocols import PROTOCOLS
-from bench.measure.settings import Settings, autocast, prepare, threads
+from bench.measure.settings import Settings, autocast, prepare
 from bench.measure.sweep import core_sweep
+from bench.threads import threads
 from methods.interface import Method
 from methods.space_time import SpaceTimeMethod
 

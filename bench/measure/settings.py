@@ -1,7 +1,7 @@
 """How job=measure measures (the keys `measure.*`), and whether this machine can do so."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -102,17 +102,6 @@ def autocast(settings: Settings, device: str):
     """The context in which networks run at the wanted precision."""
     dtype = PRECISIONS[settings.precision]
     return torch.autocast(torch.device(device).type, dtype) if dtype else nullcontext()
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """torch computes on `count` threads (None: as before)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_precision(settings: Settings, device: str) -> None:

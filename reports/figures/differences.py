@@ -1,18 +1,17 @@
 """Which trained rows differ from their reference, and on which sequences."""
 
-import json
 import math
 from pathlib import Path
-from statistics import fmean
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
 from reports.comparison import Comparison, compare
 from reports.figures.style import SMALL, explain, marks, save, theme, wrapped
-from reports.rows import group_rows, succeeded
-from reports.statistics import PairedDifference
+from reports.rows import group_rows
+from reports.statistics import PairedDifference, paired
 
 INCHES_PER_ROW = 0.4
 NOISE = "0.55"  # grey
@@ -36,20 +35,9 @@ def difference_chart(records: list[Record], folder: Path) -> list[Path]:
         figure = Figure(figsize=(7.2, height), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[count + 2 for count in counts])
         for axis, (reference, rows) in zip(axes[:, 0], panels.items(), strict=True):
-            dots = [_of_sequences(cells[name], cells[reference]) for name in rows]
+            dots = [paired(cells[name], cells[reference])[0].mean(axis=1) for name in rows]
             _draw(axis, reference, rows, dots)
         return save(figure, folder, "differences")
-
-
-def _of_sequences(cells: list[Record], reference: list[Record]) -> list[float]:
-    """The difference on each common sequence, averaged over the common seeds."""
-    a, b = (
-        {cell.seed: json.loads(cell.per_sequence) for cell in succeeded(row) if cell.per_sequence}
-        for row in (cells, reference)
-    )
-    seeds = sorted(a.keys() & b.keys())
-    common = set.intersection(*(a[seed].keys() & b[seed].keys() for seed in seeds))
-    return [fmean(a[seed][name] - b[seed][name] for seed in seeds) for name in sorted(common)]
 
 
 def _text(found: PairedDifference) -> str:
@@ -57,7 +45,7 @@ def _text(found: PairedDifference) -> str:
     return f"{found.mean:+.1f}{ends}".replace("-", "\N{MINUS SIGN}")
 
 
-def _draw(axis: Axes, reference: str, rows: dict[str, Comparison], dots: list[list[float]]) -> None:
+def _draw(axis: Axes, reference: str, rows: dict[str, Comparison], dots: list[np.ndarray]) -> None:
     better, worse = (marks(4)[index][0] for index in (0, 3))
     axis.axvline(0, color="black", linewidth=1)
     for y, (row, sequences) in enumerate(zip(rows.values(), dots, strict=True)):

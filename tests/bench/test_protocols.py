@@ -14,8 +14,9 @@ from bench.measure import settings as module
 from bench.measure.clip import moving_texture, write_frames
 from bench.measure.latency import Limits
 from bench.measure.protocols import PROTOCOLS, Scene, Timing, aot, core, frame, stcn, video
-from bench.measure.settings import COMPILED, Settings, autocast, check, prepare, threads
+from bench.measure.settings import COMPILED, Settings, autocast, check, prepare
 from bench.measure.sweep import core_sweep
+from bench.threads import threads
 from datasets.images import read_frame, write_mask
 from methods.copy_first_mask import CopyFirstMask
 from methods.memory import MemoryPolicy

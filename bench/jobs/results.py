@@ -1,0 +1,22 @@
+"""Where a job leaves its tables. No torch: job=score starts quickly."""
+
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench.files import write_text
+
+OUT = Path(__file__).resolve().parents[2] / "reports" / "out"
+
+
+def results_folder(config: DictConfig, name: str) -> Path:
+    """The folder of a job's tables: `output`, or reports/out/<name>."""
+    return Path(config.output or OUT / name).expanduser().absolute()
+
+
+def tell(out: Path) -> None:
+    """Print the folder and, for run_all.sh, write it to the file that $BENCH_RESULT names."""
+    print(f"results: {out}")
+    if os.environ.get("BENCH_RESULT"):
+        write_text(Path(os.environ["BENCH_RESULT"]), str(out))
