@@ -8,6 +8,7 @@ from torch import nn
 
 import methods
 from bench.measure.complexity import complexity, frame_gmacs, writes_per_frame
+from bench.measure.gpu import watch_gpu
 from bench.measure.latency import Limits, precision_name
 from bench.measure.load import between, look
 from bench.measure.memory import measure_memory
@@ -45,7 +46,7 @@ def measure_method(
         except (RuntimeError, MemoryError, TypeError, OSError) as error:  # as OutOfMemoryError is
             found["status"] = f"failed: {(str(error) or type(error).__name__).splitlines()[0]}"
         load = between(before, look(), torch.get_num_threads())
-    return found | {"load": load.facts(), "warnings": load.warnings()}
+    return found | {"load": load.facts(), "warnings": load.warnings() + found.pop("gpu_warnings", [])}
 
 
 def _parts(name: str, options: dict, settings: Settings, device: str, begin: Callable[[str], object]):
@@ -74,11 +75,15 @@ def _parts(name: str, options: dict, settings: Settings, device: str, begin: Cal
 def _times(method: Method, settings: Settings, device: str, begin: Callable[[str], object]):
     limits = Limits(max_seconds=settings.max_seconds)
     done: dict = {}
+    slow: dict[str, None] = {}
     for protocol in settings.protocols:
         begin(protocol)
-        timing = PROTOCOLS[protocol](method, settings.scene(device, protocol), limits)
-        done[protocol] = timing and asdict(timing)
+        with watch_gpu(device) as gpu:
+            timing = PROTOCOLS[protocol](method, settings.scene(device, protocol), limits)
+        done[protocol] = timing and asdict(timing) | gpu.facts(timing.fps)
         yield "protocols", done
+        slow |= dict.fromkeys(gpu.warnings())
+        yield "gpu_warnings", list(slow)
     begin("sweep")
     if settings.lengths and settings.object_counts:
         yield "sweep", core_sweep(method, settings.scene(device), settings.lengths, settings.object_counts)

@@ -33,6 +33,7 @@ def row(name: str, found: dict) -> dict:
     load = found.get("load") or {}
     return numbers | {
         "memory_mb_peak": found.get("memory_mb_peak"),
+        "frame_joules": ((found.get("protocols") or {}).get("frame") or {}).get("joules_per_frame"),
         "precision": found.get("precision"),
         "other_cores": load.get("other_cores"),
         "warnings": "; ".join(found.get("warnings") or []),
@@ -80,7 +81,7 @@ def notes(content: dict) -> list[str]:
     settings, found = content["settings"], content["methods"]
     size = f"{settings['height']}x{settings['width']}"
     precision = ", ".join(dict.fromkeys(f["precision"] for f in found.values() if f.get("precision")))
-    extras = [key for key in ("channels_last", "compile") if settings[key]]
+    extras = [key for key in ("channels_last", "compile", "cuda_graphs") if settings.get(key)]
     lines = [
         f"Frames of {size}, {_objects(settings['objects'])} ({_objects(settings['aot_objects'])} in aot); "
         f"{content['device']}, {', '.join([precision or 'unknown precision', *extras])}; batch 1; random weights"
@@ -136,6 +137,8 @@ def _main(found: dict) -> tuple[list[str], list[list[str]]]:
         "video (FPS)": "video_fps",
         "Peak memory (MB)": "memory_mb_peak",
     }
+    if any(row(name, one)["frame_joules"] is not None for name, one in found.items()):
+        columns["frame (J)"] = "frame_joules"
     lines = []
     for name, one in found.items():
         numbers = row(name, one)

@@ -234,6 +234,8 @@ def test_an_option_that_the_device_cannot_do_gets_one_line(monkeypatch):
     monkeypatch.setattr(module, "autocast", fail)
     with pytest.raises(ConfigError, match="^measure.precision=fp16 cannot work on cpu: .*choose fp32$"):
         check(configured(precision="fp16"), "cpu")
+    with pytest.raises(ConfigError, match="^measure.cuda_graphs=true cannot work on cpu"):
+        check(configured(cuda_graphs="true"), "cpu")
 
 
 def test_precision_and_layout_reach_the_network():
