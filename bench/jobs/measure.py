@@ -1,4 +1,4 @@
-"""job=measure: size, operations and speed of methods on this machine, by named protocols."""
+"""job=measure: size, operations and speed of methods on this machine, by named protocols, or on a phone."""
 
 import json
 import warnings
@@ -14,6 +14,7 @@ from bench.compose import to_dataclass
 from bench.environment import describe_environment, pick_device
 from bench.errors import ConfigError
 from bench.files import write_json, write_text
+from bench.jobs import measure_phone
 from bench.jobs.results import results_folder, tell
 from bench.measure.everything import PARTS, measure_method
 from bench.measure.page import csv_text, page
@@ -22,6 +23,7 @@ from bench.record import Record, to_jsonl
 from bench.threads import threads
 from methods.errors import MethodError
 
+TARGETS = ("desktop", "phone")
 FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  # of a record's `_full` fields
 
 
@@ -31,8 +33,12 @@ def run(config: DictConfig, runs: Path) -> int:
     Writes measure.json (everything), measure.md and measure.csv (tables) and records.jsonl into the folder of
     results. The exit code is 1 when no method succeeded. Raises ConfigError and MethodError for wrong settings.
     """
+    if config.target not in TARGETS:
+        raise ConfigError(f"target={config.target}: choose one of {', '.join(TARGETS)}")
     settings, names, device = _settings(config), wanted(config), pick_device(config.device)
     check(settings, device)
+    if config.target == "phone":
+        return measure_phone.run(config, settings, names, runs)
     options, out = OmegaConf.to_container(config.options), results_folder(config, "measure")
     with threads(settings.threads):  # whose number the device's name tells
         environment = describe_environment(device)

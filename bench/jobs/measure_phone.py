@@ -1,0 +1,128 @@
+"""job=measure target=phone: how long the stages of a frame take on an attached phone."""
+
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from bench.cells import Network
+from bench.compose import to_dataclass
+from bench.environment import git_commit
+from bench.errors import ConfigError
+from bench.export.formats import find_format
+from bench.files import full_path, write_json, write_text
+from bench.jobs.results import results_folder, tell
+from bench.measure.phone.adb import LinkLost, Phone, PhoneError, connect
+from bench.measure.phone.bundle import make_bundle
+from bench.measure.phone.cargo import Scene, make_cargo
+from bench.measure.phone.process import Runner, install
+from bench.measure.phone.report import csv_text, page, records, summarise
+from bench.measure.phone.session import Protocol, Session, measure
+from bench.measure.phone.state import read_state
+from bench.measure.settings import Settings
+from bench.record import to_jsonl
+from methods.errors import MethodError
+
+PLAIN = {
+    "precision": "fp32",
+    "channels_last": False,
+    "compile": False,
+    "threads": None,
+}  # all that a phone can do
+
+
+def run(config: DictConfig, settings: Settings, names: list[str], runs: Path) -> int:
+    """Measure the methods one after another; the tables are written after every process on the phone.
+
+    Writes measure.json, measure.md, measure.csv and records.jsonl. The exit code is 1 when a row failed. Raises
+    ConfigError for wrong settings and for what is missing on this computer, PhoneError for the phone.
+    """
+    protocol = _protocol(config, settings)
+    find_format("executorch")
+    phone = connect(protocol.serial, protocol.adb)
+    state = read_state(phone)
+    bundle = make_bundle(state.abi, runs / "phone")
+    runner = install(phone, bundle, protocol.folder)
+    path = full_path(config.weights)
+    scene = Scene(settings.height, settings.width, settings.objects, settings.memory_frames)
+    content = {
+        "target": "phone",
+        "device": state.model or phone.serial,
+        "phone": {"android_version": state.android_version, "abi": state.abi, "libc": bundle.libc},
+        "runtime": f"ExecuTorch {bundle.version}, XNNPACK",
+        "settings": {**asdict(scene), "phone": asdict(protocol)},
+        "size": f"{scene.height}x{scene.width}",
+        "options": OmegaConf.to_container(config.options),
+        "weights": f"weights of {Path(path).name}" if path else "random weights",
+        "git_commit": git_commit(),
+        "methods": {},
+    }
+    out = results_folder(config, "measure-phone")
+    try:
+        for name in names:
+            _measure(Network(name, content["options"], path), scene, runner, protocol, runs, content, out)
+    finally:  # a lost link or ^C too leaves what is done
+        if content["methods"]:
+            tell(out)
+    _warn(content)
+    return 0 if all(found["status"] == "ok" for found in content["methods"].values()) else 1
+
+
+def _protocol(config: DictConfig, settings: Settings) -> Protocol:
+    for key, only in PLAIN.items():
+        if getattr(settings, key) != only:
+            advice = "; threads are phone.threads=[...]" if key == "threads" else ""
+            raise ConfigError(f"measure.{key} cannot be set with target=phone{advice}")
+    protocol = to_dataclass(config.phone, Protocol)
+    protocol.check()
+    return protocol
+
+
+def _measure(
+    network: Network, scene: Scene, runner: Runner, protocol: Protocol, runs: Path, content: dict, out: Path
+) -> None:
+    """One method into content["methods"]; what it cannot do fails it alone, not the others."""
+    name, found = network.method, content["methods"]
+    print(f"{name}: exporting for ExecuTorch", file=sys.stderr)
+    try:
+        cargo = make_cargo(network, scene, runs)
+    except (MethodError, ConfigError) as error:
+        found[name] = {"status": f"failed: {error}", "warnings": []}
+        _write(content, out)
+        return
+    shares = {stage.name: stage.per_frame for stage in cargo.stages}
+    session: Session | None = None
+    try:
+        for session in measure(runner, _identity(runner.phone), cargo, protocol, runs, say=_say):
+            _say(f"{name}: {len(session.repeats)} of {session.wanted} repeats")
+            found[name] = summarise(session, shares)
+            _write(content, out)
+    except LinkLost as error:
+        kept = len(session.repeats) if session else 0
+        raise PhoneError(f"{error}; {kept} finished repeats are kept: give the same command again") from None
+    if found[name]["status"] == "ok":
+        session.forget()
+
+
+def _identity(phone: Phone) -> str:
+    """Serial number and build; over the network, adb's own name for a phone may change."""
+    return f"{phone.prop('ro.serialno') or phone.serial} {phone.prop('ro.build.fingerprint')}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _write(content: dict, out: Path) -> None:
+    write_json(out / "measure.json", content)
+    write_text(out / "measure.md", page(content))
+    write_text(out / "measure.csv", csv_text(content))
+    write_text(out / "records.jsonl", to_jsonl(records(content)))
+
+
+def _warn(content: dict) -> None:
+    for name, found in content["methods"].items():
+        for text in ([found["status"]] if found["status"] != "ok" else []) + found["warnings"]:
+            warnings.warn(f"{name}: {text}", stacklevel=1)

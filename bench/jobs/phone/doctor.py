@@ -1,0 +1,16 @@
+"""job=phone.doctor: what is ready and what is missing to measure on an attached phone."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench.compose import to_dataclass
+from bench.measure.phone.doctor import examine, passed, table
+from bench.measure.phone.settings import PhoneSettings
+
+
+def run(config: DictConfig, runs: Path) -> int:
+    """Print one line for each requirement. The exit code is 0 when everything needed is there."""
+    checks = examine(to_dataclass(config.phone, PhoneSettings))
+    print(table(checks))
+    return 0 if passed(checks) else 1

@@ -1,0 +1,80 @@
+"""A small program, and phones of this machine's own kind that can run it."""
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from phone.fake_phone import FakePhone
+from torch import Tensor, nn
+
+from bench.export.stages import Stage
+from bench.measure.phone.adb import PhoneError, find_adb
+from bench.measure.phone.bundle import MACHINES
+from bench.measure.phone.cargo import Cargo, pack
+
+QUICK = {"threads": [1], "repeats": 2, "warmups": 1, "runs": 3, "seconds": 0.0}
+
+
+def require(*programs: str) -> None:
+    """Skip, or fail under VOS_BENCH_NEEDS_PHONE=1, where a program or ExecuTorch is missing."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    try:
+        find_adb()
+    except PhoneError:
+        missing.append("adb")
+    if find_spec("executorch") is None:
+        missing.append("executorch (pip install -e '.[phone]')")
+    if missing:
+        stop = pytest.fail if os.environ.get("VOS_BENCH_NEEDS_PHONE") == "1" else pytest.skip
+        stop(f"not installed: {', '.join(missing)}")
+
+
+def replug(phone: FakePhone) -> None:
+    """The phone is there again; adb forgets the old link, on which it would take its time."""
+    phone.plug_in()
+    subprocess.run([find_adb(), "disconnect", phone.serial], capture_output=True, timeout=30, check=True)
+
+
+def own_abi() -> str:
+    """What Android calls this machine."""
+    found = [abi for abi, machine in MACHINES.items() if machine.name == platform.machine()]
+    if not found:
+        pytest.skip(f"phones of {platform.machine()} do not exist")
+    return found[0]
+
+
+class Filter(nn.Module):
+    """A convolution, and how large its answers are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.conv(x)
+        return y, (y * y).mean((2, 3))
+
+
+class Match(nn.Module):
+    """One map where another is like it."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a.transpose(1, 2) @ b).softmax(-1)
+
+
+def toy_stages(*_) -> list[Stage]:
+    """Two stages; every second frame needs the second."""
+    noise = torch.Generator().manual_seed(1)
+    x, a, b = (torch.rand(shape, generator=noise) for shape in ((1, 3, 16, 24), (1, 8, 20), (1, 8, 30)))
+    look = Stage("look", Filter().eval().requires_grad_(False), {"x": x}, ("map", "size"))
+    return [look, Stage("match", Match(), {"a": a, "b": b}, ("weights",), 0.5)]
+
+
+def toy_cargo(folder: Path) -> Cargo:
+    return pack(toy_stages(), "toy", folder)
