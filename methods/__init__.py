@@ -24,9 +24,16 @@ _FACTORIES = {
     "mobilevos_r18_no_aspp": "methods.mobilevos.network:mobilevos_r18_no_aspp",
     "mobilevos_mnv2": "methods.mobilevos.network:mobilevos_mnv2",
     "mobilevos_mnv2_no_aspp": "methods.mobilevos.network:mobilevos_mnv2_no_aspp",
+    "deaot_t": "methods.deaot.method:deaot_t",
+    "deaot_s": "methods.deaot.method:deaot_s",
+    "deaot_b": "methods.deaot.method:deaot_b",
+    "deaot_l": "methods.deaot.method:deaot_l",
+    "r50_deaot_l": "methods.deaot.method:r50_deaot_l",
 }
 # Options that change how a video is read but not what is learnt: networks that differ in these share weights.
-INFERENCE_OPTIONS = frozenset({"memory_every", "top_k", "include_last", "queue_length", "write_rule"})
+INFERENCE_OPTIONS = frozenset(
+    {"memory_every", "top_k", "include_last", "queue_length", "write_rule", "long_term_gap", "max_long_edge"}
+)
 _UNTRAINED = frozenset({"copy_first_mask"})
 
 

@@ -1,7 +1,7 @@
 """What the space-time-memory methods (STCN, MobileVOS) share: inference over a video, training over a clip."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +34,21 @@ class Rollout:
     logits: (B, T - 1, K + 1, H, W) joint logits of frames 1..T-1, background first.
     embeddings: (O, T - 1, D, H / 4, W / 4) features before the classifier, one map an object.
     video, slot: (O,) int64, which clip and which channel an object belongs to.
+    maps: attention maps that somebody looked at meanwhile, by number: one (B, queries, keys) a judged frame.
     """
 
     logits: Tensor
     embeddings: Tensor
     video: Tensor
     slot: Tensor
+    maps: dict[int, list[Tensor]] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> Tensor:
+        """bool (B, K): which objects exist."""
+        exists = self.logits.new_zeros(self.logits.shape[0], self.logits.shape[2] - 1, dtype=torch.bool)
+        exists[self.video, self.slot] = True
+        return exists
 
 
 class SpaceTimeMethod(nn.Module, ABC):
@@ -164,11 +173,18 @@ class SpaceTimeMethod(nn.Module, ABC):
         self._memory.write(self._frame_index, key, value)
         return key, value
 
-    def roll_out(self, frames: Tensor, first_masks: Tensor, valid: Tensor) -> Rollout:
+    def roll_out(
+        self,
+        frames: Tensor,
+        first_masks: Tensor,
+        valid: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Rollout:
         """Segment clips from their first masks, feeding the predictions back as memory (STCN, section 4.1).
 
         frames float (B, T, 3, H, W) RGB in [0, 1]; first_masks float (B, K, H, W); valid bool (B, K)
-        tells which of the K objects exist. Frame t reads the frames 0..t-1.
+        tells which of the K objects exist. Frame t reads the frames 0..t-1. These networks draw nothing from
+        the generator.
         """
         clips, length = frames.shape[:2]
         frames = normalize(frames)

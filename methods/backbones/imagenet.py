@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from methods.checkpoint import load_strictly, read_state
 
+COUNTER = "num_batches_tracked"  # of batch normalisation; frozen ones have none
+
 
 def initialize_backbones(method: nn.Module, files: Mapping[str, str | Path | None]) -> dict[str, str]:
     """Load ImageNet weights into `method.backbones`; returns, by backbone, "imagenet:<file>" or "random".
@@ -38,7 +40,7 @@ def _fitted(encoder: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     own = encoder.state_dict()
     fitted = {}
     for name, tensor in state.items():
-        if name.startswith(encoder.imagenet_ignored):
+        if name.startswith(encoder.imagenet_ignored) or (name not in own and name.endswith(COUNTER)):
             continue
         key, value = name, tensor
         for old, new in getattr(encoder, "imagenet_names", ()):
@@ -54,7 +56,7 @@ def _has_no_counterpart(encoder: nn.Module, key: str) -> bool:
     """Whether an ImageNet classifier never has this key: counters, biases of convolutions, added modules."""
     sibling = encoder.state_dict().get(key.removesuffix("bias") + "weight")
     return (
-        key.endswith("num_batches_tracked")
+        key.endswith(COUNTER)
         or key.startswith(getattr(encoder, "imagenet_absent", ()))
         or (key.endswith(".bias") and sibling is not None and sibling.ndim == 4)
     )

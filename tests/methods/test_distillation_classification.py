@@ -10,6 +10,7 @@ from methods.distillation.classification import (
     bootstrap_share,
     bootstrapped,
     dice_loss,
+    jaccard_loss,
     logit_distillation,
     masked_mean,
     poly_cross_entropy,
@@ -61,6 +62,13 @@ def test_dice_counts_overlap_twice_over_both_areas():
     predicted[0, 1:3] = 1
     assert dice_loss(predicted, target) == pytest.approx(1 - (2 * 4 + 1) / (8 + 8 + 1))
     assert dice_loss(target, target) == dice_loss(torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)) == 0
+
+
+def test_jaccard_counts_overlap_over_the_union():
+    predicted, target = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)
+    predicted[:, :2], target[:, 1:3] = 1, 1
+    assert jaccard_loss(predicted, target) == pytest.approx(1 - (4 + 1) / (12 + 1))
+    assert jaccard_loss(target, target) == 0
 
 
 def test_bootstrapping_averages_the_hardest_pixels_of_each_clip():

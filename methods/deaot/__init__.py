@@ -1,0 +1,1 @@
+"""DeAOT: T, S, B, L and R50-L."""

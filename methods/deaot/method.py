@@ -1,0 +1,263 @@
+"""The DeAOT family behind the suite's adapter, and its roll-out for training."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from methods.deaot.attention import attention_by_name
+from methods.deaot.decoder import resized
+from methods.deaot.drop import drawing_from
+from methods.deaot.frames import OBJECTS, fit_frames, joint_probabilities, one_hot_slots
+from methods.deaot.network import Features, Memories, Network
+from methods.deaot.propagation import Memory, Own
+from methods.errors import MethodError
+from methods.interface import channel_order, check_added, check_frame, check_start
+from methods.masks import normalize
+from methods.space_time import Rollout
+
+FIRST_FRAME_ONLY = 9999  # the official way to say it
+ABSENT = -1e4  # logit of an object that does not exist: no probability in any floating type
+
+
+@dataclass
+class Group:
+    """Up to 10 objects that share an identification bank, with what is remembered for them."""
+
+    first: int  # place of its first object in the order in which they were given
+    count: int
+    long_term: Memories
+    short_term: Memories
+
+
+class DeAOT(Network):
+    """Long-term memory of the annotated frames and every `long_term_gap`-th after, short-term of the previous.
+
+    long_term_gap: published 9999 (annotated frames only) for T, S and B, 5 for L; `train_gap` in `roll_out`.
+    max_long_edge: larger frames are made smaller first (published: 800 x 1.3); None never does.
+    attention: "vanilla" or "deformable", the long-term one; attention_groups, attention_factor: of the latter.
+    width, drop: see `Network`. frozen: see there; None freezes at width 1 only, since no weights exist to keep
+    at another.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        layers: int,
+        long_term_gap: int = FIRST_FRAME_ONLY,
+        train_gap: int = FIRST_FRAME_ONLY,
+        max_long_edge: int | None = 1040,
+        attention: str = "vanilla",
+        attention_groups: int = 4,
+        attention_factor: int = 2,
+        width: float = 1.0,
+        frozen: bool | None = None,
+        drop: float = 0.1,
+    ) -> None:
+        for name, gap in (("long_term_gap", long_term_gap), ("train_gap", train_gap)):
+            if gap < 1:
+                raise MethodError(f"{name}: frames are remembered every {gap} frames; give 1 or more")
+        build = attention_by_name(attention, attention_groups, attention_factor)
+        super().__init__(encoder, layers, build, width, width == 1 if frozen is None else frozen, drop)
+        self.backbone = encoder
+        self.long_term_gap, self.train_gap, self.max_long_edge = long_term_gap, train_gap, max_long_edge
+        self._ids: list[int] = []  # in the order in which they were given
+        self._groups: list[Group] = []
+        self._since = 0  # frames since the last one that went into the long-term memory
+
+    @property
+    def backbones(self) -> dict[str, nn.Module]:
+        """Which part ImageNet checkpoints of which name initialise."""
+        return {self.backbone: self.encoder}
+
+    @property
+    def attention_modules(self) -> list[str]:
+        """The submodule of each layer whose output is its long-term attention (B, H W, frames H W)."""
+        return [f"LSTT.layers.{i}.long_term_attn.attention.weights" for i in range(len(self.LSTT.layers))]
+
+    @property
+    def embedding_channels(self) -> int:
+        """Channels of the embeddings of `roll_out`."""
+        return self.decoder.conv_out.in_channels
+
+    @property
+    def object_ids(self) -> list[int]:
+        return sorted(self._ids)
+
+    @property
+    def memory_frames(self) -> int:
+        """Frames in the long-term memory, of the objects with the most."""
+        lengths = (g.long_term[0].key.shape[2] // g.short_term[0].key.shape[2] for g in self._groups)
+        return max(lengths, default=0)
+
+    def fill_memory(self, frames: int) -> None:
+        """Act as if the long-term memory held `frames` frames, all like the previous one. For measuring."""
+        for group in self._groups:
+            group.long_term = tuple(
+                Memory(m.key.repeat(1, 1, frames, 1), m.value.repeat(1, 1, frames, 1))
+                for m in group.short_term
+            )
+        self._since = 0
+
+    @torch.inference_mode()
+    def start(self, frame: Tensor, mask: Tensor) -> None:
+        ids = check_start(frame, mask)
+        self._ids, self._groups = [], []
+        self._give(frame, mask, ids)
+
+    @torch.inference_mode()
+    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
+        """The frame becomes a reference frame for all objects, as in the official YouTube-VOS evaluation."""
+        if not self._groups:
+            raise MethodError("add() before start(): give the first frame and its mask first")
+        return self._give(frame, mask, check_added(frame, mask, self._ids))
+
+    @torch.inference_mode()
+    def step(self, frame: Tensor) -> Tensor:
+        check_frame(frame)
+        if not self._groups:
+            raise MethodError("step() before start(): give the first frame and its mask first")
+        features, size = self._encode(frame)
+        probabilities, owns = self._segment(features, frame.shape[1:])
+        labels = probabilities.argmax(0)
+        self._since += 1
+        keep = self._since >= self.long_term_gap
+        for group, own in zip(self._groups, owns, strict=True):
+            group.short_term = self.memory_write(own, self._embed(labels, group, size))
+            if keep:
+                group.long_term = _both(group.long_term, group.short_term)
+        self._since = 0 if keep else self._since
+        return probabilities[channel_order(self._ids)]
+
+    def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
+        """Make `frame` a reference frame: new objects where the mask has them, the others where memory says."""
+        features, size = self._encode(frame)
+        known = torch.ones(1, *mask.shape, device=frame.device)
+        if self._groups:
+            known, _ = self._segment(features, frame.shape[1:])
+        mask = mask.to(frame.device)
+        given = torch.stack([mask == i for i in ids])
+        probabilities = torch.cat([known * ~given.any(0), given.float()])
+        self._ids += ids
+        self._since = 0
+        labels = probabilities.argmax(0)
+        for place, first in enumerate(range(0, len(self._ids), OBJECTS)):
+            group = Group(first, min(OBJECTS, len(self._ids) - first), (), ())
+            group.short_term = self.reference(features, self._embed(labels, group, size))
+            group.long_term = group.short_term
+            if place < len(self._groups):
+                group.long_term = _both(self._groups[place].long_term, group.short_term)
+                self._groups[place] = group
+            else:
+                self._groups.append(group)
+        return probabilities[channel_order(self._ids)]
+
+    def _encode(self, frame: Tensor) -> tuple[Features, tuple[int, int]]:
+        """Features of a frame, and the size at which the network sees it."""
+        fitted = fit_frames(normalize(frame)[None], self.max_long_edge)
+        return self.encode_frame(fitted), fitted.shape[2:]
+
+    def _embed(self, labels: Tensor, group: Group, size: tuple[int, int]) -> Tensor:
+        """Labels (H, W) that count the objects as they were given -> the embedding of a group's."""
+        local = labels - group.first
+        local = local * ((local >= 1) & (local <= group.count))
+        return self.embed_mask(one_hot_slots(local[None], group.count + 1, size))
+
+    def _segment(self, features: Features, size: tuple[int, int]) -> tuple[Tensor, list[tuple[Own, ...]]]:
+        """Probabilities (N + 1, *size) in the order of the objects, and the frame as each group sees it."""
+        logits, owns = [], []
+        for group in self._groups:
+            embedding, own = self.propagate(features, group.long_term, group.short_term)
+            logits.append(self.decode(embedding, features)[0][:, : group.count + 1])
+            owns.append(own)
+        return joint_probabilities(logits, size), owns
+
+    def roll_out(
+        self, frames: Tensor, first_masks: Tensor, valid: Tensor, generator: torch.Generator | None = None
+    ) -> Rollout:
+        """Segment clips from their first masks, feeding the labels it finds back as memory.
+
+        frames float (B, T, 3, H, W) RGB in [0, 1]; first_masks float (B, K, H, W), K up to 10; valid bool (B, K)
+        tells which of the K objects exist; the logit of one that does not is -1e4. In training the objects sit
+        in slots of the bank drawn with `generator`, as is what `Drop` leaves out. The labels carry no gradient,
+        their embeddings do. (Officially the first half of a training feeds back the true masks.) The embeddings
+        are joint to all objects: those of one clip share a map, resampled to (H // 4, W // 4).
+        """
+        with drawing_from(generator, self):
+            return self._roll_out(frames, first_masks, valid, generator)
+
+    def _roll_out(
+        self, frames: Tensor, first_masks: Tensor, valid: Tensor, generator: torch.Generator | None
+    ) -> Rollout:
+        clips, length, _, *size = frames.shape
+        slots = self._slots(clips, generator).to(frames.device)
+        count = valid.shape[1] + 1
+        if count > OBJECTS + 1:
+            raise MethodError(f"{count - 1} objects in a clip: give {OBJECTS} at most")
+        fitted = fit_frames(normalize(frames.flatten(0, 1)), self.max_long_edge)
+        flat = self.encode_frame(fitted)
+        absent = ~torch.cat([valid.new_ones(clips, 1), valid], 1)[:, :, None, None]
+
+        def embed(labels: Tensor) -> Tensor:
+            placed = slots.gather(1, labels.flatten(1)).view_as(labels)
+            return self.embed_mask(one_hot_slots(placed, OBJECTS + 1, fitted.shape[2:]))
+
+        best, label = first_masks.max(1)
+        memory = self.reference(flat.select(slice(0, None, length)), embed((label + 1) * (best > 0.5)))
+        long_term, last, all_logits, all_pixels = memory, 0, [], []
+        for t in range(1, length):
+            features = flat.select(slice(t, None, length))
+            embedding, own = self.propagate(features, long_term, memory)
+            logits, pixels = self.decode(embedding, features)
+            logits = logits.gather(1, slots[:, :count, None, None].expand(-1, -1, *logits.shape[2:]))
+            logits = resized(logits.float(), tuple(size)).masked_fill(absent, ABSENT)
+            all_logits.append(logits)
+            all_pixels.append(
+                nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
+            )
+            memory = self.memory_write(own, embed(logits.detach().argmax(1)))
+            if t - last >= self.train_gap:
+                long_term, last = _both(long_term, memory), t
+        video, slot = valid.nonzero(as_tuple=True)
+        return Rollout(torch.stack(all_logits, 1), torch.stack(all_pixels, 1)[video], video, slot)
+
+    def _slots(self, clips: int, generator: torch.Generator | None) -> Tensor:
+        """int64 (clips, 11): in which slot of the bank the background (always 0) and each object sit."""
+        if not self.training:
+            return torch.arange(OBJECTS + 1).expand(clips, -1)
+        drawn = [torch.randperm(OBJECTS, generator=generator) + 1 for _ in range(clips)]
+        return torch.stack([torch.cat([each.new_zeros(1), each]) for each in drawn])
+
+    def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Official checkpoints know no deformable attention: its offsets stay at their start."""
+        own = {k: v for k, v in self.state_dict().items() if ".attention." in k}
+        return state if any(k in state for k in own) else {**own, **state}
+
+
+def _both(memory: Memories, later: Memories) -> Memories:
+    return tuple(old.then(new) for old, new in zip(memory, later, strict=True))
+
+
+def deaot_t(**options) -> DeAOT:
+    """DeAOT-T: MobileNetV2, one layer (7.24 M parameters)."""
+    return DeAOT("mobilenet_v2", 1, **options)
+
+
+def deaot_s(**options) -> DeAOT:
+    """DeAOT-S: MobileNetV2, two layers (10.2 M parameters)."""
+    return DeAOT("mobilenet_v2", 2, **options)
+
+
+def deaot_b(**options) -> DeAOT:
+    """DeAOT-B: MobileNetV2, three layers (13.2 M parameters)."""
+    return DeAOT("mobilenet_v2", 3, **options)
+
+
+def deaot_l(**options) -> DeAOT:
+    """DeAOT-L: DeAOT-B with a growing long-term memory (13.2 M parameters)."""
+    return DeAOT("mobilenet_v2", 3, **{"long_term_gap": 5, "train_gap": 2, **options})
+
+
+def r50_deaot_l(**options) -> DeAOT:
+    """R50-DeAOT-L: DeAOT-L on ResNet-50 (19.8 M parameters)."""
+    return DeAOT("resnet50", 3, **{"long_term_gap": 5, "train_gap": 2, **options})

@@ -1,0 +1,91 @@
+"""DeAOT's network with the official key names, as pure functions of frames, masks and memories.
+
+Yang and Yang: Decoupling Features in Hierarchical Propagation for Video Object Segmentation, NeurIPS 2022.
+"""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.backbones.aot import DilatedMobileNetV2, ResNet50
+from methods.backbones.frozen import freeze_norms
+from methods.deaot.attention import Attention, as_map, tokens
+from methods.deaot.decoder import Decoder
+from methods.deaot.frames import OBJECTS
+from methods.deaot.propagation import DualBranchGPM, Memory, Own
+
+ENCODERS = {"mobilenet_v2": DilatedMobileNetV2, "resnet50": ResNet50}
+CHANNELS = 256
+Memories = tuple[Memory, ...]  # one a layer
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the encoder sees in B frames; the trailing number is the stride."""
+
+    f4: Tensor
+    f8: Tensor
+    f16: Tensor
+    top: Tensor  # (B, C, h, w) at stride 16, what propagates
+
+    def select(self, index) -> "Features":
+        """The frames of `index` along the batch axis."""
+        return Features(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+class Network(nn.Module):
+    """encoder: a key of ENCODERS; layers: gated propagation modules; attention: builds the long-term one.
+
+    width: scales every channel count; 1.0 is published.
+    frozen: the encoder's batch normalisation and its layers up to stride 4 stay as loaded (published).
+    drop: rate of drop path and of dropped channels in training; 0.1 is published.
+    """
+
+    def __init__(
+        self, encoder: str, layers: int, attention: Attention, width: float, frozen: bool, drop: float
+    ) -> None:
+        super().__init__()
+        channels = max(16, round(CHANNELS * width / 16) * 16)  # halves of it in 8 groups
+        self.encoder = ENCODERS[encoder](width)
+        if frozen:
+            freeze_norms(self.encoder)
+            self.encoder.early.requires_grad_(False)
+        *skips, last = self.encoder.channels
+        self.encoder_projector = nn.Conv2d(last, channels, 1)
+        self.LSTT = DualBranchGPM(layers, channels, drop, attention)
+        self.decoder = Decoder(channels, tuple(skips), OBJECTS + 1)
+        self.patch_wise_id_bank = nn.Conv2d(OBJECTS + 1, channels, 17, 16, 8)
+        self.id_norm = nn.LayerNorm(channels)
+        nn.init.xavier_uniform_(self.encoder_projector.weight)
+        nn.init.orthogonal_(self.patch_wise_id_bank.weight, gain=17**-2)
+
+    def encode_frame(self, frames: Tensor) -> Features:
+        """Normalised frames (B, 3, H, W), H and W of the form 16 k + 1 -> their features."""
+        f4, f8, f16, last = self.encoder(frames)
+        return Features(f4, f8, f16, self.encoder_projector(last))
+
+    def embed_mask(self, masks: Tensor) -> Tensor:
+        """One-hot (B, n + 1, H, W), background first, n up to 10 -> identification embedding (B, C, h, w)."""
+        bank = self.patch_wise_id_bank
+        # The slots beyond the objects are empty: their part of the kernel has nothing to add.
+        x = F.conv2d(masks, bank.weight[:, : masks.shape[1]], bank.bias, bank.stride, bank.padding)
+        return as_map(self.id_norm(tokens(x)), x.shape[2:])
+
+    def propagate(
+        self, features: Features, long_term: Memories, short_term: Memories
+    ) -> tuple[Tensor, tuple[Own, ...]]:
+        """Features and both memories -> embedding (B, 2 C, h, w), and the frame itself for `memory_write`."""
+        return self.LSTT.propagate(features.top, long_term, short_term)
+
+    def memory_write(self, owns: tuple[Own, ...], id_embedding: Tensor) -> Memories:
+        """A propagated frame and the embedding (B, C, h, w) of its mask -> memory of this one frame."""
+        return self.LSTT.write(owns, id_embedding)
+
+    def reference(self, features: Features, id_embedding: Tensor) -> Memories:
+        """An annotated frame, which propagates from itself alone -> memory of this one frame."""
+        return self.LSTT.reference(features.top, id_embedding)
+
+    def decode(self, embedding: Tensor, features: Features) -> tuple[Tensor, Tensor]:
+        """-> logits (B, 11, H', W') of background and slots at stride 4, and the C / 2 channels before them."""
+        return self.decoder(embedding, features.f4, features.f8, features.f16)
