@@ -4,16 +4,16 @@ import math
 
 import pandas as pd
 
-from reports.published import CERTAINTY, load_published, two_readings
+from reports.published import CERTAINTY, published_about, two_readings
 from reports.rows import MISSING, TEXTS
 
 PUBLISHED_TEXTS = {"Variant", "Dataset", "Source"}
 
 
-def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], methods: list[str]) -> str:
-    """Title, table, the sentences as a list, and what is published on DAVIS about the methods."""
+def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], pairs: list[tuple[str, str]]) -> str:
+    """Title, table, the sentences as a list, and what is published about the (method, label) pairs."""
     lines = [f"# {title}", "", *_markdown_table(table), "", *(f"- {_one_line(s)}" for s in sentences)]
-    return "\n".join([*lines, *_published(list(dict.fromkeys(methods)))]) + "\n"
+    return "\n".join([*lines, *_published(pairs)]) + "\n"
 
 
 def _markdown_table(table: pd.DataFrame) -> list[str]:
@@ -26,20 +26,18 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _published(methods: list[str]) -> list[str]:
+def _published(pairs: list[tuple[str, str]]) -> list[str]:
     """All rows, with what the columns beside the measured figures have no room for."""
-    rows = load_published()
-    rows = rows[rows["method"].isin(methods) & rows["dataset"].str.startswith("davis")]
+    rows = published_about(pairs)
     if rows.empty:
         return []
-    rows = rows.sort_values("method", key=lambda column: column.map(methods.index), kind="stable")
     remarks = list(dict.fromkeys(note for note in rows["note"] if note))
     table = pd.DataFrame(
         {
             "Method": rows["method"],
             "Variant": rows["variant"],
             "Dataset": rows["dataset"],
-            "Resolution": "480p",
+            "Resolution": rows["dataset"].map(lambda name: "480p" if name.startswith("davis") else MISSING),
             "J&F": [two_readings(*pair) for pair in zip(rows["jf_mean"], rows["jf_mean_other"], strict=True)],
             **{
                 column: rows[field].map(lambda value: MISSING if math.isnan(value) else str(value))

@@ -2,7 +2,7 @@
 
 from bench.record import Record
 from reports.comparison import EFFECT, Comparison
-from reports.published import CERTAINTY, published_columns
+from reports.published import CERTAINTY, DAVIS, published_about, published_columns
 from reports.rows import SEEN, distinct, group_rows, succeeded
 
 SCORES = "J is the region similarity (intersection over union) and F the boundary accuracy, in percent."
@@ -22,6 +22,10 @@ PUBLISHED = (
     "Published figures are not measured here: they are joined by the method's name and are of the full-size "
     "network, trained by its authors without BL30K and run on DAVIS at 480p."
 )
+PUBLISHED_ROWS = (
+    "Rows that an ablation of a paper has show its figures in place of the method's, and none where it gives "
+    "none: "
+)
 
 
 def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
@@ -32,7 +36,7 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     lines += [_training(done), _scores(done)]
     if any(len(succeeded(cells)) > 1 for cells in group_rows(records).values()):
         lines.append(SPREAD)
-    lines += [*_comparisons(compared), *_sizes(done), _published(records)]
+    lines += [*_comparisons(compared), *_sizes(done), *_published(records)]
     lines += [
         f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."
         for name, cells in group_rows(records).items()
@@ -125,10 +129,23 @@ def _comparisons(compared: dict[str, Comparison]) -> list[str]:
     return lines
 
 
-def _published(records: list[Record]) -> str:
-    columns = published_columns(list(dict.fromkeys(record.method for record in records)))
+def _published(records: list[Record]) -> list[str]:
+    pairs = list(dict.fromkeys((record.method, record.label) for record in records))
+    columns = published_columns(pairs)
     marks = {mark for name in columns if "certainty" in name for mark in columns[name]}
     if columns.filter(like="published_jf_other").notna().to_numpy().any():
         marks.add("I")
     legend = "; ".join(f"[{mark}] = {meaning}" for mark, meaning in CERTAINTY.items() if mark in marks)
-    return f"{PUBLISHED} {legend}." if legend else ""
+    return [f"{PUBLISHED} {legend}." if legend else "", *_published_rows(pairs)]
+
+
+def _published_rows(pairs: list[tuple[str, str]]) -> list[str]:
+    """Which rows the columns have by their label, from where, and what to beware of when comparing these."""
+    rows = published_about(pairs)
+    rows = rows[(rows["label"] != "") & rows["dataset"].isin(DAVIS.values())]
+    if rows.empty:
+        return []
+    labels = rows.groupby("source", sort=False)["label"].unique()
+    named = "; ".join(f"{', '.join(found)} ({source})" for source, found in labels.items())
+    caveats = rows[rows["caveat"] != ""].drop_duplicates(["source", "caveat"])
+    return [f"{PUBLISHED_ROWS}{named}.", *("About " + caveats["source"] + ": " + caveats["caveat"] + ".")]

@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.record import Record
+from reports.files import located
 from reports.rows import group_rows
 
 GAP = 6  # pixels
@@ -43,12 +44,12 @@ def _strips(records: list[Record], folder: Path, field: str) -> dict[str, Image.
 
 def _first_picture(names: list[str], folder: Path) -> Image.Image | None:
     for name in names:
-        for path in (Path(folder) / name, Path(name)):
-            if name and path.is_file():
-                try:
-                    return Image.open(path).convert("RGB")
-                except OSError:
-                    continue  # a damaged picture is no reason to lose the others
+        path = located(name, folder)
+        try:
+            if path:
+                return Image.open(path).convert("RGB")
+        except OSError:
+            continue  # a damaged picture is no reason to lose the others
     return None
 
 

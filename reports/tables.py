@@ -33,7 +33,7 @@ def summarize(records: list[Record]) -> pd.DataFrame:
     a successful seed shows its status instead ("failed: <why>"). Seeds is "<succeeded>/<run>" when some did
     not succeed. "Δ J&F" and "95 % interval" are of the row minus its reference (see `compare`). Columns with
     "full size" are of the published network at 480x864 with one object; those with "Published" are joined by
-    the method's name.
+    method and label, or by the method alone (see `published_columns`).
     """
     return _texts(records, _numbers(records, compare(records)))
 
@@ -49,7 +49,9 @@ def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     if alike:
         sentences.insert(1, f"The same in every row that has it: {'; '.join(alike)}.")
     texts = {
-        "table.md": markdown_page(table, title, sentences, [record.method for record in records]),
+        "table.md": markdown_page(
+            table, title, sentences, [(record.method, record.label) for record in records]
+        ),
         "table.tex": latex_table(table, title, sentences),
         "table.csv": numbers.to_csv(index=False, lineterminator="\n"),
     }
@@ -80,7 +82,8 @@ def _numbers(records: list[Record], compared: dict[str, Comparison]) -> pd.DataF
         _comparison(compared.get(name), name if name in references else "") for name in rows["label"]
     ]
     columns = pd.DataFrame(comparisons, dtype=object)
-    return pd.concat([rows, columns, published_columns(list(rows["method"]))], axis=1)
+    pairs = [(cells[0].method, cells[0].label) for cells in group_rows(records).values()]
+    return pd.concat([rows, columns, published_columns(pairs)], axis=1)
 
 
 def _comparison(found: Comparison | None, reference: str) -> dict:

@@ -7,11 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
+from reports.figures.costs import GMACS, costed_rows, draw_cost
 from reports.figures.scores import Score, scores
-from reports.figures.style import FAINT, SMALL, explain, log_scale, marks, save, theme, wrapped
+from reports.figures.style import FAINT, INCHES_PER_ROW, explain, marks, save, theme, wrapped
 from reports.rows import aggregate
-
-INCHES_PER_ROW = 0.35
 
 
 def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
@@ -23,8 +22,8 @@ def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
     if not found:
         return []
     rows = aggregate(records)
-    costed = rows.dropna(subset=["jf_mean", "gmacs_full"])
-    panels = 2 if costed["gmacs_full"].nunique() > 1 else 1  # one cost tells nothing apart
+    costed = costed_rows(rows, GMACS)
+    panels = 1 if costed.empty else 2
     with theme():
         figure = Figure(
             figsize=(5.2 * panels, 1.4 + INCHES_PER_ROW * max(len(rows), 5)), layout="constrained"
@@ -33,7 +32,7 @@ def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
         styles = dict(zip(rows["label"], marks(len(rows)), strict=True))
         _draw_seeds(axes[0], rows, found, styles)
         if panels == 2:
-            _draw_costs(axes[1], costed, styles)
+            draw_cost(axes[1], costed, GMACS, styles)
         return save(figure, folder, "accuracy")
 
 
@@ -55,24 +54,3 @@ def _draw_seeds(axis: Axes, rows: pd.DataFrame, found: dict[str, Score], styles:
     axis.grid(axis="y", visible=False)
     axis.set_xlabel("J&F (%)")
     explain(axis, "marks: seeds, upright bar: mean, line: 95 % interval")
-
-
-def _draw_costs(axis: Axes, rows: pd.DataFrame, styles: dict) -> None:
-    handles = []
-    for row in rows.itertuples():
-        colour, marker = styles[row.label]
-        handles += axis.plot(row.gmacs_full, row.jf_mean, marker, color=colour, markersize=8)
-    low, high = rows["gmacs_full"].min(), rows["gmacs_full"].max()
-    if low > 0 and high > 10 * low:
-        log_scale(axis, "x")
-    explain(axis, "GMACs: full-size network, 480x864, one object")
-    axis.set_xlabel("GMACs")
-    axis.set_ylabel("J&F of the trained network (%)")
-    axis.legend(
-        handles,
-        [wrapped(name) for name in rows["label"]],
-        fontsize=SMALL,
-        frameon=False,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-    )

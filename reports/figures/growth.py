@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from bench.record import Record
 from reports.figures.curves import Sweep, draw_sweep, find_sweep
 from reports.figures.scores import scores
-from reports.figures.style import explain, label_ends, log_scale, marks, save, theme
+from reports.figures.style import explain, label_ends, log_if_wide, marks, save, theme
 
 COSTS = {"latency_ms": "latency of a frame (ms)", "memory_mb_peak": "peak memory (MiB)"}
-WIDE_RANGE = 8  # highest / lowest value from which on the costs are drawn on a logarithmic scale
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,7 @@ def _draw_cost(axis: Axes, lines: list[Growth], cost: str) -> None:
     frames = np.unique(np.concatenate([line.frames for line in lines]))
     axis.set_xticks(frames, [f"{count:g}" for count in frames])
     axis.set_xticks([], minor=True)
-    values = np.concatenate([line.costs[cost] for line in lines])
-    if np.nanmax(values) > WIDE_RANGE * np.nanmin(values) > 0:
-        log_scale(axis, "y")
-    else:
+    if not log_if_wide(axis, "y", np.concatenate([line.costs[cost] for line in lines])):
         axis.set_ylim(bottom=0)
     explain(axis, "full-size network at 480x864")
     axis.set_xlabel("length of the video (frames, log scale)")

@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures.style import explain, label_ends, log_scale, marks, save, theme
+from reports.figures.style import explain, label_ends, log_if_wide, marks, save, theme
 
 PANELS = {  # key in "sweep" -> (key of its x values, label of the axis)
     "length": ("video_frames", "length of the video (frames, log scale)"),
     "objects": ("objects", "objects"),
 }
-WIDE_RANGE = 8  # highest / lowest latency from which on the axis is logarithmic
 
 
 def measure_chart(folder: Path) -> list[Path]:
@@ -45,10 +45,7 @@ def _draw(axis: Axes, lines: dict[str, tuple[list[float], list[float]]], words: 
     places = sorted({value for x, _ in lines.values() for value in x})
     axis.set_xticks(places, [f"{value:g}" for value in places])
     axis.set_xticks([], minor=True)
-    values = [value for _, y in lines.values() for value in y]
-    if max(values) > WIDE_RANGE * min(values):
-        log_scale(axis, "y")
-    else:
+    if not log_if_wide(axis, "y", np.array([value for _, y in lines.values() for value in y])):
         axis.set_ylim(bottom=0)
     explain(axis, words)
     label_ends(axis, ends)

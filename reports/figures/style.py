@@ -14,8 +14,10 @@ from scipy.optimize import isotonic_regression
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 SMALL = 8  # points
+INCHES_PER_ROW = 0.35  # room for a name on two lines
 FAINT = "0.45"  # grey
 FORMATS = ("png", "pdf")
+WIDE_RANGE = 8  # highest / lowest value from which on a scale is logarithmic
 
 
 @contextmanager
@@ -77,6 +79,14 @@ def log_scale(axis: Axes, which: str) -> None:
     ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ticks.set_major_formatter("{x:g}")
     ticks.set_minor_locator(NullLocator())
+
+
+def log_if_wide(axis: Axes, which: str, values: np.ndarray) -> bool:
+    """`log_scale` for positive values that span a wide range; returns whether they do. NaN: not measured."""
+    wide = bool(np.nanmax(values) > WIDE_RANGE * np.nanmin(values) > 0)
+    if wide:
+        log_scale(axis, which)
+    return wide
 
 
 def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:

@@ -1,10 +1,13 @@
 """Figures that the papers and official repositories published, each with its source and certainty.
 
-Columns: `method` (this suite's name where it has one), `variant`, `main` ("yes" for the row that stands beside
-measured ones: trained by the authors with labels and without BL30K; at most one per method and dataset),
+Columns: `method` (this suite's name where it has one), `label` (the measured row of an ablation that this is the
+published one of; such rows are unique by method, label and dataset), `variant` (in the source's words), `main`
+("yes" for the row that stands beside measured ones without a row of their own: trained by the authors with labels
+and without BL30K; at most one per method and dataset),
 `dataset`, `jf_mean`, `j_mean`, `f_mean` (percent, 480p frames; G for YouTube-VOS), `jf_mean_other` (another
 reading of the same source, inferred; the note says why), `fps` on `fps_device`, `params_m` (millions),
-`source`, `certainty` of the scores, `note`. Where the note says that the parameters were counted, they are ours.
+`source`, `certainty` of the scores, `note`, `caveat` (what to know before comparing the row with its neighbours;
+it stands below the measured table). Where the note says that the parameters were counted, they are ours.
 """
 
 import math
@@ -15,6 +18,18 @@ import pandas as pd
 from reports.rows import MISSING
 
 DAVIS = {"davis16": "davis2016-val", "davis17": "davis2017-val"}
+TEXTS = (
+    "method",
+    "label",
+    "variant",
+    "main",
+    "dataset",
+    "fps_device",
+    "source",
+    "certainty",
+    "note",
+    "caveat",
+)
 CERTAINTY = {
     "V": "read in the paper or the official code",
     "V2": "read in another text that reports it",
@@ -27,21 +42,40 @@ def load_published() -> pd.DataFrame:
     """All published rows, by file and then in its order; empty texts are "", missing numbers NaN."""
     files = sorted(Path(__file__).parent.glob("*.csv"))
     rows = pd.concat([pd.read_csv(file, float_precision="round_trip") for file in files], ignore_index=True)
-    texts = ["method", "variant", "main", "dataset", "fps_device", "source", "certainty", "note"]
-    return rows.astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
+    return rows.astype(dict.fromkeys(TEXTS, object)).fillna(dict.fromkeys(TEXTS, ""))
 
 
-def published_columns(methods: list[str]) -> pd.DataFrame:
-    """What is published on DAVIS, a row per method as given (a name may recur, and may have nothing).
+def published_about(pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    """What is published about measured rows, given as (method, label), by method in the order given.
+
+    The rows of a label on all its datasets, those of the method itself on DAVIS.
+    """
+    rows = load_published()
+    methods = list(dict.fromkeys(method for method, _ in pairs))
+    own = pd.MultiIndex.from_frame(rows[["method", "label"]]).isin(pairs)
+    general = rows["method"].isin(methods) & (rows["label"] == "") & rows["dataset"].str.startswith("davis")
+    return rows[own | general].sort_values(
+        "method", key=lambda column: column.map(methods.index), kind="stable"
+    )
+
+
+def published_columns(pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    """What is published on DAVIS, a row per (method, label) as given (one may recur, and may have nothing).
+
+    A label with a published row of its own has no others: a set that the source leaves out is not filled with
+    the method's, which was trained otherwise. Without one it is the method's main row.
 
     Columns: `published_jf_<set>` and `published_jf_other_<set>` (percent or NaN), `published_certainty_<set>`
     and `published_source_<set>` (text or "") for the sets davis16 and davis17.
     """
     rows = load_published()
-    rows = rows[rows["main"] == "yes"].set_index("method")
+    rows = rows[(rows["main"] == "yes") | (rows["label"] != "")].set_index(["method", "label"])
+    keys = pd.MultiIndex.from_tuples(
+        [(method, label if (method, label) in rows.index else "") for method, label in pairs]
+    )
     fields = {"jf": "jf_mean", "jf_other": "jf_mean_other", "certainty": "certainty", "source": "source"}
     columns = {
-        f"published_{name}_{short}": rows[rows["dataset"] == dataset][field].reindex(methods).to_list()
+        f"published_{name}_{short}": rows[rows["dataset"] == dataset][field].reindex(keys).to_list()
         for short, dataset in DAVIS.items()
         for name, field in fields.items()
     }

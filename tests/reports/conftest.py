@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from matplotlib.figure import Figure
 
 from bench.record import Record
 
@@ -66,3 +67,13 @@ def make_cell():
 @pytest.fixture
 def make_failed_cell():
     return failed_cell
+
+
+@pytest.fixture
+def saved(monkeypatch) -> list[Figure]:
+    """The figures that were saved as png, without waiting for the files."""
+    figures = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, path, **_: figures.append(self) if path.suffix == ".png" else None
+    )
+    return figures

@@ -37,6 +37,36 @@ def test_what_is_published_about_its_method_stands_in_every_row(make_cell, tmp_p
     assert math.isnan(rows.loc["mobilevos_mnv2", "published_jf_davis17"])
 
 
+def test_rows_of_a_published_ablation_show_its_figures_and_what_to_beware_of(make_cell, tmp_path):
+    labels = ("map 3", "map 3 + intra", "no map")
+    records = [make_cell(label, 0, 50.0, method="deaot_t") for label in labels]
+    table = summarize(records)
+    assert list(table[DAVIS16]) == ["—", "—", "88.9 [V2]"]
+    assert list(table[DAVIS17]) == ["70.95 [V]", "72.75 [V]", "80.5 [V2]"]
+
+    write_tables(records, tmp_path, "Attention maps")
+    measured, published = (tmp_path / "table.md").read_text().split("## Published")
+    notes = [line for line in measured.splitlines() if "2401.13937" in line]
+    assert notes[0].endswith(
+        "and none where it gives none: map 3, map 3 + intra (arXiv 2401.13937, Table 4)."
+    )
+    assert "leave L_intra out" in notes[1]
+    assert "80.5 on DAVIS 2017, 7.75 above the full student" in notes[2]
+    assert "leave L\\_intra out" in (tmp_path / "table.tex").read_text()
+    assert "full student | davis2017-val | 480p | 72.75 | 69.9 | 75.6 |" in published
+    assert "map 1" not in published, "a row that was not measured here"
+
+
+def test_rows_keep_their_published_figures_when_there_are_several_datasets(make_cell, tmp_path):
+    records = [make_cell("DIST + CKA", 0, 50.0, method="deaot_t", dataset=name) for name in ("a", "b")]
+    assert list(summarize(records)[DAVIS17]) == ["72.75 [V]"] * 2
+    write_tables(records, tmp_path, "Both")
+    published = (tmp_path / "table.md").read_text().split("## Published")[1]
+    # YouTube-VOS too, where the paper's tables disagree.
+    assert "youtube-vos-2018-val | — | 73.2 |" in published
+    assert "Table 1 prints 73.18 for the same network" in published
+
+
 def test_methods_without_published_figures_get_no_published_columns(make_cell, tmp_path):
     write_tables([make_cell("plain", 0, 50.0, method="copy_first_mask")], tmp_path, "Copy")
     assert "Published" not in (tmp_path / "table.md").read_text()

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from bench.record import to_jsonl
 from reports.__main__ import main
 from reports.figures import write_figures
 from reports.figures.accuracy import accuracy_chart
+from reports.figures.costs import footprint_chart
 from reports.figures.curves import sweep_chart
 from reports.figures.differences import difference_chart
 from reports.figures.growth import growth_chart
@@ -19,16 +19,6 @@ from reports.statistics import interval, paired_difference
 
 OMEGA = "recipe.representation.omega"
 LENGTHS = [1, 10, 100]
-
-
-@pytest.fixture
-def saved(monkeypatch) -> list[Figure]:
-    """The figures that were saved as png, without waiting for the files."""
-    figures = []
-    monkeypatch.setattr(
-        Figure, "savefig", lambda self, path, **_: figures.append(self) if path.suffix == ".png" else None
-    )
-    return figures
 
 
 @pytest.fixture
@@ -195,6 +185,34 @@ def test_accuracy_is_set_against_costs_where_these_differ(records, make_cell, sa
     costs = saved[0].axes[1]
     assert [(*line.get_xdata(), *line.get_ydata()) for line in costs.lines][:2] == [(180, 71.25), (20, 50.5)]
     assert costs.get_legend().get_texts()[0].get_text() == "teacher"
+
+
+def test_accuracy_is_set_against_the_memory_footprint_where_it_differs(records, saved, tmp_path):
+    assert footprint_chart(records, tmp_path) == [], "not measured"
+    alike = [replace(record, memory_mb_peak_full=200.0) for record in records]
+    assert footprint_chart(alike, tmp_path) == []
+
+    alike[0] = replace(alike[0], memory_mb_peak_full=1700.0)
+    assert [path.name for path in footprint_chart(alike, tmp_path)] == ["footprint.png", "footprint.pdf"]
+    (axis,) = saved[0].axes
+    points = [(*line.get_xdata(), *line.get_ydata()) for line in axis.lines]
+    assert points == [(1700, 71.25), (200, 50.5), (200, 55), (200, 50.5)]
+    assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["teacher", "plain"]
+    assert (axis.get_xlabel(), axis.get_xscale()) == ("memory footprint (MiB)", "log"), "8.5 times"
+
+    unscored = [replace(record, jf_mean=None) for record in alike[:1]] + alike[1:]
+    assert footprint_chart(unscored, tmp_path) == [], "the rows that are left do not differ"
+
+
+def test_many_long_names_stay_inside_the_figure(make_cell, saved, tmp_path):
+    rows = [(f"write_rule=first+last, queue_length={n}", 100.0 + n) for n in range(18)]
+    footprint_chart([make_cell(name, 0, 50, memory_mb_peak_full=mib) for name, mib in rows], tmp_path)
+    (figure,) = saved
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    legend = axis.get_legend().get_window_extent()
+    assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+    assert axis.get_window_extent().height > legend.height / 2
 
 
 def test_differences_show_sequences_and_what_is_noise(make_cell, saved, tmp_path):
