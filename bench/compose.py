@@ -112,7 +112,10 @@ def _explain(error: Exception, overrides: list[str]) -> str:
     """Hydra's message in one line; for a key that does not exist, the nearest that does."""
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
     chosen = [text for text in overrides if text.partition("=")[0] in (*groups, *STAGES)]
-    known = _known_keys([_in_hydra_terms(text) for text in chosen])
+    try:
+        known = _known_keys([_in_hydra_terms(text) for text in chosen])
+    except (HydraException, OmegaConfBaseException, ConfigCompositionException):
+        return _first_line(error)  # it is the choices themselves that do not compose
     for text in overrides:
         key = text.partition("=")[0]
         if not key.startswith(("+", "~")) and key not in known:

@@ -22,7 +22,7 @@ from bench.measure.classes import seen_unseen
 from bench.measure.complexity import parameters
 from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
-from bench.networks import build, describe, progress, train_all
+from bench.networks import build, describe, progress, train_all, training_curve
 from bench.record import Record, to_jsonl
 from bench.sampling_picture import sampling_picture
 from bench.tracking import Tracker
@@ -116,6 +116,9 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
         path = folder / "submission.zip"
         export_submission(Path(cell.dataset["root"]), folder / "masks", path, cell.dataset["split"])
         print(f"for the evaluation server: {path}")
+    if curve := training_curve(cell.network, runs):
+        write_json(folder / "curve.json", curve)
+        record = replace(record, curve=str(folder / "curve.json"))
     record = replace(record, **_costs(cell, grid))
     record = replace(record, mlflow_run_id=grid.tracker.log_cell(cell, record, folder))
     write_json(folder / "record.json", asdict(record))

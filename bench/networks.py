@@ -127,10 +127,7 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             "imagenet": training.imagenet,
         }
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
-        width = teacher.embedding_channels if teacher is not None else None
-        return Learner(
-            name, method, training.recipe, training.schedule, folder, meta, frozen, teacher_width=width
-        )
+        return Learner(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher)
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:
@@ -163,6 +160,11 @@ def describe(network: Network, runs: Path) -> dict:
         "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
         "soup": meta.get("soup", ""),
     }
+
+
+def training_curve(network: Network, runs: Path) -> list[dict[str, float]]:
+    """Loss parts, learning rate and step along the last stage of its training; empty for other networks."""
+    return read_file(weights_file(network, runs))["curve"] if network.training else []
 
 
 def progress(network: Network, runs: Path) -> str:

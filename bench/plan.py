@@ -15,6 +15,7 @@ from bench.files import full_path
 from bench.recipe import Recipe, Schedule
 
 PICKS = ("uniform", "greedy")
+LABELS = ("truth", "teacher")
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,19 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
         return Network(method, options, full_path(teacher.weights))
     if method == scale.teacher_method:
         options = {**OmegaConf.to_container(scale.teacher_options), **options}
-    recipe = to_dataclass(teacher.recipe, Recipe)
-    return _trained(config, data, "teacher", method, options, recipe, teacher.seed, None)
+    recipe = _recipe(teacher.recipe)
+    if recipe.needs_teacher:
+        raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")
+    return _trained(config, data, "teacher", method, options, recipe, recipe, teacher.seed, None)
 
 
 def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     """A network trained by `config.recipe`, taught by the teacher where the recipe needs one."""
-    recipe = to_dataclass(config.recipe, Recipe)
-    teacher = teacher_network(config, data) if recipe.needs_teacher else None
+    recipe, early = _recipe(config.recipe), _recipe(config.stage_recipe)
+    taught = recipe.needs_teacher or (data.stages and early.needs_teacher)
+    teacher = teacher_network(config, data) if taught else None
     options = OmegaConf.to_container(config.options)
-    return _trained(config, data, "student", config.method, options, recipe, seed, teacher)
+    return _trained(config, data, "student", config.method, options, recipe, early, seed, teacher)
 
 
 def ablation_seeds(config: DictConfig) -> list[int]:
@@ -127,10 +131,11 @@ def _trained(
     method: str,
     options: dict[str, Any],
     recipe: Recipe,
+    early: Recipe,
     seed: int,
     teacher: Network | None,
 ) -> Network:
-    """A network trained in stages, the last one by `recipe` and those before by `config.stage_recipe`."""
+    """A network trained in stages, the last one by `recipe` and those before by `early`."""
     if not methods.is_trainable(method):
         raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
     scale = config.scale
@@ -144,12 +149,23 @@ def _trained(
     start = None
     for name in STAGES:
         if name in data.stages:
-            early = to_dataclass(config.stage_recipe, Recipe)
             schedule = to_dataclass(scale[role], Schedule, scale[name][role])
-            start = Training(method, learnt, early, schedule, data.stages[name], seed, imagenet, start=start)
+            guide = teacher if early.needs_teacher else None
+            start = Training(method, learnt, early, schedule, data.stages[name], seed, imagenet, guide, start)
     schedule = to_dataclass(scale[role], Schedule)
-    training = Training(method, learnt, recipe, schedule, data.training, seed, imagenet, teacher, start)
+    guide = teacher if recipe.needs_teacher else None
+    training = Training(method, learnt, recipe, schedule, data.training, seed, imagenet, guide, start)
     return Network(method, options, training=training)
+
+
+def _recipe(node: DictConfig) -> Recipe:
+    """Raises ConfigError, before hours are spent, for what no training can follow."""
+    recipe = to_dataclass(node, Recipe)
+    if not recipe.losses:
+        raise ConfigError(f"recipe '{recipe.name}' has no loss: give one a weight above 0")
+    if recipe.labels not in LABELS:
+        raise ConfigError(f"unknown labels '{recipe.labels}'; known: {', '.join(LABELS)}")
+    return recipe
 
 
 def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network:

@@ -26,6 +26,13 @@ class Dice:
 
 
 @dataclass
+class Jaccard:
+    """Soft Jaccard loss of every object, which AOT and DeAOT are trained with."""
+
+    weight: float = 0.0
+
+
+@dataclass
 class Representation:
     """MobileVOS's representation loss; omega 1 is distillation alone, 0 contrastive learning alone."""
 
@@ -73,6 +80,40 @@ class AttentionTransfer:
 
 
 @dataclass
+class Inter:
+    """DIST's loss between classes: in every pixel the student's probabilities correlate with the teacher's."""
+
+    weight: float = 0.0
+
+
+@dataclass
+class Intra:
+    """DIST's loss within classes: every class's probabilities correlate over the pixels of a clip."""
+
+    weight: float = 0.0
+
+
+@dataclass
+class Attention:
+    """Distillation of long-term attention maps, the student's last from one of the teacher's, by `cka` or `kl`.
+
+    teacher_map: which of the teacher's modules gives the map, counted from 1; null: the last.
+    """
+
+    weight: float = 0.0
+    measure: str = "cka"
+    teacher_map: int | None = None
+
+
+@dataclass
+class ProjectorEnsemble:
+    """PEFD: the mean of several projections of the student's features points where the teacher's do."""
+
+    weight: float = 0.0
+    projectors: int = 3
+
+
+@dataclass
 class Sampling:
     """Pixels (at stride 4) that the losses on features compare: random, boundary, uncertainty or all."""
 
@@ -83,36 +124,50 @@ class Sampling:
 
 @dataclass
 class Recipe:
-    """One way of training; see docs/ablations.md for where each value comes from."""
+    """One way of training; see docs/ablations.md for where each value comes from.
+
+    labels: what the losses take for the truth after a clip's first mask: the data's own (`truth`), or what the
+    `teacher` answers; then those of the data are never read.
+    """
 
     name: str = "supervised"
+    labels: str = "truth"
     poly_ce: PolyCrossEntropy = field(default_factory=PolyCrossEntropy)
     dice: Dice = field(default_factory=Dice)
+    jaccard: Jaccard = field(default_factory=Jaccard)
     representation: Representation = field(default_factory=Representation)
     logits: Logits = field(default_factory=Logits)
     itrd_mutual_information: MutualInformation = field(default_factory=MutualInformation)
     itrd_correlation: Correlation = field(default_factory=Correlation)
     hint: Hint = field(default_factory=Hint)
     attention_transfer: AttentionTransfer = field(default_factory=AttentionTransfer)
+    inter: Inter = field(default_factory=Inter)
+    intra: Intra = field(default_factory=Intra)
+    attention: Attention = field(default_factory=Attention)
+    pefd: ProjectorEnsemble = field(default_factory=ProjectorEnsemble)
     sampling: Sampling = field(default_factory=Sampling)
 
     @property
+    def losses(self) -> set[str]:
+        """Names of the losses that count."""
+        return {name for name, loss in vars(self).items() if getattr(loss, "weight", 0) > 0}
+
+    @property
     def needs_teacher(self) -> bool:
-        others = (self.logits, self.hint, self.attention_transfer)
-        return self.samples_pixels or any(loss.weight > 0 for loss in others)
+        return self.labels == "teacher" or bool(self.losses - {"poly_ce", "dice", "jaccard"})
 
     @property
     def samples_pixels(self) -> bool:
-        losses = (self.representation, self.itrd_mutual_information, self.itrd_correlation)
-        return any(loss.weight > 0 for loss in losses)
+        return bool(self.losses & {"representation", "itrd_mutual_information", "itrd_correlation"})
 
 
 @dataclass
 class Schedule:
     """How long and on how much: the part of training that depends on the machine at hand.
 
-    After a linear warm-up over the first `warmup` share of the steps, lr decays to 0 along a `cosine`, or
-    drops to a tenth (`decay: step`) at the share `drop_at` of the steps.
+    After a linear warm-up over the first `warmup` share of the steps, lr decays along a `cosine` or a `poly`
+    (power 0.9, as AOT) to the share `lr_end` of itself, or drops to a tenth (`decay: step`) at the share
+    `drop_at` of the steps. backbone_lr: what the backbones learn with, as a share of lr.
     snapshots: weights kept along the last half of the training, for soups.
     ema: decay per step of the averaged weights that are evaluated; 0 evaluates the last weights.
     precision: "fp32", or "bf16" for autocast. workers: processes that load data (0: none).
@@ -128,6 +183,8 @@ class Schedule:
     warmup: float = 0.05
     decay: str = "cosine"
     drop_at: float = 0.83
+    lr_end: float = 0.0
+    backbone_lr: float = 1.0
     clip_grad: float = 1.0
     ema: float = 0.0
     precision: str = "fp32"

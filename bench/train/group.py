@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from bench.recipe import Schedule
+from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
 from datasets.clips import ClipStream
 from methods.space_time import Rollout
@@ -55,12 +56,13 @@ def _train_bunch(
     saved_at = time.monotonic()
     label = ", ".join(dict.fromkeys(x.name for x in learners))
     stream = batches(clips, schedule, start, device)
+    maps = {x.teacher_map for x in learners if x.teacher_map is not None}
     with (
         tqdm(total=schedule.steps, initial=start, desc=f"train {label}", unit="step", mininterval=2) as bar,
         _side_by_side(len(running), device) as for_each,
     ):
         for batch in stream:
-            answers = _teach(teacher, batch, schedule.precision) if teacher is not None else None
+            answers = _teach(teacher, batch, maps, schedule.precision) if teacher is not None else None
             results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed), running)
             running = [learner for learner in running if learner.failure is None]
             bar.set_postfix(loss=f"{results[0]:.3f}", refresh=False)
@@ -110,7 +112,7 @@ def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> I
 
 
 @torch.no_grad()
-def _teach(teacher: nn.Module, batch: dict[str, Tensor], precision: str):
+def _teach(teacher: nn.Module, batch: dict[str, Tensor], maps: set[int], precision: str) -> Rollout:
     device = batch["frames"].device.type
     with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        return teacher.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
+        return answer(teacher, batch, maps)

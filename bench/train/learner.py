@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from bench.errors import ConfigError
 from bench.files import replace_atomically
 from bench.recipe import Recipe, Schedule
+from bench.train.answers import answer, map_number
 from bench.train.objective import losses, make_projectors
 from methods.checkpoint import read_file
 from methods.errors import MethodError
 from methods.space_time import Rollout
 
 CURVE_POINTS = 200
+PIXELS, DROPS = 0, 1  # what noise is drawn for
+DECAYS = ("cosine", "poly", "step")
 
 
 class Diverged(RuntimeError):
@@ -35,16 +38,24 @@ class Learner:
         folder: Path,
         meta: dict,
         freeze_norm: bool = False,
-        teacher_width: int | None = None,
+        teacher: nn.Module | None = None,
     ) -> None:
         self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
         self.method = method.to(memory_format=torch.channels_last)
         self.freeze_norm = freeze_norm
         self.average = copy.deepcopy(method) if schedule.ema else None
-        self.projectors = make_projectors(recipe, method.embedding_channels, teacher_width)
-        learnt = [*method.parameters(), *self.projectors.parameters()]
+        width = teacher.embedding_channels if teacher is not None else None
+        self.projectors = make_projectors(recipe, method.embedding_channels, width)
+        self.map, self.teacher_map = None, None  # numbers of the attention maps to compare
+        if "attention" in recipe.losses:
+            self.map, self.teacher_map = (
+                map_number(method, None),
+                map_number(teacher, recipe.attention.teacher_map),
+            )
         self.optimizer = torch.optim.AdamW(
-            learnt, schedule.lr, weight_decay=schedule.weight_decay, fused=True
+            parameter_groups(method, self.projectors, schedule),
+            weight_decay=schedule.weight_decay,
+            fused=True,
         )
         self.step = 0
         self.curve: list[dict[str, float]] = []
@@ -54,13 +65,16 @@ class Learner:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
         device = next(self.method.parameters()).device
         self._train_mode()
+        lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.lr * lr_factor(self.step, self.schedule)
+            group["lr"] = lr * group["share"]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            rollout = self.method.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
-        generator = torch.Generator().manual_seed((seed << 32) + self.step)
+            own = generator_at(seed, self.step, DROPS)
+            rollout = answer(self.method, batch, [] if self.map is None else [self.map], own)
+        generator = generator_at(seed, self.step, PIXELS)
         progress = self.step / self.schedule.steps
-        parts = losses(self.recipe, rollout, teacher, batch["masks"], generator, self.projectors, progress)
+        labels = batch["masks"] if self.recipe.labels == "truth" else None
+        parts = losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)
@@ -72,7 +86,7 @@ class Learner:
             self._follow()
         if self.step % max(1, self.schedule.steps // CURVE_POINTS) == 0:
             values = {name: float(value.detach()) for name, value in parts.items()}
-            self.curve.append({"step": self.step, "lr": self.optimizer.param_groups[0]["lr"], **values})
+            self.curve.append({"step": self.step, "lr": lr, **values})
         self.step += 1
         if self.step in snapshot_steps(self.schedule):
             self._write_weights(self.folder / "snapshots" / f"{self.step:07d}.pt")
@@ -146,20 +160,37 @@ class Learner:
         replace_atomically(path, lambda temporary: torch.save(content, temporary))
 
 
+def generator_at(seed: int, step: int, purpose: int) -> torch.Generator:
+    """The same noise for every student and wherever training resumes; a stream of its own for each purpose."""
+    return torch.Generator().manual_seed((seed << 32) + step + (purpose << 62))
+
+
 def snapshot_steps(schedule: Schedule) -> list[int]:
     """Steps, evenly over the last half and up to the end, after which weights are kept for soups."""
     half = schedule.steps / 2
     return [round(half + half * (i + 1) / schedule.snapshots) for i in range(schedule.snapshots)]
 
 
+def parameter_groups(method: nn.Module, projectors: nn.Module, schedule: Schedule) -> list[dict]:
+    """What the optimiser learns; "share" of the schedule's lr is what a group learns with."""
+    if schedule.backbone_lr == 1:
+        return [{"params": [*method.parameters(), *projectors.parameters()], "lr": schedule.lr, "share": 1.0}]
+    backbones = {id(p): p for part in method.backbones.values() for p in part.parameters()}
+    rest = [p for p in (*method.parameters(), *projectors.parameters()) if id(p) not in backbones]
+    shares = ((rest, 1.0), (list(backbones.values()), schedule.backbone_lr))
+    return [{"params": found, "lr": schedule.lr * share, "share": share} for found, share in shares]
+
+
 def lr_factor(step: int, schedule: Schedule) -> float:
-    """Linear warm-up, then a cosine to 0 or one drop to a tenth."""
+    """Linear warm-up, then a cosine or a polynomial to `lr_end`, or one drop to a tenth."""
     warmup = max(1, round(schedule.warmup * schedule.steps))
     if step < warmup:
         return (step + 1) / warmup
     if schedule.decay == "step":
         return 1.0 if step < schedule.drop_at * schedule.steps else 0.1
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, schedule.steps - warmup)))
+    left = 1 - (step - warmup) / max(1, schedule.steps - warmup)
+    shape = left**0.9 if schedule.decay == "poly" else 0.5 * (1 - math.cos(math.pi * left))
+    return schedule.lr_end + (1 - schedule.lr_end) * shape
 
 
 def check_schedule(schedule: Schedule) -> None:
@@ -168,7 +199,7 @@ def check_schedule(schedule: Schedule) -> None:
         raise ConfigError(f"crop={schedule.crop} must be a multiple of 16, the networks' stride")
     if schedule.precision not in ("fp32", "bf16"):
         raise ConfigError(f"unknown precision '{schedule.precision}'; known: fp32, bf16")
-    if schedule.decay not in ("cosine", "step"):
-        raise ConfigError(f"unknown decay '{schedule.decay}'; known: cosine, step")
+    if schedule.decay not in DECAYS:
+        raise ConfigError(f"unknown decay '{schedule.decay}'; known: {', '.join(DECAYS)}")
     if min(schedule.steps, schedule.batch) < 1 or schedule.length < 2:
         raise ConfigError("steps and batch must be at least 1 and length (frames a clip) at least 2")

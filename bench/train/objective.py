@@ -4,50 +4,69 @@ import torch
 from torch import Tensor, nn
 
 from bench.recipe import Recipe
+from methods.distillation.cka import attention_kl, attention_loss
 from methods.distillation.classification import (
     bootstrap_share,
     bootstrapped,
     dice_loss,
+    jaccard_loss,
     logit_distillation,
     masked_mean,
     poly_cross_entropy,
 )
+from methods.distillation.dist import inter_loss, intra_loss
 from methods.distillation.features import attention_transfer, hint_loss
 from methods.distillation.itrd import correlation_loss, mutual_information_loss
+from methods.distillation.pefd import ProjectorEnsemble, direction_loss
 from methods.distillation.representation import gather_pixels, representation_loss
 from methods.distillation.sampling import binary_entropy, boundary, sample_pixels
 from methods.space_time import Rollout
 
 EMBEDDING_STRIDE = 4
+OVERLAPS = {"dice": dice_loss, "jaccard": jaccard_loss}
+ATTENTION_MEASURES = {"cka": attention_loss, "kl": attention_kl}
 
 
 def losses(
     recipe: Recipe,
     student: Rollout,
     teacher: Rollout | None,
-    labels: Tensor,
+    labels: Tensor | None,
     generator: torch.Generator,
     projectors: nn.ModuleDict,
     progress: float = 1.0,
 ) -> dict[str, Tensor]:
     """The recipe's losses, each a scalar; `total` is their weighted sum.
 
-    labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged.
+    labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged. None
+    for a recipe that takes the teacher's answers for them.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
     projectors: see `make_projectors`. progress: share of the training that is done, 0..1.
     """
-    target = labels[:, 1:]
-    parts = {"poly_ce": _cross_entropy(recipe, student, target, progress)}
-    if recipe.dice.weight > 0:
-        parts["dice"] = _dice(student, target)
-    if recipe.logits.weight > 0:
+    target = labels[:, 1:] if recipe.labels == "truth" else teacher.logits.argmax(2)
+    parts = {}
+    if "poly_ce" in recipe.losses:
+        parts["poly_ce"] = _cross_entropy(recipe, student, target, progress)
+    for name, overlap_loss in OVERLAPS.items():
+        if name in recipe.losses:
+            parts[name] = overlap_loss(*_objects(student, target))
+    if "logits" in recipe.losses:
         parts["logits"] = _logits(recipe, student, teacher, target)
-    if recipe.hint.weight > 0:
+    if "hint" in recipe.losses:
         projected = projectors["hint"](student.embeddings.flatten(0, 1).float().movedim(1, -1)).movedim(-1, 1)
         parts["hint"] = hint_loss(projected, teacher.embeddings.flatten(0, 1).float())
-    if recipe.attention_transfer.weight > 0:
+    if "attention_transfer" in recipe.losses:
         maps = (rollout.embeddings.flatten(0, 1).float() for rollout in (student, teacher))
         parts["attention_transfer"] = attention_transfer(*maps)
+    if "pefd" in recipe.losses:
+        projected = projectors["pefd"](student.embeddings.flatten(0, 1).float())
+        parts["pefd"] = direction_loss(projected, teacher.embeddings.flatten(0, 1).float())
+    if "inter" in recipe.losses:
+        parts["inter"] = inter_loss(student.logits, teacher.logits, student.valid)
+    if "intra" in recipe.losses:
+        parts["intra"] = intra_loss(student.logits, teacher.logits, student.valid)
+    if "attention" in recipe.losses:
+        parts["attention"] = _attention(recipe, student, teacher)
     if recipe.samples_pixels:
         parts |= _of_sampled_pixels(recipe, student, teacher, target, generator, projectors)
     parts["total"] = sum(getattr(recipe, name).weight * value for name, value in parts.items())
@@ -55,9 +74,12 @@ def losses(
 
 
 def make_projectors(recipe: Recipe, student_width: int, teacher_width: int | None) -> nn.ModuleDict:
-    """Linear layers from the student's embedding to the teacher's; they train along and are then dropped."""
-    wanted = [name for name in ("hint", "itrd_correlation") if getattr(recipe, name).weight > 0]
-    return nn.ModuleDict({name: nn.Linear(student_width, teacher_width) for name in wanted})
+    """From the student's embedding to the teacher's; they train along and are then dropped."""
+    wanted = [name for name in ("hint", "itrd_correlation") if name in recipe.losses]
+    found = {name: nn.Linear(student_width, teacher_width) for name in wanted}
+    if "pefd" in recipe.losses:
+        found["pefd"] = ProjectorEnsemble(student_width, teacher_width, recipe.pefd.projectors)
+    return nn.ModuleDict(found)
 
 
 def sampled_pixels(
@@ -88,11 +110,11 @@ def _cross_entropy(recipe: Recipe, student: Rollout, target: Tensor, progress: f
     return per_pixel.mean() if share == 1 else bootstrapped(per_pixel.flatten(0, 1), share)
 
 
-def _dice(student: Rollout, target: Tensor) -> Tensor:
-    """Over the objects that exist: the others have neither pixels nor probability."""
+def _objects(student: Rollout, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities and truth of the objects that exist: the others have neither pixels nor probability."""
     probabilities = student.logits.softmax(2)[student.video, :, student.slot + 1]
     own = target[student.video] == student.slot.view(-1, 1, 1, 1) + 1
-    return dice_loss(probabilities, own.float())
+    return probabilities, own.float()
 
 
 def _of_sampled_pixels(
@@ -108,15 +130,15 @@ def _of_sampled_pixels(
         gather_pixels(rollout.embeddings.flatten(0, 1).float(), index) for rollout in (student, teacher)
     )
     parts = {}
-    if recipe.representation.weight > 0:
+    if "representation" in recipe.losses:
         settings = recipe.representation
         kinds = own.flatten(1).gather(1, index)
         parts["representation"] = representation_loss(
             of_student, of_teacher, kinds, settings.omega, settings.normalizer
         )
-    if recipe.itrd_mutual_information.weight > 0:
+    if "itrd_mutual_information" in recipe.losses:
         parts["itrd_mutual_information"] = mutual_information_loss(of_student, of_teacher)
-    if recipe.itrd_correlation.weight > 0:
+    if "itrd_correlation" in recipe.losses:
         projected = projectors["itrd_correlation"](of_student)
         parts["itrd_correlation"] = correlation_loss(
             projected.flatten(0, 1), of_teacher.flatten(0, 1), recipe.itrd_correlation.alpha
@@ -132,6 +154,15 @@ def _logits(recipe: Recipe, student: Rollout, teacher: Rollout, target: Tensor) 
         return divergence.mean()
     near = boundary(target.flatten(0, 1), EMBEDDING_STRIDE * recipe.sampling.boundary_width)
     return masked_mean(divergence, near.view_as(target))
+
+
+def _attention(recipe: Recipe, student: Rollout, teacher: Rollout) -> Tensor:
+    """Mean over the frames, whose maps may differ in their number of keys."""
+    settings = recipe.attention
+    (own,) = student.maps.values()
+    theirs = teacher.maps[settings.teacher_map or max(teacher.maps)]
+    compare = ATTENTION_MEASURES[settings.measure]
+    return torch.stack([compare(*maps) for maps in zip(own, theirs, strict=True)]).mean()
 
 
 def _small(maps: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,10 +10,15 @@ import methods
 from bench.recipe import (
     AttentionTransfer,
     Correlation,
+    Dice,
     Hint,
+    Inter,
+    Intra,
+    Jaccard,
     Logits,
     MutualInformation,
     PolyCrossEntropy,
+    ProjectorEnsemble,
     Recipe,
     Representation,
     Sampling,
@@ -27,7 +33,6 @@ from datasets.davis import open_davis
 SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3, snapshots=2)
 DISTILLED = Recipe("distilled", representation=Representation(1.0), logits=Logits(0.1))
 RECIPE = dataclasses.asdict(Recipe())
-TEACHER_WIDTH = 32  # channels of its embeddings
 RANDOM = dataclasses.replace(DISTILLED, sampling=Sampling("random"))
 
 
@@ -36,16 +41,21 @@ def clips(tiny_davis):
     return ClipStream(VideoClips(open_davis(tiny_davis, 2017, "train"), size=32, seed=0), 4, 2)
 
 
-@pytest.fixture
-def teacher():
+def make_teacher():
     torch.manual_seed(1)
     return methods.create("stcn", width=0.125).requires_grad_(False)
 
 
+@pytest.fixture
+def teacher():
+    return make_teacher()
+
+
 def learner(folder, recipe=DISTILLED, schedule=SCHEDULE, name="mobilevos_r18") -> Learner:
+    teacher = make_teacher()
     torch.manual_seed(0)
     method = methods.create(name, width=0.25)
-    return Learner(name, method, recipe, schedule, folder, {}, teacher_width=TEACHER_WIDTH)
+    return Learner(name, method, recipe, schedule, folder, {}, teacher=teacher)
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
@@ -96,6 +106,10 @@ def test_students_trained_side_by_side_equal_students_trained_alone(tmp_path, cl
         Recipe(representation=Representation(1.0), sampling=Sampling("uncertainty")),
         Recipe(representation=Representation(1.0), sampling=Sampling("all")),
         Recipe(poly_ce=PolyCrossEntropy(share=0.15, start=0.0, end=0.5)),
+        Recipe(jaccard=Jaccard(1.0)),
+        Recipe(inter=Inter(1.0)),
+        Recipe(intra=Intra(1.0)),
+        Recipe(pefd=ProjectorEnsemble(1.0)),
     ],
     ids=lambda recipe: ", ".join(k for k, v in dataclasses.asdict(recipe).items() if v != RECIPE[k]),
 )
@@ -109,10 +123,32 @@ def test_every_loss_teaches(tmp_path, clips, teacher, recipe):
     assert not torch.equal(plain["decoder.pred.weight"], changed["decoder.pred.weight"])
 
 
+class Poisoned:
+    """Clips whose labels after the first frame, which is given at test time too, are noise."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def clip(self, number, max_skip):
+        frames, masks = self.source.clip(number, max_skip)
+        noise = np.random.default_rng(number).integers(0, masks[0].max() + 1, masks.shape, np.uint8)
+        return frames, np.concatenate([masks[:1], noise[1:]])
+
+
+@pytest.mark.parametrize("labels", ["teacher", "truth"])
+def test_labels_are_read_only_by_recipes_that_name_them(tmp_path, clips, teacher, labels):
+    recipe = Recipe("r", labels, PolyCrossEntropy(0.5), Dice(1.0), inter=Inter(1.0), intra=Intra(1.0))
+    poisoned = ClipStream(Poisoned(clips.source), 4, 2)
+    train_group([learner(tmp_path / "clean", recipe)], clips, SCHEDULE, 0, teacher, "cpu")
+    train_group([learner(tmp_path / "poisoned", recipe)], poisoned, SCHEDULE, 0, teacher, "cpu")
+    clean, other = weights(tmp_path / "clean"), weights(tmp_path / "poisoned")
+    assert all(torch.equal(clean[key], other[key]) for key in clean) == (labels == "teacher")
+
+
 def test_a_layer_towards_the_teacher_resumes_with_the_student(tmp_path, clips, teacher):
     student = learner(tmp_path, Recipe(hint=Hint(1.0)))
     batch = next(group.batches(clips, SCHEDULE, 0, "cpu"))
-    student.learn(batch, group._teach(teacher, batch, "fp32"), 0)
+    student.learn(batch, group._teach(teacher, batch, set(), "fp32"), 0)
     student.save()
     fresh = learner(tmp_path, Recipe(hint=Hint(1.0)))
     fresh.resume()
@@ -193,6 +229,24 @@ def test_the_learning_rate_warms_up_and_decays_to_zero():
     assert max(factors) == factors[10] == 1.0
     assert factors[55] == pytest.approx(0.5)
     assert factors[-1] < 1e-3
+
+
+def test_the_learning_rate_can_fall_as_aot_s():
+    """Its official code: poly of power 0.9 to a twentieth."""
+    schedule = Schedule(steps=101, warmup=0.01, decay="poly", lr_end=0.05)
+    factors = [lr_factor(step, schedule) for step in range(101)]
+    assert factors[51] == pytest.approx(0.05 + 0.95 * 0.5**0.9)
+    assert factors[100] == pytest.approx(0.05 + 0.95 * 0.01**0.9)
+
+
+def test_backbones_can_learn_slower(tmp_path, clips):
+    schedule = dataclasses.replace(SCHEDULE, steps=1, backbone_lr=0.0, weight_decay=0.0, warmup=0.0)
+    student = learner(tmp_path, Recipe(), schedule)
+    before = {key: value.clone() for key, value in student.method.named_parameters()}
+    train_group([student], clips, schedule, 0, None, "cpu")
+    moved = {key for key, value in student.method.named_parameters() if not torch.equal(value, before[key])}
+    assert moved
+    assert not any("encoder" in key for key in moved)
 
 
 def test_the_learning_rate_can_drop_once():
