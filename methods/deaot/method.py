@@ -35,6 +35,7 @@ class DeAOT(Network):
 
     long_term_gap: published 9999 (annotated frames only) for T, S and B, 5 for L; `train_gap` in `roll_out`.
     max_long_edge: larger frames are made smaller first (published: 800 x 1.3); None never does.
+    shuffle_slots: in training the objects take slots of the bank at random (published), so that all ten learn.
     attention: "vanilla" or "deformable", the long-term one; attention_groups, attention_factor: of the latter.
     width, drop: see `Network`. frozen: see there; None freezes at width 1 only, since no weights exist to keep
     at another.
@@ -53,13 +54,14 @@ class DeAOT(Network):
         width: float = 1.0,
         frozen: bool | None = None,
         drop: float = 0.1,
+        shuffle_slots: bool = True,
     ) -> None:
         for name, gap in (("long_term_gap", long_term_gap), ("train_gap", train_gap)):
             if gap < 1:
                 raise MethodError(f"{name}: frames are remembered every {gap} frames; give 1 or more")
         build = attention_by_name(attention, attention_groups, attention_factor)
         super().__init__(encoder, layers, build, width, width == 1 if frozen is None else frozen, drop)
-        self.backbone = encoder
+        self.backbone, self.shuffle_slots = encoder, shuffle_slots
         self.long_term_gap, self.train_gap, self.max_long_edge = long_term_gap, train_gap, max_long_edge
         self._ids: list[int] = []  # in the order in which they were given
         self._groups: list[Group] = []
@@ -179,9 +181,10 @@ class DeAOT(Network):
 
         frames float (B, T, 3, H, W) RGB in [0, 1]; first_masks float (B, K, H, W), K up to 10; valid bool (B, K)
         tells which of the K objects exist; the logit of one that does not is -1e4. In training the objects sit
-        in slots of the bank drawn with `generator`, as is what `Drop` leaves out. The labels carry no gradient,
-        their embeddings do. (Officially the first half of a training feeds back the true masks.) The embeddings
-        are joint to all objects: those of one clip share a map, resampled to (H // 4, W // 4).
+        in slots of the bank drawn with `generator` (see `shuffle_slots`), as is what `Drop` leaves out. The labels
+        carry no gradient, their embeddings do. (Officially the first half of a training feeds back the true
+        masks.) The embeddings are joint to all objects: those of one clip share a map, resampled to
+        (H // 4, W // 4).
         """
         with drawing_from(generator, self):
             return self._roll_out(frames, first_masks, valid, generator)
@@ -223,7 +226,7 @@ class DeAOT(Network):
 
     def _slots(self, clips: int, generator: torch.Generator | None) -> Tensor:
         """int64 (clips, 11): in which slot of the bank the background (always 0) and each object sit."""
-        if not self.training:
+        if not (self.training and self.shuffle_slots):
             return torch.arange(OBJECTS + 1).expand(clips, -1)
         drawn = [torch.randperm(OBJECTS, generator=generator) + 1 for _ in range(clips)]
         return torch.stack([torch.cat([each.new_zeros(1), each]) for each in drawn])

@@ -59,6 +59,8 @@ class Network(nn.Module):
         self.id_norm = nn.LayerNorm(channels)
         nn.init.xavier_uniform_(self.encoder_projector.weight)
         nn.init.orthogonal_(self.patch_wise_id_bank.weight, gain=17**-2)
+        if width != 1:
+            self.LSTT.sharpen_keys()
 
     def encode_frame(self, frames: Tensor) -> Features:
         """Normalised frames (B, 3, H, W), H and W of the form 16 k + 1 -> their features."""

@@ -131,6 +131,16 @@ class DualBranchGPM(nn.Module):
         )
         self.decoder_norms = nn.ModuleList([DecoderNorm(2 * channels)])
 
+    @torch.no_grad()
+    def sharpen_keys(self, gain: float = 2.0) -> None:
+        """Start with keys that tell pixels apart, so that a pixel finds itself before anything is learnt.
+
+        Ours, for networks that start from nothing: from the official start they see little of the memory for
+        hundreds of steps.
+        """
+        for layer in self.layers:
+            nn.init.orthogonal_(layer.linear_QV.weight[: layer.split[0]], gain)
+
     def propagate(
         self, top: Tensor, long_term: tuple[Memory, ...], short_term: tuple[Memory, ...]
     ) -> tuple[Tensor, tuple[Own, ...]]:
