@@ -8,6 +8,7 @@ same memory, so that nothing is copied on the way.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from methods.errors import MethodError
 
 RADIUS = 7  # of the short-term window: 15 x 15
 Attention = Callable[[int], nn.Module]
+REPLACED = {"long_term": ("long_term",), "self": ("self",), "both": ("long_term", "self")}
 
 
 def tokens(maps: Tensor) -> Tensor:
@@ -34,7 +36,7 @@ def as_map(x: Tensor, size: tuple[int, int]) -> Tensor:
 class GlobalAttention(nn.Module):
     """Every pixel of the query attends to every pixel of all memory frames.
 
-    Any module of this interface can take its place (see `attention_by_name`). `weights` is a module of its own
+    Any module of this interface can take its place (see `attentions`). `weights` is a module of its own
     for forward hooks: its output (B, H W, frames H W) is the attention map.
     """
 
@@ -55,19 +57,37 @@ class GlobalAttention(nn.Module):
         return read if gate is None else read * gate
 
 
-def attention_by_name(name: str, groups: int = 4, factor: int = 2) -> Attention:
-    """How the long-term attention is built from the channels of its keys: "vanilla" or "deformable".
+@dataclass(frozen=True)
+class Attentions:
+    """What builds the exchangeable attentions of a layer from the channels of their keys."""
+
+    long_term: Attention
+    within: Attention  # of a frame to itself
+
+
+def attentions(name: str, replaced: str = "long_term", groups: int = 4, factor: int = 2) -> Attentions:
+    """name: "vanilla" or "deformable", which then stands for the `replaced` one: long_term, self or both.
 
     groups, factor: of the deformable attention, see `methods.deaot.deformable.DeformableAttention`.
+    The paper does not say which attention it replaces. Ours, long_term: it is the one whose cost grows with the
+    memory, and whose map is distilled. The short-term one looks at a window already.
     Raises MethodError for another name.
     """
-    if name == "vanilla":
-        return lambda channels: GlobalAttention()
-    if name == "deformable":
+    if name not in ("vanilla", "deformable"):
+        raise MethodError(f"unknown attention '{name}'; known: vanilla, deformable")
+    if replaced not in REPLACED:
+        raise MethodError(f"unknown attention_replaced '{replaced}'; known: {', '.join(REPLACED)}")
+
+    def vanilla(channels: int) -> nn.Module:
+        return GlobalAttention()
+
+    def deformable(channels: int) -> nn.Module:
         from methods.deaot.deformable import DeformableAttention
 
-        return lambda channels: DeformableAttention(channels, groups, factor, branches=2)
-    raise MethodError(f"unknown attention '{name}'; known: vanilla, deformable")
+        return DeformableAttention(channels, groups, factor, branches=2)
+
+    chosen = REPLACED[replaced] if name == "deformable" else ()
+    return Attentions(*(deformable if each in chosen else vanilla for each in REPLACED["both"]))
 
 
 class DepthwiseConv(nn.Module):
@@ -132,7 +152,7 @@ class ShortTermPropagation(Propagation):
 class SelfPropagation(Propagation):
     """A frame reads itself: the two branches have weights of their own, and one attention."""
 
-    def __init__(self, channels: int, key: int, drop: float) -> None:
+    def __init__(self, channels: int, key: int, drop: float, attention: Attention) -> None:
         """channels: of one branch."""
         super().__init__(4 * channels, 2 * channels, drop)
         self.linear_QK = nn.Linear(2 * channels, key)
@@ -140,8 +160,8 @@ class SelfPropagation(Propagation):
         self.linear_V2 = nn.Linear(channels, 2 * channels)
         self.linear_U1 = nn.Linear(channels, 2 * channels)
         self.linear_U2 = nn.Linear(channels, 2 * channels)
-        self.attention = GlobalAttention()
         xavier_(self)
+        self.attention = attention(key)  # after the initialisation: it has its own
 
     def forward(self, visual: Tensor, identity: Tensor, size: tuple[int, int]) -> Tensor:
         """Tokens (B, H W, C) of both branches -> (B, H W, 2 C)."""

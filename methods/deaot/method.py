@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.deaot.attention import attention_by_name
+from methods.deaot.attention import attentions
 from methods.deaot.decoder import resized
 from methods.deaot.drop import drawing_from
 from methods.deaot.frames import OBJECTS, fit_frames, joint_probabilities, one_hot_slots
@@ -36,7 +36,8 @@ class DeAOT(Network):
     long_term_gap: published 9999 (annotated frames only) for T, S and B, 5 for L; `train_gap` in `roll_out`.
     max_long_edge: larger frames are made smaller first (published: 800 x 1.3); None never does.
     shuffle_slots: in training the objects take slots of the bank at random (published), so that all ten learn.
-    attention: "vanilla" or "deformable", the long-term one; attention_groups, attention_factor: of the latter.
+    attention: "vanilla" or "deformable"; attention_replaced, attention_groups, attention_factor: which of them and
+    how, see `attentions`.
     width, drop: see `Network`. frozen: see there; None freezes at width 1 only, since no weights exist to keep
     at another.
     """
@@ -49,6 +50,7 @@ class DeAOT(Network):
         train_gap: int = FIRST_FRAME_ONLY,
         max_long_edge: int | None = 1040,
         attention: str = "vanilla",
+        attention_replaced: str = "long_term",
         attention_groups: int = 4,
         attention_factor: int = 2,
         width: float = 1.0,
@@ -59,7 +61,7 @@ class DeAOT(Network):
         for name, gap in (("long_term_gap", long_term_gap), ("train_gap", train_gap)):
             if gap < 1:
                 raise MethodError(f"{name}: frames are remembered every {gap} frames; give 1 or more")
-        build = attention_by_name(attention, attention_groups, attention_factor)
+        build = attentions(attention, attention_replaced, attention_groups, attention_factor)
         super().__init__(encoder, layers, build, width, width == 1 if frozen is None else frozen, drop)
         self.backbone, self.shuffle_slots = encoder, shuffle_slots
         self.long_term_gap, self.train_gap, self.max_long_edge = long_term_gap, train_gap, max_long_edge

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from methods.backbones.aot import DilatedMobileNetV2, ResNet50
 from methods.backbones.frozen import freeze_norms
-from methods.deaot.attention import Attention, as_map, tokens
+from methods.deaot.attention import Attentions, as_map, tokens
 from methods.deaot.decoder import Decoder
 from methods.deaot.frames import OBJECTS
 from methods.deaot.propagation import DualBranchGPM, Memory, Own
@@ -35,7 +35,7 @@ class Features:
 
 
 class Network(nn.Module):
-    """encoder: a key of ENCODERS; layers: gated propagation modules; attention: builds the long-term one.
+    """encoder: a key of ENCODERS; layers: gated propagation modules; attentions: build the exchangeable ones.
 
     width: scales every channel count; 1.0 is published.
     frozen: the encoder's batch normalisation and its layers up to stride 4 stay as loaded (published).
@@ -43,7 +43,7 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, encoder: str, layers: int, attention: Attention, width: float, frozen: bool, drop: float
+        self, encoder: str, layers: int, attentions: Attentions, width: float, frozen: bool, drop: float
     ) -> None:
         super().__init__()
         channels = max(16, round(CHANNELS * width / 16) * 16)  # halves of it in 8 groups
@@ -53,7 +53,7 @@ class Network(nn.Module):
             self.encoder.early.requires_grad_(False)
         *skips, last = self.encoder.channels
         self.encoder_projector = nn.Conv2d(last, channels, 1)
-        self.LSTT = DualBranchGPM(layers, channels, drop, attention)
+        self.LSTT = DualBranchGPM(layers, channels, drop, attentions)
         self.decoder = Decoder(channels, tuple(skips), OBJECTS + 1)
         self.patch_wise_id_bank = nn.Conv2d(OBJECTS + 1, channels, 17, 16, 8)
         self.id_norm = nn.LayerNorm(channels)

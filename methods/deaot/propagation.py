@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.deaot.attention import (
-    Attention,
+    Attentions,
     LongTermPropagation,
     SelfPropagation,
     ShortTermPropagation,
@@ -53,7 +53,7 @@ class Own:
 class GatedPropagationModule(nn.Module):
     """One layer. channels: of each branch; `first` has no identification branch at its input."""
 
-    def __init__(self, channels: int, first: bool, drop: float, attention: Attention) -> None:
+    def __init__(self, channels: int, first: bool, drop: float, attentions: Attentions) -> None:
         super().__init__()
         key, value, both = channels // 2, 2 * channels, 2 * channels
         self.split = [key, value]
@@ -64,11 +64,11 @@ class GatedPropagationModule(nn.Module):
         self.linear_ID_V = nn.Linear(channels if first else both, value)
         self.linear_ID_U = None if first else nn.Linear(channels, value)
         xavier_(self)
-        self.long_term_attn = LongTermPropagation(key, 2 * value, both, drop, attention)
+        self.long_term_attn = LongTermPropagation(key, 2 * value, both, drop, attentions.long_term)
         self.short_term_attn = ShortTermPropagation(key, 2 * value, both, drop)
         self.norm2 = nn.LayerNorm(channels)
         self.id_norm2 = nn.LayerNorm(channels)
-        self.self_attn = SelfPropagation(channels, key, drop)
+        self.self_attn = SelfPropagation(channels, key, drop, attentions.within)
         self.drop_path = Drop(drop, axes=1)
 
     def project(self, visual: Tensor, identity: Tensor | None) -> Own:
@@ -124,10 +124,10 @@ class DecoderNorm(nn.Module):
 class DualBranchGPM(nn.Module):
     """The layers one after the other (LSTT in the official key names)."""
 
-    def __init__(self, layers: int, channels: int, drop: float, attention: Attention) -> None:
+    def __init__(self, layers: int, channels: int, drop: float, attentions: Attentions) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            GatedPropagationModule(channels, i == 0, drop, attention) for i in range(layers)
+            GatedPropagationModule(channels, i == 0, drop, attentions) for i in range(layers)
         )
         self.decoder_norms = nn.ModuleList([DecoderNorm(2 * channels)])
 

@@ -108,9 +108,13 @@ def test_an_unexpected_key_is_named(tmp_path):
         load_weights(method, tmp_path / "deaot.pth")
 
 
-def test_an_official_checkpoint_starts_a_deformable_network(tmp_path):
+@pytest.mark.parametrize("replaced", ["long_term", "self", "both"])
+def test_an_official_checkpoint_starts_a_deformable_network(tmp_path, replaced):
+    """Which at factor 1 answers as the vanilla one, until its points have learnt to move."""
     torch.save(lively("deaot_t").state_dict(), tmp_path / "deaot.pth")
-    deformable = methods.create("deaot_t", width=0.25, attention="deformable", attention_factor=1)
+    options = {"attention": "deformable", "attention_replaced": replaced, "attention_factor": 1}
+    deformable = methods.create("deaot_t", width=0.25, **options)
+    assert any(".offsets." in key for key in deformable.state_dict())
     load_weights(deformable, tmp_path / "deaot.pth")
     frames, mask = video(3), squares((1, 2))
     for method in (deformable, vanilla := lively("deaot_t")):
@@ -269,6 +273,7 @@ def test_every_attention_map_can_be_hooked():
     ("options", "complaint"),
     [
         ({"attention": "linear"}, "unknown attention 'linear'"),
+        ({"attention": "deformable", "attention_replaced": "all"}, "known: long_term, self, both"),
         ({"long_term_gap": 0}, "long_term_gap.*1 or more"),
     ],
 )

@@ -63,9 +63,11 @@ def test_training_draws_the_slots_of_the_objects():
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("attention", ["vanilla", "deformable"])
-def test_every_part_learns(attention, precision):
-    method = network("deaot_s", attention=attention, frozen=False, drop=0.1).train()
+@pytest.mark.parametrize(
+    "options", [{}, {"attention": "deformable"}, {"attention": "deformable", "attention_replaced": "both"}]
+)
+def test_every_part_learns(options, precision):
+    method = network("deaot_s", **options, frozen=False, drop=0.1).train()
     frames, masks, valid = clips()
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
         rollout = method.roll_out(frames, masks, valid, torch.Generator().manual_seed(0))
