@@ -18,6 +18,8 @@ from bench.recipe import Recipe, Schedule
 
 CONFIGS = Path(__file__).parent / "configs"
 STAGES = ("stage0", "stage1")  # of training, before the last
+# Keys whose value is the name of a file of a group
+PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
 FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.")  # keys of a method, or not there by default
 
 
@@ -91,7 +93,8 @@ def _in_hydra_terms(text: str) -> str:
     """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
     if FREE.match(text):
         return f"++{text}"
-    return f"training@{text}" if text.partition("=")[0] in STAGES else text
+    key = text.partition("=")[0]
+    return f"{PLACED[key]}@{text}" if key in PLACED else text
 
 
 def _check_choices(overrides: list[str]) -> None:
@@ -103,7 +106,7 @@ def _check_choices(overrides: list[str]) -> None:
             continue
         if not separator:
             raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
-        group = "training" if key in STAGES else key
+        group = PLACED.get(key, key)
         if group in groups and value not in choices(group):
             raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(group))}")
 
@@ -111,7 +114,7 @@ def _check_choices(overrides: list[str]) -> None:
 def _explain(error: Exception, overrides: list[str]) -> str:
     """Hydra's message in one line; for a key that does not exist, the nearest that does."""
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
-    chosen = [text for text in overrides if text.partition("=")[0] in (*groups, *STAGES)]
+    chosen = [text for text in overrides if text.partition("=")[0] in (*groups, *PLACED)]
     try:
         known = _known_keys([_in_hydra_terms(text) for text in chosen])
     except (HydraException, OmegaConfBaseException, ConfigCompositionException):

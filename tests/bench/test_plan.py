@@ -160,6 +160,49 @@ def test_earlier_stages_are_shared_by_the_rows_that_start_from_them():
     assert (planned[0].start.schedule.lr, planned[0].schedule.lr) == (0.001, 0.0003)
 
 
+def test_the_rows_of_the_label_free_ablations_share_what_is_the_same():
+    """One training serves the default student of all four, and lambda 0 is DIST."""
+
+    def row(ablation, label):
+        (cell,) = (c for c in cells(f"ablation={ablation}", "seeds=1") if c.label == label)
+        return cell.network.training
+
+    default = row("kd", "DIST + CKA")
+    assert default.recipe.labels == "teacher" and not default.recipe.losses & {"poly_ce", "dice"}
+    assert default.teacher.method == "deaot_l"
+    assert default.key == row("attention", "deformable attention").key
+    assert default.key == row("attention_map", "map 3 + intra").key
+    assert row("lambda", "weight=0").key == row("kd", "DIST").key
+    assert row("kd", "labels").teacher is None
+
+
+def test_a_family_of_methods_has_settings_of_its_own_at_a_scale():
+    data = Data(DATA.training, DATA.dataset, {"stage0": {"name": "stills", "fingerprint": "s"}})
+    label_free = ["ablation=attention", "seeds=1", "scale=paper", "stage_recipe=deaot"]
+    planned = {c.label: c.network.training for c in cells(*label_free, "scale.student.steps=7", data=data)}
+    student, teacher = planned["deformable attention"], planned["r50_deaot_l (teacher)"]
+    assert (student.schedule.steps, student.schedule.decay, student.schedule.batch) == (7, "poly", 16)
+    assert student.start.teacher == student.teacher and student.start.recipe.labels == "teacher"
+    assert (teacher.schedule.steps, teacher.start.schedule.lr) == (100_000, 4e-4)
+    assert teacher.start.recipe.name == "supervised"  # by labels, whatever the students learn from
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["recipe.labels=nobody"], "unknown labels 'nobody'; known: truth, teacher"),
+        (
+            ["recipe=supervised", "recipe.poly_ce.weight=0", "recipe.dice.weight=0"],
+            "'supervised' has no loss",
+        ),
+        (["teacher.recipe=deaot"], "needs a teacher of its own"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_told_before_anything_is_trained(overrides, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        cells("ablation=distillation", "ablation.cells={a: {}}", *overrides)
+
+
 def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
     data = Data(DATA.training, DATA.dataset, {"stage0": {"name": "stills", "fingerprint": "s"}})
     planned = cells("ablation=soup", "seeds=2", data=data)
