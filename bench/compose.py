@@ -58,8 +58,8 @@ def load_config(overrides: list[str]) -> DictConfig:
     store.store(name="schema", group="scale", node=Scale)
     try:
         with initialize_config_module("bench.configs", version_base="1.3"):
-            overrides = [_in_hydra_terms(text) for text in overrides]
-            config = compose("config", overrides, return_hydra_config=True)
+            terms = [_in_hydra_terms(text) for text in overrides]
+            config = compose("config", terms, return_hydra_config=True)
             with open_dict(config):
                 config.ablation.name = config.hydra.runtime.choices.ablation
                 del config["hydra"]

@@ -200,7 +200,7 @@ def test_a_family_of_methods_has_settings_of_its_own_at_a_scale():
 )
 def test_a_recipe_that_cannot_be_followed_is_told_before_anything_is_trained(overrides, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        cells("ablation=distillation", "ablation.cells={a: {}}", *overrides)
+        cells("ablation=distillation", *overrides)
 
 
 def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
