@@ -1,19 +1,18 @@
-"""Where a run happens: device, library versions, commit."""
+"""Where a run happens: device, library versions, commit. torch loads where it is needed: job=score needs none."""
 
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 from bench.errors import ConfigError
-from bench.measure.latency import device_name
 
 LIBRARIES = ("torch", "numpy", "opencv-python-headless", "pillow")
 
 
 def pick_device(wanted: str) -> str:
     """`auto` is the first CUDA device, otherwise the CPU. Raises ConfigError for one that is not there."""
+    import torch
+
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -25,8 +24,14 @@ def pick_device(wanted: str) -> str:
 
 def describe_environment(device: str) -> dict[str, str]:
     """The fields of a record that say on what it was made."""
-    versions = " ".join(f"{name}={version(name)}" for name in LIBRARIES)
-    return {"device": device_name(device), "versions": versions, "git_commit": git_commit()}
+    from bench.measure.latency import device_name
+
+    return {"device": device_name(device), "versions": versions(), "git_commit": git_commit()}
+
+
+def versions() -> str:
+    """The versions of the libraries that results depend on: `torch=2.13.0 numpy=...`."""
+    return " ".join(f"{name}={version(name)}" for name in LIBRARIES)
 
 
 def git_commit() -> str:

@@ -9,10 +9,11 @@ from torch import nn
 import methods
 from bench.cells import Network, Training, groups
 from bench.data import open_training
-from bench.processes import count_processes, run_jobs
+from bench.processes import run_jobs
 from bench.soups import make_soup
 from bench.train.group import train_group
 from bench.train.learner import Learner, check_schedule
+from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
 

@@ -10,22 +10,13 @@ from multiprocessing import connection, get_context
 import torch
 from tqdm import tqdm
 
-from bench.errors import USER_ERRORS, ConfigError, show_warning
+from bench.errors import USER_ERRORS, show_warning
 from bench.workers import start_worker
 
 Failures = dict[str, str]  # key of an item -> why it failed
 Outcome = Failures | MemoryError | Exception
 # Errors of torch that have no class of their own: of the CPU's allocator, of a data loader with a killed worker.
 TIGHT = ("can't allocate memory", "is killed by signal: Killed")
-
-
-def count_processes(wanted: int | str, device: str) -> int:
-    """`auto`: one a core on a CPU, since small networks leave a second core idle; one on a GPU."""
-    if wanted != "auto":
-        if not isinstance(wanted, int) or wanted < 1:
-            raise ConfigError(f"processes={wanted}: give auto, or a number of processes from 1 upwards")
-        return wanted
-    return os.cpu_count() or 1 if device == "cpu" else 1
 
 
 def run_jobs(

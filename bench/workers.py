@@ -1,9 +1,20 @@
-"""How a worker process behaves. No torch: workers that need none start quickly."""
+"""How many worker processes there are, and how one behaves. No torch: workers that need none start quickly."""
 
 import os
 import signal
 import threading
 from multiprocessing import connection, parent_process
+
+from bench.errors import ConfigError
+
+
+def count_processes(wanted: int | str, device: str) -> int:
+    """`auto`: one a core on a CPU, since small networks leave a second core idle; one on a GPU."""
+    if wanted != "auto":
+        if not isinstance(wanted, int) or wanted < 1:
+            raise ConfigError(f"processes={wanted}: give auto, or a number of processes from 1 upwards")
+        return wanted
+    return os.cpu_count() or 1 if device == "cpu" else 1
 
 
 def start_worker() -> None:

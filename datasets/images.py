@@ -1,7 +1,7 @@
 """Reading and writing frames and masks.
 
-Frames go through OpenCV (the fastest JPEG decoder at hand); masks go through Pillow, because
-OpenCV expands palettes to colours and so destroys the object ids.
+Frames go through OpenCV (the fastest JPEG decoder at hand); masks go through `datasets.png` where that will
+do and else through Pillow, because OpenCV expands palettes to colours and so destroys the object ids.
 """
 
 from pathlib import Path
@@ -11,8 +11,11 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from datasets.errors import DataError
+from datasets.png import decode_quickly
 
-MAX_OBJECT_ID = 254  # 255 is the field's "void" label
+VOID = 255  # the field's label of pixels of which nobody says what they show
+MAX_OBJECT_ID = VOID - 1
+_ONE_OBJECT = np.array([0, *[1] * MAX_OBJECT_ID, VOID], np.uint8)
 
 
 def davis_palette() -> list[int]:
@@ -58,35 +61,55 @@ def frame_size(path: Path) -> tuple[int, int]:
 def read_mask(path: Path, binary: bool = False) -> np.ndarray:
     """Read a mask as uint8 (H, W) object ids, 0 = background.
 
-    Palette PNGs give their indices and grey PNGs their values, except that a mask whose only
-    values are 0 and 255 (DAVIS 2016) is an object 1, not void. `binary` merges all ids into 1
-    (255 stays void when other ids are there too). Raises DataError when the file is absent, damaged,
+    As `read_ids`, except that a mask whose only values are 0 and 255 (DAVIS 2016) is an object 1, not void.
+    `binary` merges all ids into 1 (255 stays void when other ids are there too).
+    """
+    mask = read_ids(path)
+    if is_two_valued(mask):
+        mask &= 1
+    return merge_ids(mask) if binary else mask
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Read a mask as its file has it, uint8 (H, W): the indices of a palette PNG, the values of a grey one.
+
+    The two values of a black and white image are 0 and 255. Raises DataError when the file is absent, damaged,
     a colour image, or holds an id above 255.
     """
     if not path.is_file():
         raise DataError(f"mask not found: {path}")
     try:
+        mask = decode_quickly(path.read_bytes())
+        if mask is not None:
+            return mask
         with Image.open(path) as image:
             mode = image.mode
             mask = np.array(image.convert("L") if mode == "1" else image)
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
         raise DataError(f"cannot read the mask {path}: it is damaged or no PNG ({error})") from None
-    if mode.startswith("I") and mask.max(initial=0) <= 255:
-        mask, mode = mask.astype(np.uint8), "L"
     if mode.startswith("I"):
-        raise DataError(
-            f"the mask {path} has object id {mask.max()} above the limit of {MAX_OBJECT_ID}: renumber its objects"
-        )
+        if mask.max(initial=0) > VOID:
+            raise DataError(
+                f"the mask {path} has object id {mask.max()} above the limit of {MAX_OBJECT_ID}: renumber its "
+                f"objects"
+            )
+        mask, mode = mask.astype(np.uint8), "L"
     if mode not in ("P", "L", "1"):
         raise DataError(
             f"the mask {path} is no palette or 8-bit grey image (mode {mode}); save object ids as a palette "
             f"or grey PNG"
         )
-    if mask.max(initial=0) == 255 and not ((mask > 0) & (mask < 255)).any():
-        mask = (mask == 255).astype(np.uint8)
-    if binary:
-        mask = np.where(mask == 255, 255, mask > 0).astype(np.uint8)
     return mask
+
+
+def is_two_valued(mask: np.ndarray) -> bool:
+    """Whether a uint8 (H, W) mask holds 255 and beside it nothing but 0."""
+    return mask.max(initial=0) == VOID and not (mask + 1 > 1).any()  # in 8 bits 255 + 1 is 0
+
+
+def merge_ids(mask: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) with all ids merged into 1; 0 and 255 stay."""
+    return cv2.LUT(mask, _ONE_OBJECT) if mask.max(initial=0) > 1 else mask
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.cells import content_hash, placeless
 from bench.data import fingerprint, locate, open_evaluation
-from bench.environment import describe_environment
+from bench.environment import git_commit, versions
 from bench.errors import ConfigError
 from bench.files import write_json, write_text
 from bench.jobs.results import results_folder, tell
@@ -22,9 +22,9 @@ from bench.measure.accuracy import FIGURES, SequenceScores, summarize
 from bench.measure.classes import seen_unseen
 from bench.measure.fields import score_fields
 from bench.official import agrees, compare, load_official, official_scores
-from bench.processes import count_processes
 from bench.record import Record, to_jsonl
 from bench.score import PROTOCOLS, Protocol, Scored, choose_protocol, find_tasks, score_all
+from bench.workers import count_processes
 from datasets.sequence import VideoSet
 
 CHECKS = (None, "official")
@@ -45,6 +45,7 @@ def run(config: DictConfig, runs: Path) -> int:
         raise ConfigError(
             "protocol=official is that of DAVIS's tool, which cannot judge YouTube-VOS: leave it out"
         )
+    out = results_folder(config, f"score-{dataset['name']}")
     videos = open_evaluation(dataset)
     tasks = find_tasks(videos, folder, protocol)
     if without := len(videos) - len(tasks):
@@ -56,7 +57,6 @@ def run(config: DictConfig, runs: Path) -> int:
     summary = summarize(scores).as_dict()
     content = {**summary, **seen_unseen(scores, videos), "protocol": asdict(protocol)}
     record = _record(folder, dataset, protocol, scored, content)
-    out = results_folder(config, f"score-{dataset['name']}")
     write_text(out / "title.txt", _title(folder, dataset, config))
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
     write_text(out / "scores.csv", _csv(scores, videos))
@@ -86,7 +86,7 @@ def _warn(scored: list[Scored], protocol: Protocol) -> None:
     if extra:
         file, object_id = extra[0]
         print(
-            f"warning: {len(extra)} masks hold ids that are not judged and count as background, the first is "
+            f"warning: ids that are not judged count as background: {len(extra)} mask(s) hold some, the first is "
             f"id {object_id} in {file}; policy.extra=error stops at it",
             file=sys.stderr,
         )
@@ -104,7 +104,6 @@ def _record(
 ) -> Record:
     scores = [one.scores for one in scored]
     sizes = {one.size for one in scored}
-    facts = describe_environment("cpu")
     key = [fingerprint(folder), placeless(dataset), asdict(protocol)]
     return Record(
         label=folder.name,
@@ -119,8 +118,8 @@ def _record(
         resolution="x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed",
         varied=json.dumps(_changed(protocol)),
         precision="unknown",
-        versions=facts["versions"],
-        git_commit=facts["git_commit"],
+        versions=versions(),
+        git_commit=git_commit(),
         config_hash=content_hash(key),
         weights=str(folder),
     )

@@ -4,8 +4,9 @@ J, the region measure, is the intersection over union of two masks; F, the bound
 `bench.measure.boundary`. Both are computed per frame and object, without the first frame (it is given)
 and the last; averaged over the frames of an object; then over the objects of all sequences, so a
 sequence counts as often as it has objects. The results equal those of the official
-davis2017-evaluation, with two exceptions: see `decay` about long sequences, and ids that are predicted
-but not asked for are ignored where the official code stops. `bench.score` can follow it in these, too.
+davis2017-evaluation, with three exceptions: see `decay` about long sequences and `frame_scores` about void, and
+ids that are predicted but not asked for are ignored where the official code stops. `bench.score` can follow it
+in these, too.
 
 YouTube-VOS differs in two ways: an object counts from the frame after the one that gives it, and the last
 frame counts too (see `score_sequence`).
@@ -22,6 +23,7 @@ import cv2
 import numpy as np
 
 from bench.measure.boundary import MAX_OBJECTS, boundary_scores, tolerance_radius
+from datasets.images import VOID
 
 FIGURES = ("j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", "jf_mean")
 
@@ -94,8 +96,9 @@ def frame_scores(
     """J and F of one frame, for each object.
 
     prediction, truth: integer (H, W) object ids, 0 = background. object_ids: N ids, neither 0 nor 255.
-    Returns two float64 (N,) in [0, 1]. An object that is in neither mask scores 1. Void (255) in the
-    truth counts as background, as in the official code. Raises ValueError when the sizes differ.
+    Returns two float64 (N,) in [0, 1]. An object that is in neither mask scores 1. Void (255) in the truth is
+    left out of both masks: nobody knows what is there, so no prediction is wrong there. (The official code does so
+    in its unsupervised task and takes void as background in this one.) Raises ValueError when the sizes differ.
     """
     if prediction.shape != truth.shape:
         raise ValueError(
@@ -107,6 +110,8 @@ def frame_scores(
     j, f = np.ones(len(object_ids)), np.ones(len(object_ids))
     if prediction.size == 0:
         return j, f
+    if truth.max() == VOID:
+        prediction = np.where(truth == VOID, 0, prediction)
     for first in range(0, len(object_ids), MAX_OBJECTS):
         ids = object_ids[first : first + MAX_OBJECTS]
         predicted, true = [prediction == i for i in ids], [truth == i for i in ids]

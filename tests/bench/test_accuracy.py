@@ -7,7 +7,15 @@ import pytest
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from bench.measure.accuracy import SequenceScores, decay, frame_scores, recall, score_sequence, summarize
+from bench.measure.accuracy import (
+    SequenceScores,
+    decay,
+    decay_in_8_bits,
+    frame_scores,
+    recall,
+    score_sequence,
+    summarize,
+)
 from bench.measure.boundary import dilate, tolerance_radius
 from datasets.images import read_mask
 
@@ -139,14 +147,25 @@ def test_dilation_treats_every_plane_alone(radius):
         np.testing.assert_array_equal(dilated >> bit & 1, expected)
 
 
-def test_void_counts_as_background():
+def test_void_is_left_out():
     truth = SHAPES["inside"].copy()
     prediction = truth.copy()
     truth[:, 160:] = 255
-    background = np.where(truth == 255, 0, truth)
-    scores = frame_scores(prediction, truth, (1,))
-    np.testing.assert_array_equal(scores, frame_scores(prediction, background, (1,)))
-    assert scores[0][0] == pytest.approx(0.4)  # 20 of 50 columns are left
+    np.testing.assert_array_equal(frame_scores(prediction, truth, (1,)), [[1], [1]])
+    prediction[:, 150:] = 0
+    np.testing.assert_array_equal(frame_scores(prediction, truth, (1,))[0], [0.5])  # 10 of 20 known columns
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_void_beside_several_objects(seed):
+    """As if neither mask had anything there."""
+    rng = np.random.default_rng(seed)
+    prediction, truth = blobs(rng, (40, 50), 3), blobs(rng, (40, 50), 3)
+    void = blobs(rng, (40, 50), 2) == 1
+    found = frame_scores(prediction, np.where(void, 255, truth), (1, 2, 3))
+    pairs = [((prediction == i) & ~void, (truth == i) & ~void) for i in (1, 2, 3)]
+    np.testing.assert_allclose(np.transpose(found), [slow_scores(*p) for p in pairs], rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(frame_scores(prediction, np.full_like(truth, 255), (1, 2)), np.ones((2, 2)))
 
 
 def test_ids_need_not_be_contiguous_and_others_are_ignored():
@@ -192,6 +211,32 @@ def test_an_object_that_disappears():
     np.testing.assert_array_equal(scores.f[:, 0], [1, 1, 0])
 
 
+def test_an_object_that_is_never_there():
+    there, gone = SHAPES["inside"], SHAPES["empty"]
+    scores = score_sequence("dog", [there] * 4, [there] * 4, (1, 7))
+    np.testing.assert_array_equal(scores.j, [[1, 1]] * 2)
+    scores = score_sequence("dog", [there * 7, there * 7, gone, gone], [there] * 4, (1, 7))
+    np.testing.assert_array_equal(scores.j, [[0, 0], [0, 1]])
+    np.testing.assert_array_equal(scores.f, [[0, 0], [0, 1]])
+
+
+def test_objects_that_appear_late():
+    """Each is judged from the frame after its first to the last one; a frame that judges none is no row."""
+    rng = np.random.default_rng(5)
+    truths, predictions = ([blobs(rng, (20, 30), 3) for _ in range(6)] for _ in range(2))
+    appears = {1: 1, 2: 0, 3: 4}
+    scores = score_sequence("dog", predictions, truths, (1, 2, 3), appears)
+    assert scores.j.shape == scores.f.shape == (5, 3)
+    for column, (i, start) in enumerate(appears.items()):
+        slow = [slow_scores(predictions[t] == i, truths[t] == i) for t in range(start + 1, 6)]
+        found = np.stack([scores.j[:, column], scores.f[:, column]], axis=1)
+        assert np.isnan(found[:start]).all()
+        np.testing.assert_allclose(found[start:], slow, rtol=0, atol=1e-9)
+        figures = scores.per_object()[i]
+        means = np.mean(slow, axis=0)
+        assert [figures["j_mean"], figures["f_mean"]] == pytest.approx(means, abs=1e-9)
+
+
 def test_sequences_that_cannot_be_scored():
     mask = SHAPES["inside"]
     with pytest.raises(ValueError, match="sequence dog has 2 frame"):
@@ -218,6 +263,25 @@ def test_decay_of_a_long_sequence():
     values = np.zeros((400, 1))
     values[:101], values[299:] = 1, 0.25
     assert decay(values) == pytest.approx([0.75])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 98, 255, 256, 257, 260, 303, 511, 1000])
+def test_decay_of_any_length(frames):
+    """Edge k of the quarters is frame 1 + k (n - 1) / 4, rounded half up, in exact arithmetic."""
+    values = np.random.default_rng(frames).random((frames, 2))
+    edges = [(4 + k * (frames - 1) + 2) // 4 for k in range(5)]
+    expected = values[: edges[1]].mean(axis=0) - values[edges[3] - 1 :].mean(axis=0)
+    np.testing.assert_allclose(decay(values), expected, rtol=0, atol=1e-12)
+    in_8_bits = decay_in_8_bits(values)
+    if frames < 256:
+        np.testing.assert_array_equal(in_8_bits, decay(values))
+        return
+    edges = np.array(edges, np.int64).astype(np.uint8) - np.uint8(1)
+    first, last = (values[edges[k] : (edges[k + 1 : k + 2] + np.uint8(1))[0]] for k in (0, 3))
+    if not len(first) or not len(last):
+        assert np.isnan(in_8_bits).all()
+    else:
+        np.testing.assert_allclose(in_8_bits, first.mean(axis=0) - last.mean(axis=0), rtol=0, atol=1e-12)
 
 
 def test_summary_weighs_objects_equally():

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from bench.errors import ConfigError
-from bench.processes import count_processes, run_jobs
+from bench.processes import run_jobs
+from bench.workers import count_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60  # seconds; only a failing test waits that long

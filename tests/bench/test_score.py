@@ -197,7 +197,9 @@ def test_ids_that_are_not_judged_are_ignored_or_refused(score, tmp_path, capsys)
     data = save_davis(tmp_path / "DAVIS", {"dog": truth})
     folder = save_masks(tmp_path / "masks", {"dog": predicted}, write_grey)
     assert score(folder, *data) == 0
-    assert re.search(r"warning: 2 masks hold ids.*id 7 in .*dog/00003.png", capsys.readouterr().err)
+    assert re.search(
+        r"warning: ids that are not judged .*: 2 mask.*id 7 in .*dog/00003.png", capsys.readouterr().err
+    )
     for i in (1, 2):
         expected = slow_figures(predicted, truth, i, range(1, 8))
         assert score.figures(f"dog_{i}") == pytest.approx(expected, abs=1e-9)
