@@ -11,6 +11,7 @@ from bench.cells import Network, Training, groups
 from bench.data import open_training
 from bench.processes import run_jobs
 from bench.soups import make_soup
+from bench.train.answers import map_number
 from bench.train.group import train_group
 from bench.train.learner import Learner, check_schedule
 from bench.workers import count_processes
@@ -66,6 +67,7 @@ def train_all(
     failures: dict[str, str] = {}
     for training in trainings:
         check_schedule(training.schedule)
+        _check_maps(training)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
         failures |= train_all(list(needed.values()), runs, device, processes)
@@ -100,6 +102,14 @@ def train_job(trainings: list[Training], runs: Path, device: str) -> dict[str, s
     learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
     train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
+
+
+def _check_maps(training: Training) -> None:
+    """Raise ConfigError, before hours are spent, for attention maps that the student or its teacher lacks."""
+    if "attention" in training.recipe.losses:
+        teacher, wanted = training.teacher, training.recipe.attention.teacher_map
+        map_number(methods.create(training.method, **training.options), None)
+        map_number(methods.create(teacher.method, **teacher.options), wanted)
 
 
 def _done(training: Training, runs: Path) -> bool:

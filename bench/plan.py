@@ -16,6 +16,7 @@ from bench.recipe import Recipe, Schedule
 
 PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
+MEASURES = ("cka", "kl")
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,10 @@ def _recipe(node: DictConfig) -> Recipe:
         raise ConfigError(f"recipe '{recipe.name}' has no loss: give one a weight above 0")
     if recipe.labels not in LABELS:
         raise ConfigError(f"unknown labels '{recipe.labels}'; known: {', '.join(LABELS)}")
+    if recipe.attention.measure not in MEASURES:
+        raise ConfigError(
+            f"unknown recipe.attention.measure '{recipe.attention.measure}'; known: {', '.join(MEASURES)}"
+        )
     return recipe
 
 

@@ -195,6 +195,7 @@ def test_a_family_of_methods_has_settings_of_its_own_at_a_scale():
             ["recipe=supervised", "recipe.poly_ce.weight=0", "recipe.dice.weight=0"],
             "'supervised' has no loss",
         ),
+        (["recipe.attention.measure=mse"], "unknown recipe.attention.measure 'mse'; known: cka, kl"),
         (["teacher.recipe=deaot"], "needs a teacher of its own"),
     ],
 )
