@@ -12,7 +12,7 @@ from bench.errors import ConfigError
 from bench.files import replace_atomically
 from bench.recipe import Recipe, Schedule
 from bench.train.answers import answer, map_number
-from bench.train.objective import losses, make_projectors
+from bench.train.objective import losses, make_projectors, pseudo_labels
 from methods.checkpoint import read_file
 from methods.errors import MethodError
 from methods.space_time import Rollout
@@ -65,15 +65,20 @@ class Learner:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
         device = next(self.method.parameters()).device
         self._train_mode()
+        progress = self.step / self.schedule.steps
+        labels = batch["masks"] if self.recipe.labels == "truth" else pseudo_labels(teacher)
         lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            own = generator_at(seed, self.step, DROPS)
-            rollout = answer(self.method, batch, [] if self.map is None else [self.map], own)
+            rollout = answer(
+                self.method,
+                batch,
+                [] if self.map is None else [self.map],
+                generator_at(seed, self.step, DROPS),
+                labels if progress < self.schedule.guided else None,
+            )
         generator = generator_at(seed, self.step, PIXELS)
-        progress = self.step / self.schedule.steps
-        labels = batch["masks"] if self.recipe.labels == "truth" else None
         parts = losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()

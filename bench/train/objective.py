@@ -1,6 +1,7 @@
 """From a student's rollout, the teacher's and the labels to the losses of a recipe."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.recipe import Recipe
@@ -31,19 +32,19 @@ def losses(
     recipe: Recipe,
     student: Rollout,
     teacher: Rollout | None,
-    labels: Tensor | None,
+    labels: Tensor,
     generator: torch.Generator,
     projectors: nn.ModuleDict,
     progress: float = 1.0,
 ) -> dict[str, Tensor]:
     """The recipe's losses, each a scalar; `total` is their weighted sum.
 
-    labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged. None
-    for a recipe that takes the teacher's answers for them.
+    labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged. They are
+    the data's own or `pseudo_labels`, as the recipe says.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
     projectors: see `make_projectors`. progress: share of the training that is done, 0..1.
     """
-    target = labels[:, 1:] if recipe.labels == "truth" else teacher.logits.argmax(2)
+    target = labels[:, 1:]
     parts = {}
     if "poly_ce" in recipe.losses:
         parts["poly_ce"] = _cross_entropy(recipe, student, target, progress)
@@ -71,6 +72,11 @@ def losses(
         parts |= _of_sampled_pixels(recipe, student, teacher, target, generator, projectors)
     parts["total"] = sum(getattr(recipe, name).weight * value for name, value in parts.items())
     return parts
+
+
+def pseudo_labels(teacher: Rollout) -> Tensor:
+    """What the teacher answers, as labels int64 (B, T, H, W); the first frame's, which nobody reads, are 0."""
+    return F.pad(teacher.logits.argmax(2), (0, 0, 0, 0, 1, 0))
 
 
 def make_projectors(recipe: Recipe, student_width: int, teacher_width: int | None) -> nn.ModuleDict:
