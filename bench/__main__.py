@@ -19,6 +19,8 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
+  ./run_all.sh job=measure target=phone            latency on an Android phone attached by adb: docs/phone.md
+  ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
 
 jobs:      {job}
