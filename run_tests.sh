@@ -2,7 +2,7 @@
 # Runs the tests: ./run_tests.sh [pytest arguments]; without arguments also the linter and the speed comparisons.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
-set_up reports,dev
+set_up reports,dev,search
 
 cd "$root"
 # One thread a worker: the tests run side by side.

@@ -42,9 +42,8 @@ def short_names(keys: list[str]) -> dict[str, str]:
     for key in keys:
         parts = key.split(".")
         endings = [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
-        found[key] = next(
-            ending for ending in endings if sum(f".{other}".endswith(f".{ending}") for other in keys) == 1
-        )
+        own = (e for e in endings if sum(f".{other}".endswith(f".{e}") for other in keys) == 1)
+        found[key] = next(own, key)
     return found
 
 

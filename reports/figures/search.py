@@ -86,10 +86,9 @@ def _draw_front(axis: Axes, content: dict[str, Any], complete: list[dict], jf: i
     front = sorted(points[number] for number in content["front"])
     axis.plot(*zip(*points.values(), strict=True), "o", color=FAINT, markersize=4, alpha=0.7)
     # With a third objective the front is a surface: only its points are shown.
-    line = "-" if len(content["objectives"]) == 2 else ""
-    axis.plot(
-        *zip(*front, strict=True), f"{line}D", color=marks(1)[0][0], markersize=6, markeredgecolor="white"
-    )
+    line = "-" if len(content["objectives"]) == 2 else "none"
+    look = {"color": marks(1)[0][0], "marker": "D", "markersize": 6, "markeredgecolor": "white"}
+    axis.plot(*zip(*front, strict=True), linestyle=line, drawstyle="steps-post", **look)
     for number in content["front"]:
         axis.annotate(str(number), points[number], xytext=(5, 5), textcoords="offset points", fontsize=SMALL)
     axis.set(xlabel=content["objectives"][cost]["label"], ylabel=content["objectives"][jf]["label"])
