@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from postgresql import postgresql
+from toy_search import BEST, toy
 
 from bench import held_out
 from bench.errors import ConfigError
@@ -23,14 +24,14 @@ from bench.search import study as studies
 from bench.search import trial as trials_module
 from bench.search.settings import Settings
 from bench.search.space import Dimension, read_space
-from bench.search.study import latest, open_study, work_on
+from bench.search.study import latest, open_study
 
 optuna = pytest.importorskip("optuna")
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = "{recipe.representation.omega: {float: [0, 1]}, scale.student.lr: {float: [0.0001, 0.01], log: true}}"
 SEARCH = ["job=search", "~search.space", f"+search.space={SPACE}", "search.reports=0"]
 OMEGA = "recipe.representation.omega"
-PATIENCE = 60  # seconds; only a failing test waits that long
+PATIENCE = 300  # seconds; only a failing test waits that long
 
 
 @pytest.fixture(autouse=True)
@@ -45,36 +46,24 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-# A toy in place of a trial: the best is known, and a trial takes milliseconds.
+# A toy in place of trainings.
 
 
-def toy(url: str, runs: str, trials: str, does: str = "finish", sampler: str = "tpe") -> None:
-    """The life of a worker; `hang`: its third trial never ends."""
-    studies.SILENCE = 2
-    settings = Settings(name="toy", trials=int(trials), heartbeat=1, sampler=sampler)
-    study = open_study("toy", url, settings, 1, Path(runs))
+@pytest.fixture
+def start_toy(tmp_path):
+    """Starts workers in processes of their own, none of which outlives the test."""
+    started = []
 
-    def objective(trial, chosen) -> float:
-        x, y = trial.suggest_int("x", 0, 5), trial.suggest_categorical("y", ["a", "b"])
-        chosen()
-        trial.set_user_attr("worker", os.getpid())
-        if does == "hang" and trial.number == 2:
-            (Path(runs) / "hanging").touch()
-            time.sleep(2 * PATIENCE)
-        if does == "stop" and trial.number == 2:
-            raise KeyboardInterrupt
-        time.sleep(0.05)
-        return (y == "b") - (x - 4) ** 2
+    def start(url: str, *arguments: str) -> subprocess.Popen:
+        command = [sys.executable, str(Path(__file__).with_name("toy_search.py")), url, str(tmp_path)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        started.append(subprocess.Popen([*command, *arguments], env=environment))
+        return started[-1]
 
-    work_on(study, settings, Path(runs), objective)
-
-
-def start_toy(*arguments: str) -> subprocess.Popen:
-    script = f"import sys; from {__name__} import toy; toy(*sys.argv[1:])"
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *arguments], env={**os.environ, "PYTHONPATH": path}
-    )
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -100,19 +89,18 @@ def opened(url: str, runs: Path):
     return open_study("toy", url, Settings(heartbeat=1), 1, runs)
 
 
-@pytest.mark.slow
-def test_two_workers_share_a_study_and_find_the_best(url, tmp_path):
+def test_two_workers_share_a_study_and_find_the_best(url, tmp_path, start_toy):
     """Both start on a database that is not there yet; together they do as many trials as were asked for."""
-    workers = [start_toy(url, str(tmp_path), "16") for _ in range(2)]
+    workers = [start_toy(url, "16") for _ in range(2)]
     assert [worker.wait(PATIENCE) for worker in workers] == [0, 0]
     study = opened(url, tmp_path)
     assert len(study.trials) == 16
     assert {trial.user_attrs["worker"] for trial in study.trials} == {worker.pid for worker in workers}
-    assert (study.best_params, study.best_value) == ({"x": 4, "y": "b"}, 1)
+    assert (study.best_params, study.best_value) == (BEST, 1)
 
 
-def test_the_trial_of_a_killed_worker_is_given_to_another(url, tmp_path):
-    killed = start_toy(url, str(tmp_path), "4", "hang")
+def test_the_trial_of_a_killed_worker_is_given_to_another(url, tmp_path, start_toy):
+    killed = start_toy(url, "4", "hang")
     for _ in range(20 * PATIENCE):
         if (tmp_path / "hanging").exists() or killed.poll() is not None:
             break
@@ -121,7 +109,7 @@ def test_the_trial_of_a_killed_worker_is_given_to_another(url, tmp_path):
     assert killed.wait() == -signal.SIGKILL
     assert opened(url, tmp_path).trials[2].state.name == "RUNNING"
 
-    assert start_toy(url, str(tmp_path), "4").wait(PATIENCE) == 0
+    assert start_toy(url, "4").wait(PATIENCE) == 0
     study = opened(url, tmp_path)
     found = latest(study)
     assert sorted(found) == [0, 1, 2, 4]  # 3 is the second attempt at 2
@@ -137,13 +125,13 @@ def test_a_search_that_is_stopped_goes_on_to_the_trials_of_an_undisturbed_one(sa
         study = opened(f"sqlite:///{tmp_path}/{name}.db", tmp_path)
         return [(trial.params, trial.values) for _, trial in sorted(latest(study).items())]
 
-    toy(f"sqlite:///{tmp_path}/whole.db", str(tmp_path), "14", "finish", sampler)
-    parts = f"sqlite:///{tmp_path}/parts.db", str(tmp_path)
+    toy(f"sqlite:///{tmp_path}/whole.db", tmp_path, 14, "finish", sampler)
+    parts = f"sqlite:///{tmp_path}/parts.db", tmp_path
     with pytest.raises(KeyboardInterrupt):
-        toy(*parts, "6", "stop", sampler)
+        toy(*parts, 6, "stop", sampler)
     assert done("parts")[2][1] is None
-    toy(*parts, "6", "finish", sampler)  # and then more of them
-    toy(*parts, "14", "finish", sampler)
+    toy(*parts, 6, "finish", sampler)  # and then more of them
+    toy(*parts, 14, "finish", sampler)
     assert len(done("whole")) == 14
     assert done("parts") == done("whole")
 
