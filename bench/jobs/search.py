@@ -114,7 +114,10 @@ def _warn(settings: Settings, workers: int) -> None:
 def _progress(study, settings: Settings) -> Iterator[None]:
     """A bar over all trials of the study, whoever works on them."""
     done = Event()
-    bar = tqdm(total=settings.trials, desc=f"search {settings.name}", unit="trial", mininterval=2)
+    ended = sum(trial.state.is_finished() for trial in latest(study).values())
+    bar = tqdm(
+        total=settings.trials, initial=ended, desc=f"search {settings.name}", unit="trial", mininterval=2
+    )
 
     def follow() -> None:
         while True:
