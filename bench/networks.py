@@ -12,7 +12,7 @@ from bench.data import open_training
 from bench.processes import run_jobs
 from bench.soups import make_soup
 from bench.train.answers import map_number
-from bench.train.group import train_group
+from bench.train.group import OnStep, train_group
 from bench.train.learner import Learner, check_schedule
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
@@ -57,12 +57,17 @@ def checkpoint_options(path: Path) -> dict:
 
 
 def train_all(
-    trainings: list[Training], runs: Path, device: str, processes: int | str = "auto"
+    trainings: list[Training],
+    runs: Path,
+    device: str,
+    processes: int | str = "auto",
+    on_step: OnStep | None = None,
 ) -> dict[str, str]:
     """Train what has no weights yet, after what it needs; returns {key: why it failed}.
 
     Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
-    up to `processes` processes side by side.
+    up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
+    that they need, and wants `processes=1`.
     """
     failures: dict[str, str] = {}
     for training in trainings:
@@ -83,12 +88,14 @@ def train_all(
         jobs = [
             part for job in jobs for part in ([job] if any(t.teacher for t in job) else [[t] for t in job])
         ]
-    found = run_jobs(train_job, jobs, (runs, device), processes)
+    found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
     undone = {training.key for training in pending if not _done(training, runs)}
     return failures | {key: why for key, why in found.items() if key in undone}
 
 
-def train_job(trainings: list[Training], runs: Path, device: str) -> dict[str, str]:
+def train_job(
+    trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
+) -> dict[str, str]:
     """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
     trainings = [training for training in trainings if not _done(training, runs)]
     if not trainings:
@@ -100,7 +107,7 @@ def train_job(trainings: list[Training], runs: Path, device: str) -> dict[str, s
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
     learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
-    train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device)
+    train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device, on_step)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 

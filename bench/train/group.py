@@ -21,6 +21,7 @@ from datasets.clips import ClipStream
 from methods.space_time import Rollout
 
 SECONDS_BETWEEN_CHECKPOINTS = 30
+OnStep = Callable[[Learner], str | None]
 
 
 def train_group(
@@ -30,17 +31,19 @@ def train_group(
     seed: int,
     teacher: nn.Module | None,
     device: str,
+    on_step: OnStep | None = None,
 ) -> None:
     """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
-    Learners that stopped at different steps are trained one bunch after the other.
+    Learners that stopped at different steps are trained one bunch after the other. What `on_step` answers
+    after a learner's step, if not None, is why that one stops here; it keeps its checkpoint.
     """
     for learner in learners:
         learner.method.to(device)
         learner.projectors.to(device)
         learner.resume()
     for _, bunch in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
-        _train_bunch(list(bunch), clips, schedule, seed, teacher, device)
+        _train_bunch(list(bunch), clips, schedule, seed, teacher, device, on_step)
 
 
 def _train_bunch(
@@ -50,6 +53,7 @@ def _train_bunch(
     seed: int,
     teacher: nn.Module | None,
     device: str,
+    on_step: OnStep | None,
 ) -> None:
     start = learners[0].step
     running = list(learners)
@@ -63,7 +67,7 @@ def _train_bunch(
     ):
         for batch in stream:
             answers = _teach(teacher, batch, maps, schedule.precision) if teacher is not None else None
-            results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed), running)
+            results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed, on_step), running)
             running = [learner for learner in running if learner.failure is None]
             bar.set_postfix(loss=f"{results[0]:.3f}", refresh=False)
             bar.update()
@@ -77,12 +81,18 @@ def _train_bunch(
         learner.finish()
 
 
-def _try_to_learn(learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int) -> float:
+def _try_to_learn(
+    learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int, on_step: OnStep | None
+) -> float:
     try:
-        return learner.learn(batch, answers, seed)
+        loss = learner.learn(batch, answers, seed)
     except Diverged as error:
         learner.failure = str(error)
         return float("nan")
+    learner.failure = on_step(learner) if on_step else None
+    if learner.failure is not None:
+        learner.save()
+    return loss
 
 
 @contextmanager

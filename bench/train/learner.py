@@ -97,6 +97,11 @@ class Learner:
             self._write_weights(self.folder / "snapshots" / f"{self.step:07d}.pt")
         return total
 
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """What is evaluated: the current weights, or their average where the schedule wants one."""
+        return (self.method if self.average is None else self.average).state_dict()
+
     def _train_mode(self) -> None:
         self.method.train()
         if self.freeze_norm:
@@ -156,9 +161,8 @@ class Learner:
             (self.folder / name).unlink(missing_ok=True)
 
     def _write_weights(self, path: Path) -> None:
-        best = self.method if self.average is None else self.average
         content = {
-            "state_dict": {k: v.cpu().contiguous() for k, v in best.state_dict().items()},
+            "state_dict": {k: v.cpu().contiguous() for k, v in self.weights.items()},
             "meta": {**self.meta, "recipe": asdict(self.recipe), "schedule": asdict(self.schedule)},
             "curve": self.curve,
         }
