@@ -110,7 +110,7 @@ def test_the_trial_of_a_killed_worker_is_given_to_another(url, tmp_path, start_t
     assert start_toy(url, "4").wait(PATIENCE) == 0
     study = opened(url, tmp_path)
     found = latest(study)
-    assert sorted(found) == [0, 1, 2, 4]  # 3 is the second attempt at 2
+    assert len(found) == 4 and {0, 1, 2} <= set(found)  # the second attempt at 2 is number 3 or 4
     assert {trial.state.name for trial in found.values()} == {"COMPLETE"}
     assert found[2].number != 2
     assert study.trials[2].state.name == "FAIL"
