@@ -6,6 +6,7 @@ from bench.cells import Training
 from bench.data import open_training
 from bench.evaluate import to_tensor
 from bench.measure.accuracy import score_sequence, summarize
+from methods.masks import most_likely
 
 SCORED_CLIPS = 24
 SCORED_FRAMES = 8
@@ -21,6 +22,6 @@ def held_out_score(method, training: Training, device: str) -> float:
         frames, masks = clips.clip(number, max_skip=1)
         ids = sorted({*masks[0].flat} - {0})
         method.start(to_tensor(frames[0], device), torch.from_numpy(masks[0]).long().to(device))
-        labels = [method.step(to_tensor(frame, device)).argmax(0).cpu().numpy() for frame in frames[1:]]
+        labels = [most_likely(method.step(to_tensor(frame, device))).cpu().numpy() for frame in frames[1:]]
         scores.append(score_sequence(str(number), [masks[0], *labels], masks, ids))
     return summarize(scores).jf_mean

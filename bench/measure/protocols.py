@@ -20,6 +20,7 @@ from bench.measure.latency import Limits, device_seconds, timed_cycles, wall_sec
 from bench.measure.stages import stages, steady_memory_frames, stripes
 from datasets.images import read_frame, read_mask, write_mask
 from methods.interface import Method, Remembering
+from methods.masks import most_likely
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def stcn(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
 
     def whole_video() -> None:
         method.start(clip[0], mask)
-        masks = [mask.byte(), *(method.step(image).argmax(0).byte() for image in clip[1:])]
+        masks = [mask.byte(), *(most_likely(method.step(image)).byte() for image in clip[1:])]
         torch.stack(masks).cpu().numpy()
 
     seconds = wall_seconds(whole_video, torch.device(scene.device))
@@ -137,7 +138,9 @@ def aot(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     device = torch.device(scene.device)
     _warm_up(method, clip, mask)
     first = device_seconds(lambda: method.start(clip[0], mask), device)
-    taken = [device_seconds(lambda image=image: method.step(image).argmax(0), device) for image in clip[1:]]
+    taken = [
+        device_seconds(lambda image=image: most_likely(method.step(image)), device) for image in clip[1:]
+    ]
     return _timing("aot", scene, taken, first, _memory_frames(method))
 
 
@@ -213,7 +216,7 @@ def _warm_up(method: Method, clip: list[Tensor], mask: Tensor) -> None:
 
 def _ids(method: Method, probabilities: Tensor) -> np.ndarray:
     """Probabilities (N + 1, H, W) -> uint8 (H, W) object ids on the host."""
-    labels = probabilities.argmax(0).byte().cpu().numpy()
+    labels = most_likely(probabilities).byte().cpu().numpy()
     return np.array([0, *method.object_ids], np.uint8)[labels]
 
 

@@ -14,7 +14,7 @@ from methods.deaot.propagation import Memory, Own
 from methods.deaot.stages import deaot_stages
 from methods.errors import MethodError
 from methods.interface import channel_order, check_added, check_frame, check_start
-from methods.masks import normalize
+from methods.masks import most_likely, normalize
 from methods.memory import MemoryPolicy
 from methods.space_time import Rollout
 from methods.stages import Stage
@@ -144,7 +144,7 @@ class DeAOT(Network):
             raise MethodError("step() before start(): give the first frame and its mask first")
         features, size = self._encode(frame)
         probabilities, owns = self._segment(features, frame.shape[1:])
-        labels = probabilities.argmax(0)
+        labels = most_likely(probabilities)
         self._since += 1
         keep = self._since >= self.long_term_gap
         for group, own in zip(self._groups, owns, strict=True):
@@ -165,7 +165,7 @@ class DeAOT(Network):
         probabilities = torch.cat([known * ~given.any(0), given.float()])
         self._ids += ids
         self._since, self._copied = 0, []
-        labels = probabilities.argmax(0)
+        labels = most_likely(probabilities)
         for place, first in enumerate(range(0, len(self._ids), OBJECTS)):
             group = Group(first, min(OBJECTS, len(self._ids) - first), (), ())
             group.short_term = self.reference(features, self._embed(labels, group, size))
