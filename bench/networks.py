@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import methods
-from bench.cells import Network, Training, groups
+from bench.cells import Network, Training, content_hash, groups
 from bench.data import open_training
 from bench.processes import run_jobs
 from bench.soups import make_soup
@@ -72,7 +72,7 @@ def train_all(
     failures: dict[str, str] = {}
     for training in trainings:
         check_schedule(training.schedule)
-        _check_maps(training)
+    _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
         failures |= train_all(list(needed.values()), runs, device, processes)
@@ -111,12 +111,21 @@ def train_job(
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 
-def _check_maps(training: Training) -> None:
-    """Raise ConfigError, before hours are spent, for attention maps that the student or its teacher lacks."""
-    if "attention" in training.recipe.losses:
-        teacher, wanted = training.teacher, training.recipe.attention.teacher_map
-        map_number(methods.create(training.method, **training.options), None)
-        map_number(methods.create(teacher.method, **teacher.options), wanted)
+def _check_maps(trainings: list[Training]) -> None:
+    """Raise ConfigError, before hours are spent, for attention maps that a student or its teacher lacks."""
+    asked = {}  # a network of many trainings is built once
+    for training in trainings:
+        if "attention" in training.recipe.losses:
+            teacher, wanted = training.teacher, training.recipe.attention.teacher_map
+            for name, options, number in (
+                (training.method, training.options, None),
+                (teacher.method, teacher.options, wanted),
+            ):
+                asked.setdefault(content_hash([name, options]), (name, options, set()))[2].add(number)
+    for name, options, numbers in asked.values():
+        method = methods.create(name, **options)
+        for number in numbers:
+            map_number(method, number)
 
 
 def _done(training: Training, runs: Path) -> bool:

@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.errors import MethodError
 from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
-from methods.masks import normalize, others, pad_to_multiple, soft_aggregate, unpad
+from methods.masks import most_likely, normalize, others, pad_to_multiple, slot_planes, soft_aggregate, unpad
 from methods.memory import MemoryPolicy, VideoMemory, affinity, readout, similarity
 from methods.query import Query
 from methods.space_time_stages import space_time_stages
@@ -30,6 +32,11 @@ class Rollout:
     video: Tensor
     slot: Tensor
     maps: dict[int, list[Tensor]] = field(default_factory=dict)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The answers as labels int64 (B, T, H, W), once for all who learn from them; the first frame's are 0."""
+        return F.pad(most_likely(self.logits.detach(), 2), (0, 0, 0, 0, 1, 0))
 
     @property
     def valid(self) -> Tensor:
@@ -201,13 +208,7 @@ class SpaceTimeMethod(nn.Module, ABC):
             objects = object_logits.float().sigmoid()
             grid = objects.new_zeros(clips, valid.shape[1], *objects.shape[1:])
             joint = soft_aggregate(grid.index_put((video, slot), objects).transpose(0, 1)).transpose(0, 1)
-            masks = joint.softmax(1)[:, 1:] if guide is None else _planes(guide[:, t], valid.shape[1])
+            masks = joint.softmax(1)[:, 1:] if guide is None else slot_planes(guide[:, t], valid.shape[1])
             logits.append(joint)
             embeddings.append(embedding)
         return Rollout(torch.stack(logits, 1), torch.stack(embeddings, 1), video, slot)
-
-
-def _planes(labels: Tensor, objects: int) -> Tensor:
-    """Integer (B, H, W), 0 = background, 1..objects -> float (B, objects, H, W)."""
-    slots = torch.arange(1, objects + 1, device=labels.device).view(1, -1, 1, 1)
-    return (labels[:, None] == slots).float()

@@ -18,6 +18,7 @@ from bench.recipe import Schedule
 from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
 from datasets.clips import ClipStream
+from methods.masks import slot_planes
 from methods.space_time import Rollout
 
 SECONDS_BETWEEN_CHECKPOINTS = 30
@@ -115,8 +116,7 @@ def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> I
     slots = torch.arange(1, schedule.max_objects + 1)
     for batch in clips.loader(start, schedule.workers):
         on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        first = on_device["masks"][:, 0, None] == slots.view(1, -1, 1, 1).to(device)
-        on_device["first_masks"] = first.float()
+        on_device["first_masks"] = slot_planes(on_device["masks"][:, 0], schedule.max_objects)
         on_device["valid"] = slots.to(device) <= on_device["num_objects"][:, None]
         yield on_device
 

@@ -12,7 +12,7 @@ from bench.errors import ConfigError
 from bench.files import replace_atomically
 from bench.recipe import Recipe, Schedule
 from bench.train.answers import answer, map_number
-from bench.train.objective import losses, make_projectors, pseudo_labels
+from bench.train.objective import losses, make_projectors
 from methods.checkpoint import read_file
 from methods.errors import MethodError
 from methods.space_time import Rollout
@@ -66,7 +66,7 @@ class Learner:
         device = next(self.method.parameters()).device
         self._train_mode()
         progress = self.step / self.schedule.steps
-        labels = batch["masks"] if self.recipe.labels == "truth" else pseudo_labels(teacher)
+        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]

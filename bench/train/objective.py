@@ -1,7 +1,6 @@
 """From a student's rollout, the teacher's and the labels to the losses of a recipe."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.recipe import Recipe
@@ -40,7 +39,7 @@ def losses(
     """The recipe's losses, each a scalar; `total` is their weighted sum.
 
     labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged. They are
-    the data's own or `pseudo_labels`, as the recipe says.
+    the data's own or the teacher's `labels`, as the recipe says.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
     projectors: see `make_projectors`. progress: share of the training that is done, 0..1.
     """
@@ -72,11 +71,6 @@ def losses(
         parts |= _of_sampled_pixels(recipe, student, teacher, target, generator, projectors)
     parts["total"] = sum(getattr(recipe, name).weight * value for name, value in parts.items())
     return parts
-
-
-def pseudo_labels(teacher: Rollout) -> Tensor:
-    """What the teacher answers, as labels int64 (B, T, H, W); the first frame's, which nobody reads, are 0."""
-    return F.pad(teacher.logits.argmax(2), (0, 0, 0, 0, 1, 0))
 
 
 def make_projectors(recipe: Recipe, student_width: int, teacher_width: int | None) -> nn.ModuleDict:

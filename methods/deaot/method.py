@@ -251,7 +251,7 @@ class DeAOT(Network):
             all_pixels.append(
                 nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
             )
-            labels = logits.detach().argmax(1) if guide is None else guide[:, t]
+            labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]
             memory = self.memory_write(own, embed(labels))
             if t - last >= self.train_gap:
                 long_term, last = _both(long_term, memory), t

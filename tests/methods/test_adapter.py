@@ -147,4 +147,5 @@ def test_an_unknown_option_is_named(name):
 
 def test_the_most_likely_channel_is_the_first_of_the_highest():
     probabilities = torch.randint(0, 3, (4, 33, 65), generator=torch.Generator().manual_seed(0)).float()
-    assert torch.equal(most_likely(probabilities), probabilities.argmax(0))
+    for dim in range(3):
+        assert torch.equal(most_likely(probabilities, dim), probabilities.argmax(dim))
