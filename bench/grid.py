@@ -14,6 +14,7 @@ from torch import nn
 
 from bench.cells import Cell
 from bench.data import open_evaluation
+from bench.databases import without_passwords
 from bench.environment import describe_environment, pick_device
 from bench.evaluate import Evaluation, evaluate
 from bench.files import drop_unfinished, read_json, write_json, write_text
@@ -57,7 +58,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     device = pick_device(config.device)
     facts = describe_environment(device)
     write_text(out / "title.txt", title + "\n")
-    write_text(out / "config.yaml", OmegaConf.to_yaml(config))
+    write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts) as tracker:
         grid = Grid(config, runs, out, device, facts, open_evaluation(cells[0].dataset), tracker)
         records = [_blank(cell, grid, status=NOT_RUN) for cell in cells]
@@ -70,6 +71,8 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
                 records[number] = _finish(cell, grid, failures or {})
                 write_text(out / "records.jsonl", to_jsonl(records))
         tracker.log_table(records)
+    records = [replace(record, mlflow_run_id=tracker.name(record.mlflow_run_id)) for record in records]
+    write_text(out / "records.jsonl", to_jsonl(records))
     return records
 
 
@@ -97,7 +100,9 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
         stored = _stored(folder)
         if stored is None:
             return _judged(cell, grid, folder)
-    return replace(stored, label=cell.label, varied=json.dumps(cell.varied), **_costs(cell, grid))
+    run = grid.tracker.name(stored.mlflow_run_id)
+    varied = json.dumps(cell.varied)
+    return replace(stored, label=cell.label, varied=varied, mlflow_run_id=run, **_costs(cell, grid))
 
 
 def _stored(folder: Path) -> Record | None:
