@@ -14,7 +14,11 @@ FORKSERVER.set_forkserver_preload(["bench.jobs.ablate", "mlflow", "faults"])
 PATIENCE = 180  # seconds; only a failing test waits that long
 
 
-def start(arguments: list[str], told: Path, fault: Callable = lambda: None, *values):
+def nothing() -> None:
+    pass
+
+
+def start(arguments: list[str], told: Path, fault: Callable = nothing, *values):
     """`python -m bench *arguments` in a process, which first calls `fault(*values)`; its output goes to `told`."""
     told.touch()
     process = FORKSERVER.Process(target=_run, args=(arguments, str(told), fault, values))
@@ -63,10 +67,6 @@ def _run(arguments: list[str], told: str, fault: Callable, values: tuple) -> Non
 
 
 # Faults, and what else a process does before it starts.
-
-
-def nothing() -> None:
-    pass
 
 
 def kill() -> None:

@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from bench import outbox
 from bench.mlflow_store import Run
@@ -13,7 +15,7 @@ from bench.outbox import Outbox
 class Mlflow:
     """Stands for MLflow; `mood` is what it does with a run."""
 
-    is_local, name, uri, shown = False, "stand-in", "http://user:secret@host", "http://user:***@host"
+    is_server, name, uri, shown = True, "stand-in", "http://user:secret@host", "http://user:***@host"
 
     def __init__(self) -> None:
         self.runs: list[tuple[str, str | None]] = []  # name and parent's id
@@ -25,9 +27,6 @@ class Mlflow:
         if self.mood == "down":
             raise ConnectionError(f"no route to {self.uri}")
         if self.mood == f"refuses {run.name}":
-            from mlflow.exceptions import MlflowException
-            from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-
             raise MlflowException("bad name", INVALID_PARAMETER_VALUE)
         self.runs.append((run.name, parent))
         return f"id of {run.name}"
@@ -138,8 +137,8 @@ def test_a_damaged_file_and_half_a_line_keep_nothing_back(tmp_path, mlflow, caps
     folder = tmp_path / "unsent" / "stand-in"
     folder.mkdir(parents=True)
     (folder / "00000001-torn.json").write_text('{"id": "to')
-    (folder / "sent.jsonl").write_text('["a", "id of a"]\n["b", "id')
+    (folder / "sent.jsonl").write_text('\n["a", "id of a"]\n["b", "id')
     box = Outbox(mlflow, tmp_path)
     assert box.put(run("whole")) == "id of whole"
     assert box.name("unsent-a") == "id of a"
-    assert "takes no runs" in capsys.readouterr().err
+    assert "takes no runs (00000001-torn.json is damaged)" in capsys.readouterr().err
