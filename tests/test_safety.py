@@ -1,4 +1,4 @@
-"""Files from elsewhere run no code: checkpoints, archives, configurations. Held by reading our sources, and tried."""
+"""Files from elsewhere run no code: checkpoints, archives, configurations. Read in our sources, and tried."""
 
 import ast
 import os
@@ -23,8 +23,8 @@ SOURCES = [
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_CALLS = {
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load",
-    "yaml.full_load",    "hydra.utils.instantiate", "hydra.utils.call", "hydra.utils.get_class", "hydra.utils.get_method", "instantiate",
-    "pandas.read_pickle", "pd.read_pickle", "torch.hub.load",
+    "yaml.full_load", "hydra.utils.instantiate", "hydra.utils.call", "hydra.utils.get_class",
+    "hydra.utils.get_method", "instantiate", "pandas.read_pickle", "pd.read_pickle", "torch.hub.load",
 }  # fmt: skip
 # Who says what is imported by a name that is no literal: a checked choice, a registry.
 IMPORTS_BY_NAME = {"bench/__main__.py", "methods/__init__.py"}
@@ -167,6 +167,5 @@ def test_a_target_in_the_configuration_is_not_called(tiny_davis, tmp_path, key):
 
 @pytest.mark.parametrize("job", ["os", "..os", "__main__", "search.study"])
 def test_a_job_is_one_of_those_that_there_are(job, capsys):
-    for key in ("job", "++job"):
-        assert main([f"{key}={job}"]) == 2
-        assert f"unknown job '{job}'" in capsys.readouterr().err
+    assert main([f"job={job}"]) == 2
+    assert f"unknown job '{job}'" in capsys.readouterr().err
