@@ -1,5 +1,6 @@
 """The command line: `python -m bench key=value ...`; `./run_all.sh` calls it and then `python -m reports`."""
 
+import signal
 import sys
 import warnings
 from importlib import import_module
@@ -8,6 +9,8 @@ from pathlib import Path
 import methods
 from bench.compose import choices, load_config
 from bench.errors import USER_ERRORS, show_warning
+from bench.files import room_in
+from bench.stopping import EXIT_CODE, Stopped, listening
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
@@ -57,16 +60,18 @@ def main(arguments: list[str]) -> int:
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
         print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return EXIT_CODE if isinstance(error, Stopped) else 130
 
 
 def _run(config) -> int:
     warnings.showwarning = show_warning
     # torch and its company load only now: mistakes in the arguments have been answered before that
     job = import_module(f"bench.jobs.{config.job}")
-    return job.run(config, Path(config.runs or ROOT / "runs").expanduser().absolute())
+    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+    with listening(), room_in(runs):
+        return job.run(config, runs)
 
 
 def _help() -> str:
@@ -76,4 +81,7 @@ def _help() -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell in whose background this runs ignores it
     sys.exit(main(sys.argv[1:]))
