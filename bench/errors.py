@@ -10,7 +10,11 @@ class ConfigError(ValueError):
     """A configuration key or value is wrong; the message names it and says what to write."""
 
 
-USER_ERRORS = (ConfigError, DataError, MethodError)
+class RanksError(RuntimeError):
+    """Processes that train together have lost one of them; the message says which and what to do."""
+
+
+USER_ERRORS = (ConfigError, DataError, MethodError, RanksError)
 
 
 def show_warning(message, *_) -> None:
