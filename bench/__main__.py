@@ -39,7 +39,7 @@ stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1;
 
 overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
 Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
-processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>. All with their defaults: ./run_all.sh --config
+processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>. All, with their defaults: --config
 A killed run goes on where it stopped when the same command is given again.
 """
 

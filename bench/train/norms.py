@@ -20,7 +20,7 @@ def share_statistics(network: nn.Module, ranks: Ranks) -> nn.Module:
 
 
 class JointBatchNorm2d(nn.BatchNorm2d):
-    """Takes the place, the parameters and the buffers of a BatchNorm2d. For the CPU, as SyncBatchNorm needs a GPU."""
+    """Takes the place, parameters and buffers of a BatchNorm2d. For the CPU, as SyncBatchNorm needs a GPU."""
 
     def __init__(self, norm: nn.BatchNorm2d, ranks: Ranks) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)

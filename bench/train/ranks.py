@@ -70,7 +70,9 @@ class Ranks:
         dist.broadcast_object_list(made)
         return made[0]
 
-    def spread(self, function: Callable[..., T], parts: Iterable[nn.Module], partly: bool) -> Callable[..., T]:
+    def spread(
+        self, function: Callable[..., T], parts: Iterable[nn.Module], partly: bool
+    ) -> Callable[..., T]:
         """The function, whose losses then give all ranks the mean of their gradients for the parts' parameters.
 
         partly: whether the losses may leave parameters out.
