@@ -9,7 +9,9 @@ from pathlib import Path
 import methods
 from bench.compose import choices, load_config
 from bench.errors import USER_ERRORS, show_warning
+from bench.files import room_in
 from bench.ranks import Place, find_place, launched
+from bench.stopping import EXIT_CODE, Stopped, listening
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
@@ -63,9 +65,9 @@ def main(arguments: list[str]) -> int:
         if place.rank == 0:  # the others' command line has the same mistake
             print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
         print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return EXIT_CODE if isinstance(error, Stopped) else 130
 
 
 def _run(config, place: Place) -> int:
@@ -76,8 +78,9 @@ def _run(config, place: Place) -> int:
     if place.rank > 0:
         return follow(place, config.device) if place.size > 1 else 0
     job = import_module(f"bench.jobs.{config.job}")
-    with leading(place, config.device) if place.size > 1 else nullcontext():
-        return job.run(config, Path(config.runs or ROOT / "runs").expanduser().absolute())
+    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+    with listening(), room_in(runs), leading(place, config.device) if place.size > 1 else nullcontext():
+        return job.run(config, runs)
 
 
 def _help() -> str:

@@ -14,16 +14,19 @@ from torch import nn
 
 from bench.cells import Cell
 from bench.data import open_evaluation
+from bench.databases import without_passwords
 from bench.environment import describe_environment, pick_device
 from bench.evaluate import Evaluation, evaluate
-from bench.files import read_json, write_json, write_text
+from bench.files import drop_unfinished, read_json, write_json, write_text
+from bench.locks import alone
 from bench.measure.accuracy import summarize
 from bench.measure.classes import seen_unseen
 from bench.measure.complexity import parameters
 from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
 from bench.networks import build, describe, progress, train_all, training_curve
-from bench.record import Record, to_jsonl
+from bench.pictures import is_picture
+from bench.record import Record, to_jsonl, to_record
 from bench.sampling_picture import sampling_picture
 from bench.tracking import Tracker
 from datasets.sequence import VideoSet
@@ -55,7 +58,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     device = pick_device(config.device)
     facts = describe_environment(device)
     write_text(out / "title.txt", title + "\n")
-    write_text(out / "config.yaml", OmegaConf.to_yaml(config))
+    write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts) as tracker:
         grid = Grid(config, runs, out, device, facts, open_evaluation(cells[0].dataset), tracker)
         records = [_blank(cell, grid, status=NOT_RUN) for cell in cells]
@@ -68,6 +71,8 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
                 records[number] = _finish(cell, grid, failures or {})
                 write_text(out / "records.jsonl", to_jsonl(records))
         tracker.log_table(records)
+    records = [replace(record, mlflow_run_id=tracker.name(record.mlflow_run_id)) for record in records]
+    write_text(out / "records.jsonl", to_jsonl(records))
     return records
 
 
@@ -89,13 +94,33 @@ def _finish(cell: Cell, grid: Grid, failures: dict[str, str]) -> Record:
 
 
 def _evaluated(cell: Cell, grid: Grid) -> Record:
-    """The cell's record: from its folder when an earlier run has finished it, otherwise from work done now."""
+    """The cell's record: from its folder when a run has finished it, otherwise from work done now."""
+    folder = grid.runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
+    with alone(folder / "lock", f"judging {cell.label} seed {cell.seed}"):
+        stored = _stored(folder)
+        if stored is None:
+            return _judged(cell, grid, folder)
+    run = grid.tracker.name(stored.mlflow_run_id)
+    varied = json.dumps(cell.varied)
+    return replace(stored, label=cell.label, varied=varied, mlflow_run_id=run, **_costs(cell, grid))
+
+
+def _stored(folder: Path) -> Record | None:
+    """The record of a finished cell; None unless it and the files that it names are whole."""
+    try:
+        record = to_record(read_json(folder / "record.json", dict) or {})
+    except TypeError:
+        return None
+    whole = read_json(folder / "scores.json", dict) is not None
+    whole &= not record.curve or read_json(folder / "curve.json", list) is not None
+    pictures = (record.overlay, record.sampling_picture)
+    whole &= all(is_picture(folder / Path(name).name) for name in pictures if name)
+    return record if whole else None
+
+
+def _judged(cell: Cell, grid: Grid, folder: Path) -> Record:
     runs, device = grid.runs, grid.device
-    folder = runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
-    stored = read_json(folder / "record.json")
-    if stored is not None:
-        varied = json.dumps(cell.varied)
-        return replace(Record(**stored), label=cell.label, varied=varied, **_costs(cell, grid))
+    drop_unfinished(folder)
     method = build(cell.network, runs, device)
     result = evaluate(method, grid.videos, folder, device, f"{cell.label} seed {cell.seed}")
     record = replace(

@@ -1,6 +1,8 @@
 """Networks with their weights: trained or mixed when they are not yet there, then loaded for use."""
 
+import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -9,6 +11,8 @@ from torch import nn
 import methods
 from bench.cells import Network, Training, content_hash, groups
 from bench.data import open_training
+from bench.files import drop_unfinished
+from bench.locks import alone
 from bench.processes import run_jobs
 from bench.soups import make_soup
 from bench.together import count_ranks, together
@@ -19,6 +23,7 @@ from bench.train.ranks import Ranks
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
+from methods.errors import MethodError
 
 
 def trained_folder(training: Training, runs: Path) -> Path:
@@ -40,9 +45,11 @@ def build(network: Network, runs: Path, device: str):
     path = weights_file(network, runs)
     options = network.options
     if path is not None:
-        if network.soup is not None and not path.exists():
-            folders = [trained_folder(member, runs) for member in network.soup.members]
-            make_soup(network.soup, folders, path, device)
+        if network.soup is not None and _to_be_made(path):
+            with alone(path.with_suffix(".lock"), f"making the soup {path.stem}"):
+                if not _is_whole(path):
+                    folders = [trained_folder(member, runs) for member in network.soup.members]
+                    make_soup(network.soup, folders, path, device)
         options = {**checkpoint_options(path), **options}
     method = methods.create(network.method, **options)
     if path is not None:
@@ -69,8 +76,7 @@ def train_all(
 
     Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
     up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
-    that they need, and wants `processes=1`. Where several ranks train one network together, so do the groups, one
-    after the other.
+    that they need, and wants `processes=1`. Several ranks train all networks together, one group after the other.
     """
     failures: dict[str, str] = {}
     for training in trainings:
@@ -84,7 +90,7 @@ def train_all(
         reasons = [failures[needed.key] for needed in training.needs if needed.key in failures]
         if reasons:
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
-        elif not _done(training, runs):
+        elif _to_be_made(trained_folder(training, runs) / "weights.pt"):
             pending.append(training)
     jobs, processes = groups(pending), 1 if count_ranks() > 1 else count_processes(processes, device)
     if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
@@ -99,11 +105,19 @@ def train_all(
 def train_job(
     trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
 ) -> dict[str, str]:
-    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
-    trainings = [training for training in trainings if not _done(training, runs)]
-    if not trainings:
-        return {}
-    return together(_train, trainings, runs, device=device, on_step=on_step)
+    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}.
+
+    What another process is training is waited for.
+    """
+    pending = {
+        trained_folder(training, runs): training for training in trainings if not _done(training, runs)
+    }
+    with ExitStack() as stack:
+        for folder in sorted(pending):  # in one order, so that no two wait for each other
+            stack.enter_context(alone(folder / "lock", f"training {folder.name}"))
+            drop_unfinished(folder)
+        undone = [training for training in pending.values() if not _done(training, runs)]
+        return together(_train, undone, runs, device=device, on_step=on_step) if undone else {}
 
 
 def _train(
@@ -138,7 +152,30 @@ def _check_maps(trainings: list[Training]) -> None:
 
 
 def _done(training: Training, runs: Path) -> bool:
-    return (trained_folder(training, runs) / "weights.pt").exists()
+    return _is_whole(trained_folder(training, runs) / "weights.pt")
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_file(path)
+    except MethodError:
+        return False
+    return True
+
+
+def _to_be_made(path: Path) -> bool:
+    """Whether a checkpoint of the suite's own is not there, or damaged, which is told."""
+    missing = not _is_whole(path)
+    if missing and path.exists():
+        print(f"warning: {path} is damaged: it is made again", file=sys.stderr)
+    return missing
+
+
+def _saved_step(path: Path) -> int:
+    try:
+        return read_file(path)["step"]
+    except MethodError:  # absent or damaged
+        return 0
 
 
 def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None, ranks: Ranks) -> Learner:
@@ -209,7 +246,6 @@ def progress(network: Network, runs: Path) -> str:
         folder = trained_folder(training, runs)
         if (folder / "weights.pt").exists():
             continue
-        last = folder / "last.pt"
-        step = read_file(last)["step"] if last.exists() else 0
+        step = max(_saved_step(folder / name) for name in ("last.pt", "previous.pt"))
         return f"trained for {step} of {training.schedule.steps} steps"
     return "not evaluated yet"

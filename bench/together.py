@@ -16,6 +16,7 @@ from multiprocessing import connection, get_context
 
 import torch
 import torch.distributed as dist
+from tqdm import tqdm
 
 from bench.environment import pick_device
 from bench.errors import USER_ERRORS, ConfigError, RanksError
@@ -68,8 +69,10 @@ def leading(place: Place, device: str) -> Iterator[None]:
 
 def follow(place: Place, device: str) -> int:
     """The life of a process after the first: does what that one does `together`, until it ends. The exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one hears it, and ends
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the first one hears it, saves and ends
     warnings.simplefilter("ignore")  # the first one tells
+    tqdm.set_lock(threading.RLock())  # no bars here; tqdm's own lock would outlive this process
     try:
         group = Group(place, device)
         while (call := group.heard()) is not None:
@@ -153,7 +156,7 @@ class Leader:
         """End the others: those that wait for a call leave, those that this process has started are gone then."""
         if failed:
             for other in self.others:
-                other.terminate()
+                other.kill()
         self.group.tell(None)
         if not failed:  # the store goes with this process
             self.group.store.wait([f"left {rank}" for rank in range(1, self.place.size)], LEAVING)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from bench.recipe import Schedule
+from bench.stopping import saving_first, stop_if_asked
 from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
 from bench.train.ranks import Ranks
@@ -65,9 +66,15 @@ def _train_bunch(
     saved_at = time.monotonic()
     label = ", ".join(dict.fromkeys(x.name for x in learners))
     ranks = learners[0].ranks
+
+    def save() -> None:
+        for learner in running:
+            learner.save()
+
     stream = batches(clips.part_of(ranks.number, ranks.size), schedule, start, device)
     maps = {x.teacher_map for x in learners if x.teacher_map is not None}
     with (
+        saving_first(save),
         tqdm(
             total=schedule.steps,
             initial=start,
@@ -86,9 +93,9 @@ def _train_bunch(
             bar.update()
             if not running:
                 break
+            stop_if_asked()
             if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-                for learner in running:
-                    learner.save()
+                save()
                 saved_at = time.monotonic()
     for learner in running:
         learner.finish()

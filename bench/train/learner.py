@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ConfigError
-from bench.files import replace_atomically
+from bench.files import write_checkpoint
 from bench.recipe import Recipe, Schedule
 from bench.train.answers import answer, map_number
 from bench.train.norms import share_statistics
@@ -159,7 +160,7 @@ class Learner:
         }
         if last.exists():
             last.replace(self.folder / "previous.pt")
-        replace_atomically(last, lambda path: torch.save(state, path))
+        write_checkpoint(last, state)
 
     def resume(self) -> None:
         """Continue from `last.pt`, or from `previous.pt` when that is damaged, or from the start."""
@@ -176,10 +177,14 @@ class Learner:
 
     def _checkpoint(self) -> dict | None:
         for name in ("last.pt", "previous.pt"):
-            try:
-                return read_file(self.folder / name)
-            except MethodError:  # damaged, or not there
+            path = self.folder / name
+            if not path.exists():
                 continue
+            try:
+                return read_file(path)
+            except MethodError as error:
+                print(f"warning: {error}; going on from an earlier checkpoint", file=sys.stderr)
+                path.unlink()  # or the next one to be saved would make it the spare one
         return None
 
     def finish(self) -> None:
@@ -196,7 +201,7 @@ class Learner:
             "meta": {**self.meta, "recipe": asdict(self.recipe), "schedule": asdict(self.schedule)},
             "curve": self.curve,
         }
-        replace_atomically(path, lambda temporary: torch.save(content, temporary))
+        write_checkpoint(path, content)
 
 
 def generator_at(seed: int, step: int, purpose: int) -> PartGenerator:
