@@ -9,7 +9,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from multiprocessing import connection, get_context
@@ -81,9 +81,10 @@ def follow(place: Place, device: str) -> int:
         group.store.set(f"left {place.rank}", "")
         group.leave()
     except Exception as error:
-        if not isinstance(error, USER_ERRORS) and not GONE.search(str(error)):
-            traceback.print_exc()
-        print(f"error: rank {place.rank} of {place.size}: {_first_line(error)}", file=sys.stderr, flush=True)
+        what = "another rank has ended"
+        if not GONE.search(str(error)):
+            what = _told(error)
+        print(f"error: rank {place.rank} of {place.size}: {what}", file=sys.stderr, flush=True)
         return 2
     return 0
 
@@ -157,9 +158,11 @@ class Leader:
         if failed:
             for other in self.others:
                 other.kill()
-        self.group.tell(None)
-        if not failed:  # the store goes with this process
-            self.group.store.wait([f"left {rank}" for rank in range(1, self.place.size)], LEAVING)
+        elif self.others or self.place.launcher != "first":
+            with suppress(dist.DistError):  # one that has died meanwhile is not missed
+                self.group.tell(None)
+                # for the store goes with this process
+                self.group.store.wait([f"left {rank}" for rank in range(1, self.place.size)], LEAVING)
         if not failed or self.group.device == "cpu":  # NCCL's group would wait for the lost process
             self.group.leave()
         for other in self.others:
@@ -193,9 +196,9 @@ class Leader:
 
     def _what_happened(self, error: Exception | None = None) -> str:
         if error is not None and not GONE.search(str(error)):
-            traceback.print_exc()
-            return f"rank 0 of {self.place.size}: {_first_line(error)}; {GOES_ON}"
-        connection.wait([other.sentinel for other in self.others], 1.0)
+            return f"rank 0 of {self.place.size}: {_told(error)}; {GOES_ON}"
+        if self.others:  # the end of a process comes after that of its connections
+            connection.wait([other.sentinel for other in self.others], GRACE)
         ends = [
             f"rank {rank} has ended with exit code {other.exitcode}"
             for rank, other in enumerate(self.others, 1)
@@ -225,5 +228,9 @@ def _own_device(place: Place, wanted: str) -> str:
     return f"cuda:{place.local % available}"  # a task of Slurm's may see its own GPU alone
 
 
-def _first_line(error: Exception) -> str:
+def _told(error: Exception) -> str:
+    """The error in one line; the traceback of what is no mistake of the user's goes before."""
+    if isinstance(error, USER_ERRORS):
+        return str(error)
+    traceback.print_exception(error)
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -15,6 +15,7 @@ from bench.train.learner import Diverged, Learner
 from bench.train.ranks import Ranks
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
+from datasets.errors import DataError
 
 SCHEDULE = Schedule(steps=3, batch=4, crop=32, snapshots=0)
 Network = tuple[str, dict]  # name and options of a method
@@ -100,6 +101,13 @@ def one_diverges(ranks: Ranks, data: Path, device: str) -> list[float]:
     except Diverged:
         failed = 1.0
     return ranks.rows(torch.tensor([[failed]])).flatten().tolist()
+
+
+def last_fails(ranks: Ranks, device: str) -> None:
+    """The last rank has a mistake of the user's to tell, and the others wait for it."""
+    if ranks.number == ranks.size - 1:
+        raise DataError("a damaged file")
+    ranks.before(1)
 
 
 def steps_until_stopped(

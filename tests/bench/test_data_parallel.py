@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from joint_training import first_steps, objects, one_diverges, steps_until_stopped
+from joint_training import first_steps, last_fails, objects, one_diverges, steps_until_stopped
 from omegaconf import OmegaConf
 
-from bench.errors import ConfigError
+from bench.errors import ConfigError, RanksError
 from bench.ranks import Place, find_place, first_host
 from bench.recipe import (
     Attention,
@@ -77,8 +77,8 @@ CASES = {  # every loss, every sampler of pixels, every kind of norm and of nois
 @pytest.fixture(scope="module")
 def two_ranks(tiny_davis, tmp_path_factory) -> dict:
     """What two processes on the CPU, joined by gloo, compute; they start once for all tests."""
-    with leading(Place(size=2), "cpu"):
-        return {
+    with pytest.raises(RanksError) as lost, leading(Place(size=2), "cpu"):
+        found = {
             "objects": together(objects, tiny_davis, device="cpu"),
             "first steps": together(first_steps, CASES, tiny_davis, device="cpu"),
             "diverged": together(one_diverges, tiny_davis, device="cpu"),
@@ -90,6 +90,8 @@ def two_ranks(tiny_davis, tmp_path_factory) -> dict:
                 on_step=lambda x: "enough" if x.step == 2 and x.recipe.poly_ce.weight == 1 else None,
             ),
         }
+        together(last_fails, device="cpu")
+    return found | {"lost": str(lost.value)}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,17 @@ def test_what_diverges_on_one_rank_fails_on_all(two_ranks):
 
 def test_the_first_rank_stops_a_learner_for_all(two_ranks):
     assert two_ranks["stopped"] == [[2, 3], [2, 3]]
+
+
+def test_a_rank_that_fails_ends_all(two_ranks):
+    assert two_ranks["lost"].startswith("rank 1 has ended with exit code 2, so the training cannot go on")
+    assert not multiprocessing.active_children()
+
+
+def test_no_process_starts_for_nothing():
+    with leading(Place(size=2), "cpu"):
+        pass
+    assert not multiprocessing.active_children()
 
 
 def weights(runs: Path) -> dict[str, dict[str, torch.Tensor]]:
