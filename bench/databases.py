@@ -2,8 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 
 from filelock import FileLock
 from omegaconf import DictConfig
@@ -23,7 +22,7 @@ def without_password(url: str | None) -> str | None:
 
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         return url
 
 
@@ -49,14 +48,11 @@ def first_use(url: str) -> Iterator[None]:
 
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
-        path = Path(address.database)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            connection = sqlite3.connect(path, timeout=BUSY)
-            try:
-                connection.execute("pragma journal_mode=wal")
-            finally:
-                connection.close()
+        with (
+            closing(sqlite3.connect(address.database, timeout=BUSY)) as connection,
+            FileLock(f"{address.database}.lock"),
+        ):
+            connection.execute("pragma journal_mode=wal")
             yield
     elif address.get_backend_name() == "postgresql":
         engine = create_engine(address, poolclass=NullPool, connect_args={"connect_timeout": PATIENCE})
