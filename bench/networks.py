@@ -15,9 +15,11 @@ from bench.files import drop_unfinished
 from bench.locks import alone
 from bench.processes import run_jobs
 from bench.soups import make_soup
+from bench.together import count_ranks, together
 from bench.train.answers import map_number
 from bench.train.group import OnStep, train_group
 from bench.train.learner import Learner, check_schedule
+from bench.train.ranks import Ranks
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
@@ -74,11 +76,11 @@ def train_all(
 
     Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
     up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
-    that they need, and wants `processes=1`.
+    that they need, and wants `processes=1`. Several ranks train all networks together, one group after the other.
     """
     failures: dict[str, str] = {}
     for training in trainings:
-        check_schedule(training.schedule)
+        check_schedule(training.schedule, count_ranks())
     _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
@@ -90,7 +92,7 @@ def train_all(
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
         elif _to_be_made(trained_folder(training, runs) / "weights.pt"):
             pending.append(training)
-    jobs, processes = groups(pending), count_processes(processes, device)
+    jobs, processes = groups(pending), 1 if count_ranks() > 1 else count_processes(processes, device)
     if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
         jobs = [
             part for job in jobs for part in ([job] if any(t.teacher for t in job) else [[t] for t in job])
@@ -114,19 +116,20 @@ def train_job(
         for folder in sorted(pending):  # in one order, so that no two wait for each other
             stack.enter_context(alone(folder / "lock", f"training {folder.name}"))
             drop_unfinished(folder)
-        return _train([t for t in pending.values() if not _done(t, runs)], runs, device, on_step)
+        undone = [training for training in pending.values() if not _done(training, runs)]
+        return together(_train, undone, runs, device=device, on_step=on_step) if undone else {}
 
 
-def _train(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None) -> dict[str, str]:
-    if not trainings:
-        return {}
+def _train(
+    ranks: Ranks, trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
+) -> dict[str, str]:
     first = trainings[0]
     clips = open_training(first.data, first.schedule, first.seed)
     taught = next((training.teacher for training in trainings if training.teacher), None)
     teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
-    learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
+    learners = {training.key: _learner(training, runs, device, teacher, ranks) for training in trainings}
     train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device, on_step)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
@@ -175,7 +178,7 @@ def _saved_step(path: Path) -> int:
         return 0
 
 
-def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None) -> Learner:
+def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None, ranks: Ranks) -> Learner:
     """A fresh student, or one that goes on from the stage before; the seed alone decides random weights."""
     folder = trained_folder(training, runs)
     name = f"{training.method} seed {training.seed}"
@@ -197,7 +200,7 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             "imagenet": training.imagenet,
         }
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
-        return Learner(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher)
+        return Learner(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher, ranks)
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:
