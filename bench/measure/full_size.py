@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from torch import nn
 from tqdm import tqdm
 
@@ -23,12 +24,19 @@ def full_size(network: Network, runs: Path, device: str, growth: bool = False) -
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
     What the file of an earlier run lacks is measured and added to it.
     """
-    if not methods.is_trainable(network.method):
+    wanted = wanted_fields(network, growth)
+    if not wanted:
         return {}
     options = {key: value for key, value in network.options.items() if key != "width"}
-    wanted = [field for field in MEASURES if growth or field != "growth_full"]
     found = measured(network.method, options, wanted, runs, device)
     return {field: value for field, value in found.items() if growth or field != "growth_full"}
+
+
+def wanted_fields(network: Network, growth: bool) -> list[str]:
+    """The fields of a record that tell whether all costs of the network are measured."""
+    if not methods.is_trainable(network.method):
+        return []
+    return [field for field in MEASURES if growth or field != "growth_full"]
 
 
 def measured(
@@ -38,14 +46,16 @@ def measured(
     environment = describe_environment(device)
     key = content_hash([name, options, environment["device"], environment["versions"]])
     path = runs / "measured" / f"{name}-{key}.json"
-    found = read_json(path) or {}
-    missing = [field for field in wanted if field not in found]
-    if missing:
-        method = methods.create(name, **options)
-        bar = tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2)
-        for field in bar:
-            found |= MEASURES[field](method, device)
-            write_json(path, found)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # of jobs side by side one measures, and is not disturbed
+        found = read_json(path) or {}
+        missing = [field for field in wanted if field not in found]
+        if missing:
+            method = methods.create(name, **options)
+            bar = tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2)
+            for field in bar:
+                found |= MEASURES[field](method, device)
+                write_json(path, found)
     return found
 
 

@@ -67,7 +67,11 @@ def slurm() -> Iterator[Path]:
     (folder / "munge.key").chmod(0o400)
     daemons: list[subprocess.Popen] = []
     try:
-        for command in (["munged", "--foreground", *_munge(folder)], ["slurmctld", "-D", "-c"], ["slurmd", "-D"]):
+        for command in (
+            ["munged", "--foreground", *_munge(folder)],
+            ["slurmctld", "-D", "-c"],
+            ["slurmd", "-D"],
+        ):
             daemons.append(_start(command, folder, config))
         _wait_until_idle(folder, config)
         yield config

@@ -1,0 +1,132 @@
+"""launcher=slurm: trainings and evaluations as jobs of a cluster; this process submits, waits and collects."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench.cells import Cell, Training, content_hash
+from bench.data import open_evaluation
+from bench.environment import git_commit, pick_device, versions
+from bench.judge import Place, blank, failed, here, judge, stored
+from bench.launch.cluster import Cluster, Lost, Task
+from bench.launch.job import Stop
+from bench.launch.scheduler import Scheduler
+from bench.launch.settings import read_settings
+from bench.measure.full_size import wanted_fields
+from bench.networks import train_all, train_job
+from bench.processes import Failures, run_jobs
+from bench.record import Record
+
+
+@dataclass(frozen=True)
+class Judging:
+    """A cell to be judged, and with what settings."""
+
+    cell: Cell
+    config: DictConfig
+
+    @property
+    def key(self) -> str:
+        return content_hash([self.cell.key, self.config.measure, bool(self.config.ablation.get("growth"))])
+
+
+class Slurm:
+    """Groups of trainings, then cells: each a job. Those of a stage are one array.
+
+    Which device there is, every job finds out for itself: the machine that submits needs none.
+    """
+
+    def __init__(self, config: DictConfig, runs: Path) -> None:
+        facts = {"device": "", "versions": versions(), "git_commit": git_commit()}
+        self.place = Place(config, runs, config.device, facts)
+        self.settings = read_settings(config)
+
+    def finish(self, cells: list[Cell]) -> Iterator[tuple[int, Record]]:
+        """The record of each cell, with its number.
+
+        Cells that nothing is trained for are judged beside the first trainings: they read all of the data, so
+        that damaged files are told before hours are spent.
+        """
+        place, settings = self.place, self.settings
+        folder = place.runs / "jobs"
+        with Cluster(Scheduler(settings), folder, settings.retries, settings.cpus) as cluster:
+            tasks: dict[int, Task] = {}
+
+            def ask_for(numbers: list[int]) -> None:
+                jobs = [[Judging(cells[number], place.config)] for number in numbers]
+                added = cluster.add(judge_here, jobs, (place.runs,), _judged)
+                tasks.update(zip(numbers, added, strict=True))
+
+            def train(jobs: list[list[Training]]) -> Failures:
+                added = cluster.add(train_here, jobs, (place.runs, place.device), _trained)
+                return _collected(cluster.wait(added))
+
+            known = {number: self._known(cell) for number, cell in enumerate(cells)}
+            yield from ((number, record) for number, record in known.items() if record)
+            unknown = [number for number, record in known.items() if not record]
+            ask_for([number for number in unknown if not cells[number].network.trainings])
+            trainings = [training for cell in cells for training in cell.network.trainings]
+            failures = train_all(trainings, place.runs, place.device, elsewhere=train)
+            later = [number for number in unknown if cells[number].network.trainings]
+            without = {number: failed(cells[number], place, failures) for number in later}
+            yield from ((number, record) for number, record in without.items() if record)
+            ask_for([number for number in later if not without[number]])
+            for task in cluster.wait(list(tasks.values())):
+                for number in [number for number, other in tasks.items() if other is task]:
+                    yield number, self._record(cells[number], task)
+
+    def _known(self, cell: Cell) -> Record | None:
+        """The record of a cell that is finished, with all that is wanted of its costs."""
+        record = None if cell.cost_only else stored(cell, self.place.runs)
+        if record is None or not self.place.config.measure:
+            return record
+        growth = bool(self.place.config.ablation.get("growth"))
+        wanted = wanted_fields(cell.network, growth)
+        return record if all(getattr(record, field) not in (None, "") for field in wanted) else None
+
+    def _record(self, cell: Cell, task: Task) -> Record:
+        if isinstance(task.outcome, Lost):
+            return blank(cell, self.place, status=f"failed: {task.outcome}; log: {task.job.log}")
+        record = task.outcome
+        if record.status != "ok":
+            record = replace(record, status=f"{record.status}; log: {task.job.log}")
+        same = blank(cell, self.place)  # of two rows with one cell, the second has its own name
+        return replace(record, label=same.label, varied=same.varied)
+
+
+def train_here(trainings: list[Training], runs: Path, device: str, stop: Stop) -> Failures:
+    """Inside a job: train a group; {key: why it failed}."""
+    device = pick_device(device)
+    with stop.postponed():
+        failures = run_jobs(train_job, [trainings], (runs, device, stop.after_step), 1)
+    stop.check(failures)
+    return failures
+
+
+def judge_here(judgings: list[Judging], runs: Path, stop: Stop) -> Record:
+    """Inside a job: the record of one cell."""
+    (judging,) = judgings
+    return judge(judging.cell, here(judging.config, runs), open_evaluation(judging.cell.dataset))
+
+
+def _trained(trainings: list[Training]) -> str:
+    names = dict.fromkeys(f"{t.method} {t.recipe.name} seed {t.seed}" for t in trainings)
+    return f"train {', '.join(names)}"
+
+
+def _judged(judgings: list[Judging]) -> str:
+    (judging,) = judgings
+    return f"judge {judging.cell.label} seed {judging.cell.seed}"
+
+
+def _collected(tasks: Iterable[Task]) -> Failures:
+    """The failures of all, each with the log that tells more."""
+    failures: Failures = {}
+    for task in tasks:
+        keys = [training.key for training in task.work.items]
+        lost = isinstance(task.outcome, Lost)
+        found = dict.fromkeys(keys, str(task.outcome)) if lost else task.outcome
+        failures |= {key: f"{why}; log: {task.job.log}" for key, why in found.items() if key in keys}
+    return failures
