@@ -8,7 +8,9 @@ from pathlib import Path
 import methods
 from bench.compose import choices, load_config
 from bench.errors import USER_ERRORS, show_warning
+from bench.files import room_in
 from bench.launch.settings import check_launcher
+from bench.stopping import EXIT_CODE, Stopped, listening
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
@@ -60,9 +62,9 @@ def main(arguments: list[str]) -> int:
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
         print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return EXIT_CODE if isinstance(error, Stopped) else 130
 
 
 def _run(config) -> int:
@@ -70,7 +72,9 @@ def _run(config) -> int:
     check_launcher(config)
     # torch and its company load only now: mistakes in the arguments have been answered before that
     job = import_module(f"bench.jobs.{config.job}")
-    return job.run(config, Path(config.runs or ROOT / "runs").expanduser().absolute())
+    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+    with listening(), room_in(runs):
+        return job.run(config, runs)
 
 
 def _help() -> str:

@@ -10,7 +10,11 @@ class ConfigError(ValueError):
     """A configuration key or value is wrong; the message names it and says what to write."""
 
 
-USER_ERRORS = (ConfigError, DataError, MethodError)
+class DiskFull(Exception):
+    """Nothing more can be written; the message names the folder. What was there is still whole."""
+
+
+USER_ERRORS = (ConfigError, DataError, MethodError, DiskFull)
 
 
 def show_warning(message, *_) -> None:

@@ -12,14 +12,16 @@ from torch import nn
 from bench.cells import Cell
 from bench.environment import describe_environment, pick_device
 from bench.evaluate import Evaluation, evaluate
-from bench.files import read_json, write_json
+from bench.files import drop_unfinished, read_json, write_json
+from bench.locks import alone
 from bench.measure.accuracy import summarize
 from bench.measure.classes import seen_unseen
 from bench.measure.complexity import parameters
 from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
 from bench.networks import build, describe, training_curve
-from bench.record import Record
+from bench.pictures import is_picture
+from bench.record import Record, to_record
 from bench.sampling_picture import sampling_picture
 from datasets.sequence import VideoSet
 from datasets.youtube_vos import export_submission
@@ -57,14 +59,15 @@ def judge(cell: Cell, place: Place, videos: VideoSet) -> Record:
     if cell.cost_only:
         return replace(blank(cell, place), **_costs(cell, place))
     try:
-        record = stored(cell, place.runs) or _evaluated(cell, place, videos)
-        record = replace(record, **_costs(cell, place))
+        with alone(cell_folder(cell, place.runs) / "lock", f"judging {cell.label} seed {cell.seed}"):
+            record = stored(cell, place.runs) or _evaluated(cell, place, videos)
+            record = replace(record, **_costs(cell, place))
+            store(cell, record, place.runs)
+            return record
     except (RuntimeError, MemoryError) as error:  # out of memory, say: the others may go on
         traceback.print_exc()
         first_line = (str(error).splitlines() or [""])[0]
         return blank(cell, place, status=f"failed: {type(error).__name__}: {first_line}")
-    store(cell, record, place.runs)
-    return record
 
 
 def failed(cell: Cell, place: Place, failures: dict[str, str]) -> Record | None:
@@ -74,9 +77,17 @@ def failed(cell: Cell, place: Place, failures: dict[str, str]) -> Record | None:
 
 
 def stored(cell: Cell, runs: Path) -> Record | None:
-    """The record that the cell's folder keeps, if any."""
-    found = read_json(cell_folder(cell, runs) / "record.json")
-    return found and replace(Record(**found), label=cell.label, varied=json.dumps(cell.varied))
+    """The record that the cell's folder keeps; None unless it and the files that it names are whole."""
+    folder = cell_folder(cell, runs)
+    try:
+        record = to_record(read_json(folder / "record.json", dict) or {})
+    except TypeError:
+        return None
+    whole = read_json(folder / "scores.json", dict) is not None
+    whole &= not record.curve or read_json(folder / "curve.json", list) is not None
+    pictures = (record.overlay, record.sampling_picture)
+    whole &= all(is_picture(folder / Path(name).name) for name in pictures if name)
+    return replace(record, label=cell.label, varied=json.dumps(cell.varied)) if whole else None
 
 
 def store(cell: Cell, record: Record, runs: Path) -> None:
@@ -103,6 +114,7 @@ def blank(cell: Cell, place: Place, status: str = "ok") -> Record:
 def _evaluated(cell: Cell, place: Place, videos: VideoSet) -> Record:
     runs, device = place.runs, place.device
     folder = cell_folder(cell, runs)
+    drop_unfinished(folder)
     method = build(cell.network, runs, device)
     result = evaluate(method, videos, folder, device, f"{cell.label} seed {cell.seed}")
     record = replace(

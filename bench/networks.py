@@ -1,7 +1,9 @@
 """Networks with their weights: trained or mixed when they are not yet there, then loaded for use."""
 
+import sys
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -10,6 +12,8 @@ from torch import nn
 import methods
 from bench.cells import Network, Training, content_hash, groups
 from bench.data import open_training
+from bench.files import drop_unfinished
+from bench.locks import alone
 from bench.processes import Failures, run_jobs
 from bench.soups import make_soup
 from bench.train.answers import map_number
@@ -18,6 +22,7 @@ from bench.train.learner import Learner, check_schedule
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
+from methods.errors import MethodError
 
 
 def trained_folder(training: Training, runs: Path) -> Path:
@@ -39,9 +44,11 @@ def build(network: Network, runs: Path, device: str):
     path = weights_file(network, runs)
     options = network.options
     if path is not None:
-        if network.soup is not None and not path.exists():
-            folders = [trained_folder(member, runs) for member in network.soup.members]
-            make_soup(network.soup, folders, path, device)
+        if network.soup is not None and _to_be_made(path):
+            with alone(path.with_suffix(".lock"), f"making the soup {path.stem}"):
+                if not _is_whole(path):
+                    folders = [trained_folder(member, runs) for member in network.soup.members]
+                    make_soup(network.soup, folders, path, device)
         options = {**checkpoint_options(path), **options}
     method = methods.create(network.method, **options)
     if path is not None:
@@ -83,7 +90,7 @@ def train_all(
         reasons = [failures[needed.key] for needed in training.needs if needed.key in failures]
         if reasons:
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
-        elif not _done(training, runs):
+        elif _to_be_made(trained_folder(training, runs) / "weights.pt"):
             pending.append(training)
     jobs = groups(pending)
     if elsewhere is not None:
@@ -92,7 +99,7 @@ def train_all(
         processes = count_processes(processes, device)
         if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
             parts = [[job] if any(t.teacher for t in job) else [[t] for t in job] for job in jobs]
-            jobs = [part for found in parts for part in found]
+            jobs = [job for part in parts for job in part]
         found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
     undone = {training.key for training in pending if not _done(training, runs)}
     return failures | {key: why for key, why in found.items() if key in undone}
@@ -101,8 +108,21 @@ def train_all(
 def train_job(
     trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
 ) -> dict[str, str]:
-    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
-    trainings = [training for training in trainings if not _done(training, runs)]
+    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}.
+
+    What another process is training is waited for.
+    """
+    pending = {
+        trained_folder(training, runs): training for training in trainings if not _done(training, runs)
+    }
+    with ExitStack() as stack:
+        for folder in sorted(pending):  # in one order, so that no two wait for each other
+            stack.enter_context(alone(folder / "lock", f"training {folder.name}"))
+            drop_unfinished(folder)
+        return _train([t for t in pending.values() if not _done(t, runs)], runs, device, on_step)
+
+
+def _train(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None) -> dict[str, str]:
     if not trainings:
         return {}
     first = trainings[0]
@@ -134,7 +154,30 @@ def _check_maps(trainings: list[Training]) -> None:
 
 
 def _done(training: Training, runs: Path) -> bool:
-    return (trained_folder(training, runs) / "weights.pt").exists()
+    return _is_whole(trained_folder(training, runs) / "weights.pt")
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_file(path)
+    except MethodError:
+        return False
+    return True
+
+
+def _to_be_made(path: Path) -> bool:
+    """Whether a checkpoint of the suite's own is not there, or damaged, which is told."""
+    missing = not _is_whole(path)
+    if missing and path.exists():
+        print(f"warning: {path} is damaged: it is made again", file=sys.stderr)
+    return missing
+
+
+def _saved_step(path: Path) -> int:
+    try:
+        return read_file(path)["step"]
+    except MethodError:  # absent or damaged
+        return 0
 
 
 def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None) -> Learner:
@@ -205,7 +248,6 @@ def progress(network: Network, runs: Path) -> str:
         folder = trained_folder(training, runs)
         if (folder / "weights.pt").exists():
             continue
-        last = folder / "last.pt"
-        step = read_file(last)["step"] if last.exists() else 0
+        step = max(_saved_step(folder / name) for name in ("last.pt", "previous.pt"))
         return f"trained for {step} of {training.schedule.steps} steps"
     return "not evaluated yet"

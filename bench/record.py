@@ -73,6 +73,11 @@ def to_jsonl(records: list[Record]) -> str:
 
 def read_records(path: Path) -> list[Record]:
     """Read a file of `to_jsonl` lines; unknown fields (of a newer version) are ignored."""
-    known = {field.name for field in fields(Record)}
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [Record(**{k: v for k, v in json.loads(line).items() if k in known}) for line in lines if line]
+    return [to_record(json.loads(line)) for line in lines if line]
+
+
+def to_record(values: dict) -> Record:
+    """The record of these fields, without unknown ones; TypeError when one that it needs is missing."""
+    known = {field.name for field in fields(Record)}
+    return Record(**{name: value for name, value in values.items() if name in known})

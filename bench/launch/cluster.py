@@ -14,9 +14,10 @@ from bench.errors import USER_ERRORS
 from bench.files import read_json, write_json
 from bench.launch.job import Work
 from bench.launch.scheduler import Job, Scheduler
+from bench.stopping import Stopped
 
 SECONDS_BETWEEN_LOOKS = 2.0  # at the files of the jobs
-SECONDS_BETWEEN_QUESTIONS = 15.0  # to the scheduler
+SECONDS_BETWEEN_QUESTIONS = 10.0  # to the scheduler
 # A job that is not in the queue may have left a result that a shared file system shows only later.
 SECONDS_OF_SILENCE = 60.0
 
@@ -44,7 +45,7 @@ class Task:
 
 
 class Cluster:
-    """Jobs of one run. Leaving it by an error or Ctrl-C cancels them; a run that is killed leaves them at work.
+    """Jobs of one run. An error or Ctrl-C cancels them; a run that is killed or asked to stop leaves them at work.
 
     folder: for logs and other files of jobs, and for notes of who is at work on what. The next run finds there
     what is still at work, and waits for it instead of doing it again.
@@ -61,9 +62,12 @@ class Cluster:
         return self
 
     def __exit__(self, kind, *_) -> None:
-        if kind is not None:
-            at_work = [task.job for task in self.tasks.values() if task.outcome is None]
-            self.scheduler.cancel([job for job in at_work if job is not None])
+        jobs = [task.job for task in self.tasks.values() if task.job is not None and task.outcome is None]
+        if jobs and kind is not None and issubclass(kind, Exception | KeyboardInterrupt):
+            if issubclass(kind, Stopped):
+                _tell(f"{len(jobs)} jobs stay at work or in the queue")
+            else:
+                self.scheduler.cancel(jobs)
 
     def add(self, function: Callable, jobs: list[list], arguments: tuple, name: Callable) -> list[Task]:
         """A task for each job, a list of items with a `key`; `name(job)` is for people.
@@ -73,8 +77,7 @@ class Cluster:
         found = []
         for items in jobs:
             keys = [f"{function.__name__}-{item.key}" for item in items]
-            locks = [self.folder / "locks" / key for key in keys]
-            work = Work(function, items, arguments, locks, self.threads)
+            work = Work(function, items, arguments, self.threads)
             found.append(self.tasks.setdefault(tuple(keys), Task(name(items), keys, work)))
         return found
 

@@ -102,7 +102,8 @@ class Scheduler:
         states = {}
         for line in found.splitlines():
             name, state, reason = line.split("|", 2)
-            states[name] = f"pending ({reason})" if state == "PENDING" else state.lower()
+            waits = state == "PENDING" and reason != "None"
+            states[name] = state.lower() + (f" ({reason})" if waits else "")
         return states
 
     def ending(self, job: Job) -> str:

@@ -11,7 +11,6 @@ from bench.data import open_evaluation
 from bench.environment import git_commit, pick_device, versions
 from bench.judge import Place, blank, failed, here, judge, stored
 from bench.launch.cluster import Cluster, Lost, Task
-from bench.launch.job import Stop
 from bench.launch.scheduler import Scheduler
 from bench.launch.settings import read_settings
 from bench.measure.full_size import wanted_fields
@@ -96,24 +95,20 @@ class Slurm:
         return replace(record, label=same.label, varied=same.varied)
 
 
-def train_here(trainings: list[Training], runs: Path, device: str, stop: Stop) -> Failures:
+def train_here(trainings: list[Training], runs: Path, device: str) -> Failures:
     """Inside a job: train a group; {key: why it failed}."""
-    device = pick_device(device)
-    with stop.postponed():
-        failures = run_jobs(train_job, [trainings], (runs, device, stop.after_step), 1)
-    stop.check(failures)
-    return failures
+    return run_jobs(train_job, [trainings], (runs, pick_device(device)), 1)
 
 
-def judge_here(judgings: list[Judging], runs: Path, stop: Stop) -> Record:
+def judge_here(judgings: list[Judging], runs: Path) -> Record:
     """Inside a job: the record of one cell."""
     (judging,) = judgings
     return judge(judging.cell, here(judging.config, runs), open_evaluation(judging.cell.dataset))
 
 
 def _trained(trainings: list[Training]) -> str:
-    names = dict.fromkeys(f"{t.method} {t.recipe.name} seed {t.seed}" for t in trainings)
-    return f"train {', '.join(names)}"
+    names = dict.fromkeys(f"{training.method} seed {training.seed}" for training in trainings)
+    return f"train {', '.join(names)}" + (f" ({len(trainings)} networks)" if len(trainings) > 1 else "")
 
 
 def _judged(judgings: list[Judging]) -> str:

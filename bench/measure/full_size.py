@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from torch import nn
 from tqdm import tqdm
 
@@ -12,6 +11,7 @@ import methods
 from bench.cells import Network, content_hash
 from bench.environment import describe_environment
 from bench.files import read_json, write_json
+from bench.locks import alone
 from bench.measure.complexity import complexity
 from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
@@ -46,16 +46,15 @@ def measured(
     environment = describe_environment(device)
     key = content_hash([name, options, environment["device"], environment["versions"]])
     path = runs / "measured" / f"{name}-{key}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # of jobs side by side one measures, and is not disturbed
-        found = read_json(path) or {}
+    if set(wanted) <= (found := read_json(path, dict) or {}).keys():
+        return found
+    with alone(path.with_suffix(".lock"), f"measuring {name}"):
+        found = read_json(path, dict) or {}
         missing = [field for field in wanted if field not in found]
-        if missing:
-            method = methods.create(name, **options)
-            bar = tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2)
-            for field in bar:
-                found |= MEASURES[field](method, device)
-                write_json(path, found)
+        method = methods.create(name, **options)
+        for field in tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2):
+            found |= MEASURES[field](method, device)
+            write_json(path, found)
     return found
 
 

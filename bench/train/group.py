@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from bench.recipe import Schedule
+from bench.stopping import saving_first, stop_if_asked
 from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
 from datasets.clips import ClipStream
@@ -60,9 +61,15 @@ def _train_bunch(
     running = list(learners)
     saved_at = time.monotonic()
     label = ", ".join(dict.fromkeys(x.name for x in learners))
+
+    def save() -> None:
+        for learner in running:
+            learner.save()
+
     stream = batches(clips, schedule, start, device)
     maps = {x.teacher_map for x in learners if x.teacher_map is not None}
     with (
+        saving_first(save),
         tqdm(total=schedule.steps, initial=start, desc=f"train {label}", unit="step", mininterval=2) as bar,
         _side_by_side(len(running), device) as for_each,
     ):
@@ -74,9 +81,9 @@ def _train_bunch(
             bar.update()
             if not running:
                 break
+            stop_if_asked()
             if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-                for learner in running:
-                    learner.save()
+                save()
                 saved_at = time.monotonic()
     for learner in running:
         learner.finish()

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ConfigError
-from bench.files import replace_atomically
+from bench.files import write_checkpoint
 from bench.recipe import Recipe, Schedule
 from bench.train.answers import answer, map_number
 from bench.train.objective import losses, make_projectors
@@ -134,7 +135,7 @@ class Learner:
         }
         if last.exists():
             last.replace(self.folder / "previous.pt")
-        replace_atomically(last, lambda path: torch.save(state, path))
+        write_checkpoint(last, state)
 
     def resume(self) -> None:
         """Continue from `last.pt`, or from `previous.pt` when that is damaged, or from the start."""
@@ -144,7 +145,9 @@ class Learner:
                 continue
             try:
                 state = read_file(path)
-            except MethodError:
+            except MethodError as error:
+                print(f"warning: {error}; going on from an earlier checkpoint", file=sys.stderr)
+                path.unlink()  # or the next one to be saved would make it the spare one
                 continue
             self.method.load_state_dict(state["method"])
             self.projectors.load_state_dict(state["projectors"])
@@ -166,7 +169,7 @@ class Learner:
             "meta": {**self.meta, "recipe": asdict(self.recipe), "schedule": asdict(self.schedule)},
             "curve": self.curve,
         }
-        replace_atomically(path, lambda temporary: torch.save(content, temporary))
+        write_checkpoint(path, content)
 
 
 def generator_at(seed: int, step: int, purpose: int) -> torch.Generator:
