@@ -19,7 +19,7 @@ from bench.stopping import Stopped
 SECONDS_BETWEEN_LOOKS = 2.0  # at the files of the jobs
 SECONDS_BETWEEN_QUESTIONS = 10.0  # to the scheduler
 # A job that is not in the queue may have left a result that a shared file system shows only later.
-SECONDS_OF_SILENCE = 60.0
+SECONDS_OF_SILENCE = 90.0
 
 
 class Lost(Exception):
@@ -164,7 +164,7 @@ class Cluster:
     def _join(self, task: Task) -> bool:
         """Wait for a job of an earlier run, or of another one at the same time, that is at work on any of it."""
         for key in task.keys:
-            note = read_json(self._note(key))
+            note = read_json(self._note(key), dict)
             job = note and Job(note["job"], Path(note["folder"]))
             if job and job.id in self.queue and not job.has_ended:
                 task.job, task.shares = job, not set(task.keys) <= set(note["keys"])
@@ -177,7 +177,7 @@ class Cluster:
 
     def _states(self, tasks: list[Task]) -> str:
         """`2 running, 3 pending (Resources)`"""
-        states = [(self.queue or {}).get(task.job.id, "").lower() for task in tasks if task.job]
+        states = [(self.queue or {}).get(task.job.id, "") for task in tasks if task.job]
         return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states) if state)
 
 
