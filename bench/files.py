@@ -40,8 +40,8 @@ def write_checkpoint(path: Path, content: dict) -> None:
 
 
 def drop_unfinished(folder: Path) -> None:
-    """Remove what a killed process was writing into the folder. Nobody else may be writing there."""
-    for path in folder.glob(f".*.{TEMPORARY}*"):
+    """Remove what a killed process was writing below the folder. Nobody else may be writing there."""
+    for path in folder.rglob(f".*.{TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bench.cells import Cell
+from bench.databases import without_passwords
 from bench.files import write_text
 from bench.judge import blank, cell_folder, store
 from bench.launch.local import Local
@@ -29,7 +30,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     """
     launcher = LAUNCHERS[config.launcher.name](config, runs)
     write_text(out / "title.txt", title + "\n")
-    write_text(out / "config.yaml", OmegaConf.to_yaml(config))
+    write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     tracker = Tracker(config.tracking_uri, runs, out.name)
     with tracker.invocation(title, config, launcher.place.facts):
         records = [blank(cell, launcher.place, status=NOT_RUN) for cell in cells]
@@ -38,6 +39,8 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
                 records[number] = _tracked(cells[number], record, runs, tracker)
                 write_text(out / "records.jsonl", to_jsonl(records))
         tracker.log_table(records)
+    records = [replace(record, mlflow_run_id=tracker.name(record.mlflow_run_id)) for record in records]
+    write_text(out / "records.jsonl", to_jsonl(records))
     return records
 
 
@@ -46,7 +49,7 @@ def _tracked(cell: Cell, record: Record, runs: Path, tracker: Tracker) -> Record
     if record.status != "ok" or cell.cost_only:
         return replace(record, mlflow_run_id=tracker.log_bare(record))
     if record.mlflow_run_id:
-        return record
+        return replace(record, mlflow_run_id=tracker.name(record.mlflow_run_id))
     folder = cell_folder(cell, runs)
     if (folder / "submission.zip").exists():
         print(f"for the evaluation server: {folder / 'submission.zip'}")

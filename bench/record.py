@@ -61,7 +61,7 @@ class Record:
     overlay: str = ""  # picture of its masks
     sampling_picture: str = ""  # which pixels its representation loss compares
     curve: str = ""  # file of its training curve: [{"step": 0, "lr": 0.1, <loss>: 0.7, "total": 0.7}, ...]
-    mlflow_run_id: str = ""
+    mlflow_run_id: str = ""  # "unsent-..." until MLflow has taken the run
     per_sequence: str = ""  # {sequence: J&F in percent} as JSON
     objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in jf_mean
 

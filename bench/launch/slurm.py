@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from bench.cells import Cell, Training, content_hash
 from bench.data import open_evaluation
+from bench.databases import without_passwords
 from bench.environment import git_commit, pick_device, versions
 from bench.judge import Place, blank, failed, here, judge, stored
 from bench.launch.cluster import Cluster, Lost, Task
@@ -54,7 +55,7 @@ class Slurm:
             tasks: dict[int, Task] = {}
 
             def ask_for(numbers: list[int]) -> None:
-                jobs = [[Judging(cells[number], place.config)] for number in numbers]
+                jobs = [[Judging(cells[number], without_passwords(place.config))] for number in numbers]
                 added = cluster.add(judge_here, jobs, (place.runs,), _judged)
                 tasks.update(zip(numbers, added, strict=True))
 
