@@ -1,7 +1,8 @@
 """launcher=slurm: trainings and evaluations as jobs of a cluster; this process submits, waits and collects."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -50,32 +51,36 @@ class Slurm:
         that damaged files are told before hours are spent.
         """
         place, settings = self.place, self.settings
-        folder = place.runs / "jobs"
-        with Cluster(Scheduler(settings), folder, settings.retries, settings.cpus) as cluster:
-            tasks: dict[int, Task] = {}
-
-            def ask_for(numbers: list[int]) -> None:
-                jobs = [[Judging(cells[number], without_passwords(place.config))] for number in numbers]
-                added = cluster.add(judge_here, jobs, (place.runs,), _judged)
-                tasks.update(zip(numbers, added, strict=True))
-
-            def train(jobs: list[list[Training]]) -> Failures:
-                added = cluster.add(train_here, jobs, (place.runs, place.device), _trained)
-                return _collected(cluster.wait(added))
-
-            known = {number: self._known(cell) for number, cell in enumerate(cells)}
-            yield from ((number, record) for number, record in known.items() if record)
-            unknown = [number for number, record in known.items() if not record]
-            ask_for([number for number in unknown if not cells[number].network.trainings])
-            trainings = [training for cell in cells for training in cell.network.trainings]
-            failures = train_all(trainings, place.runs, place.device, elsewhere=train)
-            later = [number for number in unknown if cells[number].network.trainings]
-            without = {number: failed(cells[number], place, failures) for number in later}
-            yield from ((number, record) for number, record in without.items() if record)
-            ask_for([number for number in later if not without[number]])
+        numbered = dict(enumerate(cells))
+        known = {number: record for number, cell in numbered.items() if (record := self._known(cell))}
+        yield from known.items()
+        plain = {n: cell for n, cell in numbered.items() if n not in known and not cell.network.trainings}
+        rest = {n: cell for n, cell in numbered.items() if n not in known and cell.network.trainings}
+        trainings = [training for cell in cells for training in cell.network.trainings]
+        with Cluster(Scheduler(settings), place.runs / "jobs", settings.retries, settings.cpus) as cluster:
+            tasks = self._judge(plain, cluster)
+            failures = train_all(trainings, place.runs, place.device, elsewhere=partial(self._train, cluster))
+            without = {n: record for n, cell in rest.items() if (record := failed(cell, place, failures))}
+            yield from without.items()
+            tasks |= self._judge({n: cell for n, cell in rest.items() if n not in without}, cluster)
             for task in cluster.wait(list(tasks.values())):
                 for number in [number for number, other in tasks.items() if other is task]:
                     yield number, self._record(cells[number], task)
+
+    def _judge(self, cells: dict[int, Cell], cluster: Cluster) -> dict[int, Task]:
+        jobs = [[Judging(cell, without_passwords(self.place.config))] for cell in cells.values()]
+        return dict(zip(cells, cluster.add(judge_here, jobs, (self.place.runs,), _judged), strict=True))
+
+    def _train(self, cluster: Cluster, jobs: list[list[Training]]) -> Failures:
+        """The failures of all, each with the log that tells more."""
+        failures: Failures = {}
+        tasks = cluster.add(train_here, jobs, (self.place.runs, self.place.device), _trained)
+        for task in cluster.wait(tasks):
+            keys = [training.key for training in task.work.items]
+            lost = isinstance(task.outcome, Lost)
+            found = dict.fromkeys(keys, str(task.outcome)) if lost else task.outcome
+            failures |= {key: f"{why}; log: {task.job.log}" for key, why in found.items() if key in keys}
+        return failures
 
     def _known(self, cell: Cell) -> Record | None:
         """The record of a cell that is finished, with all that is wanted of its costs."""
@@ -87,13 +92,14 @@ class Slurm:
         return record if all(getattr(record, field) not in (None, "") for field in wanted) else None
 
     def _record(self, cell: Cell, task: Task) -> Record:
+        same = blank(cell, self.place)
         if isinstance(task.outcome, Lost):
-            return blank(cell, self.place, status=f"failed: {task.outcome}; log: {task.job.log}")
-        record = task.outcome
+            return replace(same, status=f"failed: {task.outcome}; log: {task.job.log}")
+        record = replace(task.outcome, label=same.label, varied=same.varied)
         if record.status != "ok":
-            record = replace(record, status=f"{record.status}; log: {task.job.log}")
-        same = blank(cell, self.place)  # of two rows with one cell, the second has its own name
-        return replace(record, label=same.label, varied=same.varied)
+            return replace(record, status=f"{record.status}; log: {task.job.log}")
+        # Of two rows with the same cell, the second finds the MLflow run of the first.
+        return record if cell.cost_only else stored(cell, self.place.runs) or record
 
 
 def train_here(trainings: list[Training], runs: Path, device: str) -> Failures:
@@ -115,14 +121,3 @@ def _trained(trainings: list[Training]) -> str:
 def _judged(judgings: list[Judging]) -> str:
     (judging,) = judgings
     return f"judge {judging.cell.label} seed {judging.cell.seed}"
-
-
-def _collected(tasks: Iterable[Task]) -> Failures:
-    """The failures of all, each with the log that tells more."""
-    failures: Failures = {}
-    for task in tasks:
-        keys = [training.key for training in task.work.items]
-        lost = isinstance(task.outcome, Lost)
-        found = dict.fromkeys(keys, str(task.outcome)) if lost else task.outcome
-        failures |= {key: f"{why}; log: {task.job.log}" for key, why in found.items() if key in keys}
-    return failures

@@ -20,7 +20,9 @@ from bench.record import Record
 from bench.threads import threads
 from methods.checkpoint import read_file
 
-PATIENCE = 120  # seconds; only a failing test waits that long
+pytestmark = pytest.mark.slow
+
+PATIENCE = 300  # seconds; only a failing test waits that long
 STEPS = 60
 QUICK = {"SECONDS_BETWEEN_LOOKS": 0.2, "SECONDS_BETWEEN_QUESTIONS": 0.5, "SECONDS_OF_SILENCE": 1.0}
 COMMAND = (
@@ -157,22 +159,26 @@ class Disturbed:
 
     def __init__(self, runs: Path) -> None:
         self.runs = runs
-        self.reached = [0]  # the steps at which it was stopped
+        self.reached = 0  # the step at which it was stopped
+        self.stops = 0
 
     def trains_in(self, number: int) -> str:
         """Wait until the job trains, beyond where it was stopped before; its id."""
         wait_for(lambda: len(logs(self.runs)) == number, f"job {number}")
         log = logs(self.runs)[-1]
-        wait_for(lambda: any(step > self.reached[-1] for step in steps_in(log)), f"progress in {log}")
+        wait_for(lambda: any(step > self.reached for step in steps_in(log)), f"progress in {log}")
         return log.name.partition("_")[0]
 
-    def has_saved(self) -> None:
-        """Wait for the checkpoint that was written last."""
-        wait_for(lambda: self._saved() > self.reached[-1], "a checkpoint")
-        self.reached.append(self._saved())
-
-    def _saved(self) -> int:
-        return max((read_file(path)["step"] for path in self.runs.glob("trained/*/last.pt")), default=0)
+    def saves(self) -> None:
+        """Wait until a job that was asked to stop has saved what it reached."""
+        self.stops += 1
+        wait_for(
+            lambda: sum(log.read_text().count("asked to stop") for log in logs(self.runs)) == self.stops,
+            "end",
+        )
+        (last,) = self.runs.glob("trained/*/last.pt")
+        before, self.reached = self.reached, read_file(last)["step"]
+        assert before < self.reached < STEPS
 
     def comes_back(self, job: str) -> None:
         """Wait until the job is in the queue again, where Slurm would hold it for two minutes."""
@@ -189,20 +195,20 @@ def test_a_training_that_is_disturbed_in_every_way_ends_with_the_same_weights(ti
     job = there.trains_in(1)
     run.kill()
     ask("sbatch", "--partition=high", "--ntasks=4", "--output=/dev/null", "--wrap=sleep 1")  # all of the node
-    there.has_saved()
+    there.saves()
     run = start(*STUDENT, *ON_SLURM)
     there.comes_back(job)
     there.trains_in(1)
     ask("scontrol", "requeue", job)
-    there.has_saved()
+    there.saves()
     there.comes_back(job)
     there.trains_in(1)
     ask("scancel", job)
-    there.has_saved()
+    there.saves()
     second = there.trains_in(2)
     ask("scancel", "--signal=KILL", second)
     there.trains_in(3)
-    assert steps_in(logs(tiny_run.runs)[-1])[0] == there.reached[-1]  # from the last checkpoint
+    assert steps_in(logs(tiny_run.runs)[-1])[0] >= there.reached  # from a checkpoint
     assert run.wait(PATIENCE) == 0
     assert len(logs(tiny_run.runs)) == 4  # the last one judges
     told = (tmp_path / "told").read_text()
