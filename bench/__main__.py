@@ -1,5 +1,6 @@
 """The command line: `python -m bench key=value ...`; `./run_all.sh` calls it and then `python -m reports`."""
 
+import signal
 import sys
 import warnings
 from importlib import import_module
@@ -84,4 +85,7 @@ def _help() -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell in whose background this runs ignores it
     sys.exit(main(sys.argv[1:]))

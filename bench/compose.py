@@ -74,6 +74,8 @@ def load_config(overrides: list[str]) -> DictConfig:
                 del config["hydra"]
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         raise ConfigError(_explain(error, overrides)) from None
+    if str(config.job) not in choices("job"):  # its module is imported by this name
+        raise ConfigError(f"unknown job '{config.job}'; known: {', '.join(choices('job'))}")
     for name in (config.method, config.teacher.method or config.scale.teacher_method):
         if name is not None:  # job=measure: all methods
             methods.check_name(name)

@@ -23,7 +23,7 @@ def without_password(url: str | None) -> str | None:
 
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         return url
 
 

@@ -57,11 +57,10 @@ class Store:
         for name in ("mlflow", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is told by the one who sends
         self.is_server = _check(uri)
-        self.is_local = uri is None
         self.uri = uri or f"sqlite:///{quote(str(runs / 'mlflow.db'))}"
         self.artifacts = None if self.is_server else runs / "artifacts"
         self.shown = without_password(self.uri)
-        self.name = "local" if self.is_local else re.sub(r"[^\w.-]+", "_", self.shown).strip("_")
+        self.name = "local" if uri is None else re.sub(r"[^\w.-]+", "_", self.shown).strip("_")
         self._experiments: dict[str, str] = {}
 
     def send(self, run: Run, parent: str | None) -> str:

@@ -17,7 +17,7 @@ from bench.mlflow_store import Run, Store, is_refused
 
 UNSENT = "unsent-"  # with our id, what a run is called until MLflow has named it
 SECONDS_BETWEEN_TRIES = 30
-PATIENCE_WITH_A_FILE = 120  # seconds: a new database takes some, on a busy machine
+PATIENCE_WITH_A_DATABASE = 60  # seconds: its tables take some to make, on a busy machine
 
 
 class Outbox:
@@ -30,7 +30,7 @@ class Outbox:
     def __init__(self, store: Store, runs: Path, quiet: bool = False) -> None:
         self.store, self.folder = store, runs / "unsent" / store.name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._patience = PATIENCE_WITH_A_FILE if store.is_local else PATIENCE
+        self._patience = PATIENCE if store.is_server else PATIENCE_WITH_A_DATABASE
         self._names: dict[str, str] = {}  # MLflow's ids by ours
         self._quiet, self._told, self._well, self._closed = quiet, quiet, True, False
         self._refused: set[Path] = set()
@@ -99,20 +99,23 @@ class Outbox:
             if path in self._refused:
                 continue
             try:
-                run = Run(**read_json(path))
+                run = Run(**(read_json(path, dict) or {}))
+            except TypeError:
+                self._refuse(path, f"{path.name} is damaged")
+                continue
+            try:
                 sent = self.store.send(run, self._parent(run))
                 with (self.folder / "sent.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps([run.id, sent]) + "\n")
+                    file.write(
+                        "\n" + json.dumps([run.id, sent])
+                    )  # a kill may have left half a line before it
                 path.unlink()
                 self._well = True
-            except (
-                Exception
-            ) as error:  # MLflow's, requests', SQLAlchemy's, of drivers: recording stops nothing
-                if not (is_refused(error) or isinstance(error, TypeError)):  # TypeError: a damaged file
+            except Exception as error:  # of MLflow, requests, SQLAlchemy, a driver: recording stops nothing
+                if not is_refused(error):
                     self._fail(error)
                     return
-                self._refused.add(path)
-                self._tell(error)
+                self._refuse(path, error)
 
     def _parent(self, run: Run) -> str | None:
         found = self.name(run.parent or "")
@@ -125,7 +128,7 @@ class Outbox:
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
                 ours, theirs = json.loads(line)
-            except ValueError:  # half a line, of a process that was killed
+            except ValueError:  # no line, or half of one
                 continue
             names[ours] = theirs
         return names
@@ -133,6 +136,11 @@ class Outbox:
     def _fail(self, error: Exception) -> None:
         self._well = False
         self._tell(error)
+
+    def _refuse(self, path: Path, reason: Exception | str) -> None:
+        """Try this one again in the next process; those after it may get through."""
+        self._refused.add(path)
+        self._tell(reason)
 
     def _tell(self, reason: Exception | str) -> None:
         """Once: there is one warning, however many runs there are."""

@@ -9,6 +9,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.record import Record, read_records
+from bench.train.learner import Learner
 
 TINY_SCALE = [
     f"scale.{role}.{key}={value}"
@@ -81,16 +82,18 @@ def finished_grid(tiny_davis, tmp_path_factory) -> SmallGrid:
     return run
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Also what lies in a file beside a sqlite database."""
+    with closing(sqlite3.connect(source)) as whole, closing(sqlite3.connect(target)) as copy:
+        whole.backup(copy)
+
+
 @pytest.fixture
 def small_grid(tiny_davis, tmp_path, finished_grid) -> SmallGrid:
     """A grid of which nothing is done but MLflow's database, which takes seconds to make."""
     run = SmallGrid(tiny_davis, tmp_path)
     run.runs.mkdir()
-    with (
-        closing(sqlite3.connect(finished_grid.runs / "mlflow.db")) as whole,
-        closing(sqlite3.connect(run.runs / "mlflow.db")) as copy,
-    ):
-        whole.backup(copy)  # its latest changes are in a file beside it
+    copy_database(finished_grid.runs / "mlflow.db", run.runs / "mlflow.db")
     return run
 
 
@@ -100,3 +103,16 @@ def done_grid(small_grid, finished_grid) -> SmallGrid:
     for folder in ("trained", "cells"):
         shutil.copytree(finished_grid.runs / folder, small_grid.runs / folder)
     return small_grid
+
+
+@pytest.fixture
+def learnt(monkeypatch) -> list[int]:
+    """The steps that are learnt in this process."""
+    steps, honest = [], Learner.learn
+
+    def learn(self, *rest):
+        steps.append(self.step)
+        return honest(self, *rest)
+
+    monkeypatch.setattr(Learner, "learn", learn)
+    return steps

@@ -14,8 +14,13 @@ FORKSERVER.set_forkserver_preload(["bench.jobs.ablate", "mlflow", "faults"])
 PATIENCE = 180  # seconds; only a failing test waits that long
 
 
-def start(arguments: list[str], told: Path, fault: Callable = lambda: None, *values):
+def nothing() -> None:
+    pass
+
+
+def start(arguments: list[str], told: Path, fault: Callable = nothing, *values):
     """`python -m bench *arguments` in a process, which first calls `fault(*values)`; its output goes to `told`."""
+    told.touch()
     process = FORKSERVER.Process(target=_run, args=(arguments, str(told), fault, values))
     process.start()
     return process
@@ -37,6 +42,20 @@ def wait_until(condition: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
+def group_of(leader: int) -> list[str]:
+    """The processes of a group that are at work."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(")")
+        except OSError:  # it has just ended
+            continue
+        state, _, group, *_ = rest.split()
+        if state != "Z" and int(group) == leader:
+            found.append(name)
+    return found
+
+
 def _run(arguments: list[str], told: str, fault: Callable, values: tuple) -> None:
     file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
@@ -48,10 +67,6 @@ def _run(arguments: list[str], told: str, fault: Callable, values: tuple) -> Non
 
 
 # Faults, and what else a process does before it starts.
-
-
-def nothing() -> None:
-    pass
 
 
 def kill() -> None:

@@ -14,26 +14,13 @@ from bench.train.learner import Learner
 from tests.bench.conftest import STEPS
 
 
-@pytest.fixture
-def learnt(monkeypatch) -> list[int]:
-    """The steps that are learnt in this process."""
-    steps, honest = [], Learner.learn
-
-    def learn(self, *rest):
-        steps.append(self.step)
-        return honest(self, *rest)
-
-    monkeypatch.setattr(Learner, "learn", learn)
-    return steps
-
-
 @pytest.mark.parametrize(
     ("fault", "values", "first_step"),
     [
         (faults.kill_before_step, (2,), 2),
-        (faults.kill_while_writing, ("last", 1), 0),
+        pytest.param(faults.kill_while_writing, ("last", 1), 0, marks=pytest.mark.slow),
         (faults.kill_while_writing, ("last", 4), 1),  # the second student's of step 2: it has the one before
-        (faults.kill_while_writing, ("weights", 1), STEPS),
+        pytest.param(faults.kill_while_writing, ("weights", 1), STEPS, marks=pytest.mark.slow),
         (faults.kill_while_judging, (3,), None),
     ],
     ids=["training", "first checkpoint", "later checkpoint", "weights", "judging"],
@@ -75,7 +62,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [truncate, flip])
+@pytest.mark.parametrize("damage", [pytest.param(truncate, marks=pytest.mark.slow), flip])
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
     small_grid, finished_grid, monkeypatch, learnt, capsys, damage
 ):
@@ -88,7 +75,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
     assert capsys.readouterr().err.count("going on from an earlier checkpoint") == 1
 
 
-@pytest.mark.parametrize("damage", [truncate, flip])
+@pytest.mark.parametrize("damage", [truncate, pytest.param(flip, marks=pytest.mark.slow)])
 def test_damaged_weights_are_told_and_trained_again(done_grid, finished_grid, learnt, capsys, damage):
     student, cell = done_grid.students[0], done_grid.cells[0]
     damage(student / "weights.pt")
