@@ -7,12 +7,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bench.compose import to_dataclass
+from bench.compose import choices, to_dataclass
 from bench.errors import ConfigError
 
 INSTALL = ".venv/bin/python -m pip install -e '.[cluster]' -c constraints.txt"
 PROGRAMS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
 JOBS = ("ablate", "evaluate")  # that run a grid of cells
+# In less time than that a job would be told to make room before it has started.
+LEAST = {"hours": 0.1, "cpus": 1, "gpus": 0, "memory_gb": 0.1, "at_once": 1, "retries": 0}
 # Parameters of sbatch on which the suite relies to find its jobs again, or that a key of `launcher` sets.
 OURS = {
     "array": "launcher.at_once",
@@ -44,7 +46,12 @@ class Settings:
 
 def check_launcher(config: DictConfig) -> None:
     """Raise ConfigError where the configured launcher cannot work: here, for this job or with these settings."""
-    if config.launcher.name == "local":
+    name = config.launcher.name
+    if name not in choices("launcher"):
+        raise ConfigError(
+            f"launcher.name={name} is none: choose launcher={' or launcher='.join(choices('launcher'))}"
+        )
+    if name == "local":
         return
     if config.job not in JOBS:
         raise ConfigError(f"launcher=slurm is for job={' and job='.join(JOBS)}, not for job={config.job}")
@@ -62,13 +69,10 @@ def check_launcher(config: DictConfig) -> None:
 def read_settings(config: DictConfig) -> Settings:
     """The settings of launcher=slurm; ConfigError for a value that cannot work."""
     settings = to_dataclass(config.launcher, Settings)
-    for name, least in {"cpus": 1, "gpus": 0, "at_once": 1, "retries": 0}.items():
-        if getattr(settings, name) < least:
-            raise ConfigError(f"launcher.{name}={getattr(settings, name)}: give at least {least}")
-    for name in ("hours", "memory_gb"):
+    for name, least in LEAST.items():
         value = getattr(settings, name)
-        if value is not None and value <= 0:
-            raise ConfigError(f"launcher.{name}={value}: give more than 0")
+        if value is not None and value < least:
+            raise ConfigError(f"launcher.{name}={value}: give at least {least}")
     for key in settings.sbatch:
         name = key.replace("_", "-")
         if name in OURS:
