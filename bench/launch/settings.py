@@ -48,9 +48,7 @@ def check_launcher(config: DictConfig) -> None:
     """Raise ConfigError where the configured launcher cannot work: here, for this job or with these settings."""
     name = config.launcher.name
     if name not in choices("launcher"):
-        raise ConfigError(
-            f"launcher.name={name} is none: choose launcher={' or launcher='.join(choices('launcher'))}"
-        )
+        raise ConfigError(f"unknown launcher.name={name}; known: {', '.join(choices('launcher'))}")
     if name == "local":
         return
     if config.job not in JOBS:

@@ -222,7 +222,7 @@ def test_a_job_that_is_asked_to_stop_requeues_itself_only_while_it_counts_as_run
         (["launcher.cpus=0"], "launcher.cpus=0: give at least 1"),
         (["launcher.hours=0"], "launcher.hours=0.0: give at least 0.1"),
         (["launcher.gpus=many"], "many"),
-        (["launcher.name=pbs"], "launcher.name=pbs is none: choose launcher=local or launcher=slurm"),
+        (["launcher.name=pbs"], "unknown launcher.name=pbs; known: local, slurm"),
         (["launcher.partion=gpu"], "did you mean 'launcher.partition'"),
         (["launcher.sbatch.time=5"], "launcher.sbatch.time cannot be given: set launcher.hours instead"),
         (
