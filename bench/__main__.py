@@ -11,6 +11,7 @@ import methods
 from bench.compose import choices, load_config
 from bench.errors import USER_ERRORS, show_warning
 from bench.files import room_in
+from bench.launch.settings import check_launcher
 from bench.ranks import Place, find_place, launched
 from bench.stopping import EXIT_CODE, Stopped, listening
 
@@ -29,6 +30,7 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=search search=mobilevos         hyper-parameters, chosen on held-out training data
+  ./run_all.sh ablation=sampling launcher=slurm    as jobs of a cluster: docs/cluster.md
 
 jobs:      {job}
 ablations: {ablation}
@@ -38,6 +40,7 @@ training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
 scales:    {scale}
 searches:  {search}
+launchers: {launcher}      (where cells are trained and evaluated: launcher.<...>)
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
 overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
@@ -73,6 +76,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(config, place: Place) -> int:
     warnings.showwarning = show_warning
+    check_launcher(config)
     # torch and its company load only now: mistakes in the arguments have been answered before that
     if place.size > 1:
         from bench.together import follow, leading
@@ -85,7 +89,7 @@ def _run(config, place: Place) -> int:
 
 
 def _help() -> str:
-    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search")
+    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search", "launcher")
     names = {group: choices(group) for group in groups}
     return HELP.format(methods=", ".join(methods.available()), **{k: ", ".join(v) for k, v in names.items()})
 
