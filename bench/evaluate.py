@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from bench.errors import ConfigError
@@ -59,7 +60,7 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
             path = folder / "scores" / f"{sequence.name}.json"
             entry = read_json(path)
             if entry is None:
-                with threads(_threads_for(sequence)):
+                with threads(threads_for(*frame_size(sequence.frames[0]))):
                     entry = _evaluate_sequence(method, sequence, folder, device)
                 write_json(path, entry)
             bar.update(len(sequence))
@@ -73,11 +74,6 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"
     return Evaluation(scores, [ms for e in done for ms in e["step_ms"]], resolution)
-
-
-def _threads_for(sequence: Sequence) -> int | None:
-    height, width = frame_size(sequence.frames[0])
-    return 1 if height * width < SMALL_FRAME else None
 
 
 def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) -> dict:
@@ -114,12 +110,31 @@ def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
             method.start(frame, given)
             predictions.append(mask)
             continue
-        started = time.perf_counter()
-        probabilities = method.step(frame) if given is None else method.add(frame, given)
-        labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
-        step_ms.append(1000 * (time.perf_counter() - started))
-        predictions.append(np.array([0, *method.object_ids], np.uint8)[labels])
+        prediction, milliseconds = timed_answer(method, frame, given)
+        predictions.append(prediction)
+        step_ms.append(milliseconds)
     return predictions, step_ms
+
+
+def timed_answer(
+    method, frame: torch.Tensor, given: torch.Tensor | None = None, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, float]:
+    """The next frame's mask, uint8 (H, W) object ids, and the milliseconds from a frame on the device to it.
+
+    given: the mask of new objects of this frame. size: (H, W) of the mask where it is not the frame's.
+    """
+    started = time.perf_counter()
+    probabilities = method.step(frame) if given is None else method.add(frame, given)
+    if size is not None and probabilities.shape[1:] != size:
+        probabilities = interpolate(probabilities[None], size, mode="bilinear")[0]
+    labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
+    milliseconds = 1000 * (time.perf_counter() - started)
+    return np.array([0, *method.object_ids], np.uint8)[labels], milliseconds
+
+
+def threads_for(height: int, width: int) -> int | None:
+    """How many threads segment frames of this size; None: torch's own choice."""
+    return 1 if height * width < SMALL_FRAME else None
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:
