@@ -1,4 +1,4 @@
-"""Running a method over a set of videos: masks, scores and a picture, a sequence at a time."""
+"""Running a method over a set of videos: masks and scores, a sequence at a time."""
 
 import time
 from dataclasses import dataclass
@@ -12,13 +12,11 @@ from tqdm import tqdm
 from bench.errors import ConfigError
 from bench.files import read_json, replace_atomically, write_json
 from bench.measure.accuracy import SequenceScores, score_sequence
-from bench.pictures import overlay_strip
 from bench.threads import threads
-from datasets.images import frame_size, read_mask, write_mask
+from datasets.images import frame_size, write_mask
 from datasets.sequence import Sequence, VideoSet
 from methods.masks import most_likely
 
-STRIP_FRAMES = 6
 # Frames of fewer pixels are segmented by one thread: a second one gains nothing there and, when another program
 # wants its core, costs tenfold (measured with a ResNet-18 student of a quarter of its width).
 SMALL_FRAME = 160 * 160
@@ -37,7 +35,7 @@ class Evaluation:
 
 
 def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "") -> Evaluation:
-    """Segment and score every sequence; `folder` gets `masks/<sequence>/*.png`, `scores/*.json`, `overlay.png`.
+    """Segment and score every sequence; `folder` gets `masks/<sequence>/*.png` and `scores/*.json`.
 
     Sequences that an earlier, interrupted evaluation finished are taken from the folder. The score follows
     the DAVIS protocol (first and last frame not judged) or, for a sequence that tells when its objects
@@ -65,8 +63,6 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
                 write_json(path, entry)
             bar.update(len(sequence))
             done.append(entry)
-    if not (folder / "overlay.png").exists():
-        _draw_strip(videos.sequences[0], folder)
     scores = [
         SequenceScores(e["name"], tuple(e["object_ids"]), _from_json(e, "j"), _from_json(e, "f"))
         for e in done
@@ -149,10 +145,3 @@ def _from_json(entry: dict, key: str) -> np.ndarray:
 def to_tensor(frame: np.ndarray, device: str) -> torch.Tensor:
     """uint8 (H, W, 3) RGB -> float (3, H, W) in [0, 1] on the device."""
     return torch.from_numpy(frame).to(device).permute(2, 0, 1).float() / 255
-
-
-def _draw_strip(sequence: Sequence, folder: Path) -> None:
-    chosen = np.linspace(0, len(sequence) - 1, min(STRIP_FRAMES, len(sequence))).astype(int)
-    stems = [sequence.frames[i].stem for i in chosen]
-    masks = [read_mask(folder / "masks" / sequence.name / f"{stem}.png") for stem in stems]
-    overlay_strip([sequence.frame(i) for i in chosen], masks, folder / "overlay.png")

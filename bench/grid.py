@@ -12,6 +12,7 @@ from statistics import fmean, median
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from bench.cell_pictures import choose_sequences, draw_cell
 from bench.cells import Cell
 from bench.data import open_evaluation
 from bench.environment import describe_environment, pick_device
@@ -26,7 +27,7 @@ from bench.networks import build, describe, progress, train_all, training_curve
 from bench.record import Record, to_jsonl
 from bench.sampling_picture import sampling_picture
 from bench.tracking import Tracker
-from datasets.sequence import VideoSet
+from datasets.sequence import Sequence, VideoSet
 from datasets.youtube_vos import export_submission
 
 NOT_RUN = "not run: an earlier cell is still at work"
@@ -42,6 +43,7 @@ class Grid:
     device: str
     facts: dict[str, str]  # bench.environment.describe_environment
     videos: VideoSet
+    pictured: list[Sequence]  # those whose errors are drawn
     tracker: Tracker
 
 
@@ -57,7 +59,9 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
     with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts) as tracker:
-        grid = Grid(config, runs, out, device, facts, open_evaluation(cells[0].dataset), tracker)
+        videos = open_evaluation(cells[0].dataset)
+        pictured = choose_sequences(videos, config.pictures)
+        grid = Grid(config, runs, out, device, facts, videos, pictured, tracker)
         records = [_blank(cell, grid, status=NOT_RUN) for cell in cells]
         failures = None
         with _told_when_stopped(cells, records, grid):
@@ -94,8 +98,8 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
     folder = runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
     stored = read_json(folder / "record.json")
     if stored is not None:
-        varied = json.dumps(cell.varied)
-        return replace(Record(**stored), label=cell.label, varied=varied, **_costs(cell, grid))
+        now = {"label": cell.label, "varied": json.dumps(cell.varied), **_costs(cell, grid)}
+        return replace(Record(**stored), **now, **_pictures(grid, folder))
     method = build(cell.network, runs, device)
     result = evaluate(method, grid.videos, folder, device, f"{cell.label} seed {cell.seed}")
     record = replace(
@@ -109,7 +113,7 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
         fps=1000 / fmean(result.step_ms),
         latency_ms_median=median(result.step_ms),
         params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
-        overlay=str(folder / "overlay.png"),
+        **_pictures(grid, folder),
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
     if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None:
@@ -123,6 +127,17 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
     record = replace(record, mlflow_run_id=grid.tracker.log_cell(cell, record, folder))
     write_json(folder / "record.json", asdict(record))
     return record
+
+
+def _pictures(grid: Grid, folder: Path) -> dict[str, str]:
+    """The record's fields of what may be drawn later than a cell was judged, and of the scores to draw."""
+    drawn = draw_cell(grid.videos, grid.pictured, folder)
+    strip = folder / "overlay.png"
+    return {
+        "overlay": str(strip) if strip.exists() else "",
+        "pictures": json.dumps(drawn),
+        "frame_scores": str(folder / "scores"),
+    }
 
 
 def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:

@@ -65,7 +65,9 @@ def check_first_frame(task: Task, mask_path: Path) -> None:
         )
     lost = set(task.object_ids) - set(np.unique(_seen_mask(task)).tolist())
     if lost:
-        raise DataError(f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one")
+        raise DataError(
+            f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one"
+        )
 
 
 def segment(method, task: Task, folder: Path, device: str) -> list[float]:

@@ -61,7 +61,8 @@ class Tracker:
         run = self._create(record)
         self._log_batches(run, _metrics(record))
         for name in ("overlay.png", "scores.json"):
-            self.client.log_artifact(run, str(folder / name))
+            if (folder / name).exists():  # masks that somebody deleted have no picture
+                self.client.log_artifact(run, str(folder / name))
         weights = weights_file(cell.network, self.runs)
         if weights is not None and cell.network.training is not None:
             self._log_batches(run, _curve(read_file(weights).get("curve", [])))

@@ -25,7 +25,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def read_file(path: Path, device: str = "cpu"):
-    """`torch.load` onto a device with one clear message for a file that is absent, damaged or not a plain checkpoint."""
+    """`torch.load` onto a device; one clear message for a file that is absent, damaged or no plain checkpoint."""
     if not Path(path).is_file():
         raise MethodError(f"checkpoint not found: {path}")
     try:

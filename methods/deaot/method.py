@@ -156,7 +156,12 @@ class DeAOT(Network):
 
     def video_state(self) -> dict:
         groups = [
-            (g.first, g.count, [(m.key, m.value) for m in g.long_term], [(m.key, m.value) for m in g.short_term])
+            (
+                g.first,
+                g.count,
+                [(m.key, m.value) for m in g.long_term],
+                [(m.key, m.value) for m in g.short_term],
+            )
             for g in self._groups
         ]
         return {"ids": list(self._ids), "groups": groups, "since": self._since}
