@@ -26,7 +26,7 @@ Frames = dict[str, Path]  # pictures of a sequence by the names of its frames
 
 
 def error_sheets(records: list[Record], folder: Path) -> list[Path]:
-    """errors_<sequence>.png of each pictured sequence: a row per label (its first seed), six frames side by side."""
+    """errors_<sequence>.png of each pictured sequence: six frames abreast, a row per label (its first seed)."""
     paths = []
     for sequence in pictured(records):
         rows = _rows(records, sequence, folder)

@@ -113,7 +113,7 @@ def paired_sequences(
 def _table(
     by_seed: dict[int, dict[str, float]], seeds: list[int], objects: dict[str, int]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The sequences that every seed has, float64 (sequences, seeds), both increasing, and the sequences' weights."""
+    """The sequences that every seed has, float64 (sequences, seeds), both increasing, and the weights of these."""
     common = sorted(set.intersection(*(set(by_seed[seed]) for seed in seeds))) if seeds else []
     values = np.array([[by_seed[seed][name] for seed in seeds] for name in common], np.float64)
     return common, values, np.array([objects.get(name, 1) for name in common], np.float64)

@@ -86,10 +86,11 @@ def _chart(records: list[Record], folder: Path, file: str, relative: bool) -> li
         lines: dict[str, Line2D] = {}
         for place, (loss, curves) in enumerate(panels.items(), start=1):
             over_start = relative and all(curve.mean[0] > 0 for curve in curves.values())
-            if over_start:
-                curves = {name: curve.over(curve.mean[0]) for name, curve in curves.items()}
             label = _label(loss) + " / its start" * over_start
-            lines |= _draw(figure.add_subplot(rows, columns, place), label, curves, styles)
+            drawn = (
+                {name: curve.over(curve.mean[0]) for name, curve in curves.items()} if over_start else curves
+            )
+            lines |= _draw(figure.add_subplot(rows, columns, place), label, drawn, styles)
         figure.suptitle(_explained(list(trained.values())), fontsize=SMALL, color=FAINT)
         legend_below(figure, {name: lines[name] for name in names})
         return save(figure, folder, file)
