@@ -2,7 +2,7 @@
 # Runs the suite: ./run_all.sh [key=value ...]; ./run_all.sh --help
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
-set_up reports
+set_up reports,video
 
 BENCH_RESULT="$(mktemp)"
 export BENCH_RESULT

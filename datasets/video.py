@@ -48,9 +48,9 @@ class Video:
 
 def open_video(path: Path) -> Video:
     """Open a video file or a folder of images. Raises DataError for one that is absent or holds no frames."""
+    av = _library()  # for a folder too: who reads a video will write one
     if path.is_dir():
         return Video(path, None, len(list_frames(path.name, path)))
-    av = _library()
     if not path.is_file():
         raise DataError(f"video not found: {path}")
     try:
@@ -107,7 +107,7 @@ def _library():
         import av
         import imageio  # noqa: F401  told now, not when hours are spent
     except ModuleNotFoundError as error:
-        raise DataError(f"video files need the package {error.name}: {INSTALL}") from None
+        raise DataError(f"videos need the package {error.name}: {INSTALL}") from None
     return av
 
 

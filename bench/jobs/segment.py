@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 import methods
@@ -54,8 +55,13 @@ def run(config: DictConfig, runs: Path) -> int:
     _begin(out, task.key)
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
     timings = read_json(out / TIMINGS)
-    if timings is None:
-        step_ms = segment(build(network, runs, device), task, out, device)
+    if timings is None or timings["frames"] != sum(1 for _ in (out / "masks").glob("*.png")):
+        try:
+            step_ms = segment(build(network, runs, device), task, out, device)
+        except torch.OutOfMemoryError:
+            raise ConfigError(
+                f"{network.method} finds no room on {device}: give size=, the longer side of its frames in px"
+            ) from None
         timings = asdict(_timings(network, task, step_ms, device))
         write_json(out / TIMINGS, timings)
         (out / "state.pt").unlink(missing_ok=True)

@@ -185,6 +185,32 @@ def test_what_is_finished_is_not_done_again_unless_the_task_is_another(run, tmp_
     assert list(masks(tmp_path / "out")) == ["00003", "00004", "00005"], "those of the other task are gone"
 
 
+def test_masks_that_were_deleted_are_made_again(run, tmp_path):
+    run()
+    before = masks(tmp_path / "out")
+    (tmp_path / "out/masks/00002.png").unlink()
+    assert run() == 0
+    again = masks(tmp_path / "out")
+    assert list(again) == list(before)
+    assert all((again[name] == before[name]).all() for name in before)
+
+
+def test_a_full_memory_is_told_with_what_helps(run, monkeypatch, capsys):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(segment, "timed_answer", full)
+    assert run() == 2
+    assert "mobilevos_mnv2 finds no room on cpu: give size=" in capsys.readouterr().err
+
+
+def test_missing_packages_are_told_before_anything_is_done(run, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "imageio", None)
+    (tmp_path / "frames").mkdir()
+    assert run(video=tmp_path / "frames") == 2
+    assert "videos need the package imageio: .venv/bin/python -m pip install" in capsys.readouterr().err
+
+
 def test_masks_of_other_programs_are_never_replaced(run, tmp_path, capsys):
     write_mask(tmp_path / "out/masks/mine.png", square(1))
     assert run() == 2
