@@ -25,6 +25,9 @@ from datasets.video import Video, write_video
 from methods.checkpoint import read_file
 
 SECONDS_BETWEEN_STATES = 30
+OVERLAY_EDGE = (
+    1920  # px of the longer side at most: an encoder keeps dozens of frames, and 4K ones fill memory
+)
 GIF_WIDTH, GIF_FRAMES = 480, 300
 
 
@@ -47,6 +50,16 @@ class Task:
         return [int(i) for i in np.unique(self.mask) if i]
 
     @property
+    def seen_size(self) -> tuple[int, int]:
+        """(H, W) of the frames that the method sees."""
+        return fitted(self.mask.shape, self.long_edge)
+
+    @property
+    def seen_mask(self) -> np.ndarray:
+        """The mask at that size."""
+        return _resized(self.mask, self.seen_size, cv2.INTER_NEAREST_EXACT)
+
+    @property
     def frames(self) -> int | None:
         """How many there are to segment, as far as the video tells."""
         return None if self.video.length is None else max(0, self.video.length - self.start)
@@ -63,7 +76,7 @@ def check_first_frame(task: Task, mask_path: Path) -> None:
             f"the mask {mask_path} is {_text(task.mask.shape)} but the frames of {task.video.path} are "
             f"{_text(frame.shape)} (height x width): give a mask of the video's size"
         )
-    lost = set(task.object_ids) - set(np.unique(_seen_mask(task)).tolist())
+    lost = set(task.object_ids) - set(np.unique(task.seen_mask).tolist())
     if lost:
         raise DataError(
             f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one"
@@ -82,13 +95,13 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
     count = f"{len(task.object_ids)} object" + "s" * (len(task.object_ids) > 1)
     saved = time.monotonic()
     with (
-        threads(threads_for(*_seen_size(task))),
+        threads(threads_for(*task.seen_size)),
         tqdm(total=task.frames, initial=done, desc=f"segment {count}", unit="frame", mininterval=2) as bar,
     ):
         for number, (name, frame) in enumerate(task.video.frames(task.start + done), done):
-            seen = to_tensor(_shrunk(frame, task), device)
+            seen = to_tensor(_resized(frame, task.seen_size), device)
             if number == 0:
-                method.start(seen, torch.from_numpy(_seen_mask(task)).long().to(device))
+                method.start(seen, torch.from_numpy(task.seen_mask).long().to(device))
                 mask = task.mask
             else:
                 mask, milliseconds = timed_answer(method, seen, size=(height, width))
@@ -102,7 +115,7 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
 
 
 def draw(task: Task, folder: Path, fps: float, gif: bool = False) -> list[Path]:
-    """Write overlay.mp4, and overlay.gif of a video of at most 300 frames, from the masks of `segment`."""
+    """Write overlay.mp4, at most 1920 px wide or high, and if wanted overlay.gif, from the masks of `segment`."""
     films = [folder / "overlay.mp4"]
     replace_atomically(films[0], lambda path: write_video(path, _overlays(task, folder), fps))
     if gif:
@@ -114,7 +127,9 @@ def draw(task: Task, folder: Path, fps: float, gif: bool = False) -> list[Path]:
 def _overlays(task: Task, folder: Path) -> Iterator[np.ndarray]:
     with tqdm(total=task.frames, desc="overlay", unit="frame", mininterval=2) as bar:
         for name, frame in task.video.frames(task.start):
-            yield overlay(frame, read_ids(folder / "masks" / f"{name}.png"))
+            mask = read_ids(folder / "masks" / f"{name}.png")
+            size = fitted(mask.shape, OVERLAY_EDGE)
+            yield overlay(_resized(frame, size), _resized(mask, size, cv2.INTER_NEAREST_EXACT))
             bar.update()
 
 
@@ -144,23 +159,14 @@ def _save(method, task: Task, step_ms: list[float], path: Path) -> None:
     replace_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
-def _seen_size(task: Task) -> tuple[int, int]:
-    """(H, W) of the frames that the method sees."""
-    height, width = task.mask.shape
-    scale = min(1.0, (task.long_edge or max(height, width)) / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def fitted(size: tuple[int, int], long_edge: int | None) -> tuple[int, int]:
+    """(H, W) in proportion, the longer side within `long_edge`; never enlarged."""
+    scale = min(1.0, (long_edge or max(size)) / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _shrunk(frame: np.ndarray, task: Task) -> np.ndarray:
-    height, width = _seen_size(task)
-    if frame.shape[:2] == (height, width):
-        return frame
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _seen_mask(task: Task) -> np.ndarray:
-    height, width = _seen_size(task)
-    return cv2.resize(task.mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+def _resized(image: np.ndarray, size: tuple[int, int], interpolation: int = cv2.INTER_AREA) -> np.ndarray:
+    return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=interpolation)
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -23,6 +23,7 @@ from datasets.video import Video, open_video
 FPS = 24.0  # of a folder of frames
 SMALLEST = 32  # px of the longer side
 STARTED, TIMINGS = "started.json", "timings.json"
+WRITTEN = ("masks/*.png", "overlay.*", "state.pt", TIMINGS)
 
 
 @dataclass(frozen=True)
@@ -115,17 +116,16 @@ def _stamp(video: Video) -> list:
 
 
 def _begin(out: Path, key: str) -> None:
-    """Make room in the folder: for a task other than its last one all masks are new.
+    """Make room in the folder: for a task other than its last one everything is new.
 
-    Raises ConfigError rather than remove masks that this job did not write.
+    Raises ConfigError rather than replace files that this job did not write.
     """
-    begun, masks = read_json(out / STARTED), out / "masks"
-    if begun is None and masks.is_dir() and any(masks.iterdir()):
-        raise ConfigError(f"{masks} holds files that job=segment did not write: choose another output=")
+    begun = read_json(out / STARTED)
+    written = [path for name in WRITTEN for path in sorted(out.glob(name))]
+    if begun is None and written:
+        raise ConfigError(f"{written[0]} is none of job=segment's files: choose another output=")
     if begun is None or begun["key"] != key:
-        for name in (TIMINGS, "state.pt", "overlay.mp4", "overlay.gif"):
-            (out / name).unlink(missing_ok=True)
-        for path in masks.glob("*.png"):
+        for path in written:
             path.unlink()
     write_json(out / STARTED, {"key": key})
 

@@ -15,7 +15,11 @@ from PIL import Image
 import methods
 from bench import segment
 from bench.__main__ import main
+from bench.compose import load_config
+from bench.errors import USER_ERRORS, ConfigError
 from bench.evaluate import to_tensor
+from bench.jobs import segment as job
+from datasets.errors import DataError
 from datasets.images import read_ids, read_mask, write_mask
 from datasets.video import open_video, write_video
 from methods.masks import most_likely
@@ -39,8 +43,8 @@ def picture(number: int) -> np.ndarray:
 @pytest.fixture
 def weights(tmp_path) -> Path:
     torch.manual_seed(0)
-    state = methods.create("mobilevos_mnv2", width=0.25).state_dict()
-    torch.save({"state_dict": state, "meta": {"options": {"width": 0.25}}}, tmp_path / "weights.pt")
+    state = methods.create("mobilevos_r18", width=0.125).state_dict()
+    torch.save({"state_dict": state, "meta": {"options": {"width": 0.125}}}, tmp_path / "weights.pt")
     return tmp_path / "weights.pt"
 
 
@@ -52,18 +56,27 @@ def places(tmp_path, weights) -> dict[str, str]:
     return {
         "video": str(tmp_path / "clip.mp4"),
         "mask": str(tmp_path / "first.png"),
-        "method": "mobilevos_mnv2",
+        "method": "mobilevos_r18",
         "weights": str(weights),
         "output": str(tmp_path / "out"),
         "device": "cpu",
     }
 
 
+@pytest.fixture(scope="module")
+def composed():
+    return load_config(["job=segment"])
+
+
 @pytest.fixture
-def run(places):
+def run(places, composed, tmp_path):
+    """Runs the job as the command line does, but for composing its configuration anew."""
+
     def run_job(**changes) -> int:
-        values = {key: value for key, value in {**places, **changes}.items() if value is not None}
-        return main(["job=segment", *(f"{key}={value}" for key, value in values.items())])
+        config = composed.copy()
+        for key, value in {**places, **changes}.items():
+            config[key] = value
+        return job.run(config, tmp_path / "runs")
 
     return run_job
 
@@ -74,7 +87,7 @@ def masks(folder: Path) -> dict[str, np.ndarray]:
 
 def by_hand(places, seen=lambda frame: frame, start: int = 0) -> dict[str, np.ndarray]:
     """The masks that the adapter gives."""
-    method = methods.create(places["method"], width=0.25)
+    method = methods.create(places["method"], width=0.125)
     method.load_state_dict(torch.load(places["weights"], weights_only=True)["state_dict"])
     found = {}
     for name, frame in open_video(Path(places["video"])).frames(start):
@@ -107,7 +120,7 @@ def test_masks_are_those_of_the_method_in_the_files_ids(run, places, tmp_path, c
 
 
 def test_the_overlay_shows_the_video_with_its_masks(run, tmp_path):
-    run(method="copy_first_mask", weights=None, gif="true")
+    run(method="copy_first_mask", weights=None, gif=True)
     with av.open(str(tmp_path / "out/overlay.mp4")) as film:
         assert film.streams.video[0].average_rate == 10
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
@@ -121,11 +134,20 @@ def test_the_overlay_shows_the_video_with_its_masks(run, tmp_path):
     assert (gif.n_frames, gif.size, gif.info["duration"]) == (FRAMES, (64, 48), 100)
 
 
+def test_the_overlay_of_a_large_video_is_smaller(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(segment, "OVERLAY_EDGE", 32)
+    run(method="copy_first_mask", weights=None)
+    with av.open(str(tmp_path / "out/overlay.mp4")) as film:
+        context = film.streams.video[0].codec_context
+        assert (context.height, context.width) == (24, 32)
+    assert masks(tmp_path / "out")["00001"].shape == (48, 64)
+
+
 def test_a_folder_of_frames_is_a_video_too(run, tmp_path):
     (tmp_path / "frames").mkdir()
     for number in range(FRAMES):
         Image.fromarray(picture(number)).save(tmp_path / f"frames/f{number}.png")
-    assert run(video=tmp_path / "frames", fps=5) == 0
+    assert run(video=str(tmp_path / "frames"), fps=5) == 0
     assert list(masks(tmp_path / "out")) == [f"f{number}" for number in range(FRAMES)]
     with av.open(str(tmp_path / "out/overlay.mp4")) as film:
         assert film.streams.video[0].average_rate == 5
@@ -177,7 +199,7 @@ def test_what_is_finished_is_not_done_again_unless_the_task_is_another(run, tmp_
     run()
     honest, calls = segment.timed_answer, []
     monkeypatch.setattr(segment, "timed_answer", lambda *a, **k: calls.append(1) or honest(*a, **k))
-    assert run(gif="true") == 0
+    assert run(gif=True) == 0
     assert calls == []
     write_mask(tmp_path / "first.png", square(20))
     assert run(start=3) == 0
@@ -195,33 +217,33 @@ def test_masks_that_were_deleted_are_made_again(run, tmp_path):
     assert all((again[name] == before[name]).all() for name in before)
 
 
-def test_a_full_memory_is_told_with_what_helps(run, monkeypatch, capsys):
+def test_a_full_memory_is_told_with_what_helps(run, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(segment, "timed_answer", full)
-    assert run() == 2
-    assert "mobilevos_mnv2 finds no room on cpu: give size=" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="mobilevos_r18 finds no room on cpu: give size="):
+        run()
 
 
-def test_missing_packages_are_told_before_anything_is_done(run, monkeypatch, tmp_path, capsys):
+def test_missing_packages_are_told_before_anything_is_done(run, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "imageio", None)
     (tmp_path / "frames").mkdir()
-    assert run(video=tmp_path / "frames") == 2
-    assert "videos need the package imageio: .venv/bin/python -m pip install" in capsys.readouterr().err
+    with pytest.raises(DataError, match="videos need the package imageio: .venv/bin/python -m pip install"):
+        run(video=str(tmp_path / "frames"))
 
 
-def test_masks_of_other_programs_are_never_replaced(run, tmp_path, capsys):
+def test_masks_of_other_programs_are_never_replaced(run, tmp_path):
     write_mask(tmp_path / "out/masks/mine.png", square(1))
-    assert run() == 2
-    assert "holds files that job=segment did not write: choose another output=" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="mine.png is none of job=segment's files: choose another output="):
+        run()
     assert list(masks(tmp_path / "out")) == ["mine"]
 
 
-def test_a_long_video_has_no_gif(run, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("bench.jobs.segment.GIF_FRAMES", FRAMES - 1)
-    assert run(method="copy_first_mask", weights=None, gif="true") == 0
-    assert "gif=true is for videos of at most 5 frames" in capsys.readouterr().err
+def test_a_long_video_has_no_gif(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(job, "GIF_FRAMES", FRAMES - 1)
+    with pytest.warns(UserWarning, match="gif=true is for videos of at most 5 frames"):
+        run(method="copy_first_mask", weights=None, gif=True)
     assert not (tmp_path / "out/overlay.gif").exists()
 
 
@@ -249,7 +271,7 @@ def test_memory_does_not_grow_with_the_video(run, places, tmp_path, monkeypatch)
     [
         ({"video": None}, r"job=segment needs video=/path/to/clip\.mp4"),
         ({"mask": None}, r"job=segment needs mask=/path/to/first\.png"),
-        ({"weights": None}, r"'mobilevos_mnv2' needs weights=.*copy_first_mask needs none"),
+        ({"weights": None}, r"'mobilevos_r18' needs weights=.*copy_first_mask needs none"),
         ({"method": "mobilevos"}, r"unknown method 'mobilevos'; known: "),
         ({"video": "/nowhere.mp4"}, r"video not found: /nowhere\.mp4"),
         ({"mask": "/nowhere.png"}, r"mask not found: /nowhere\.png"),
@@ -260,24 +282,28 @@ def test_memory_does_not_grow_with_the_video(run, places, tmp_path, monkeypatch)
         ({"weights": "/nowhere.pt"}, r"checkpoint not found: /nowhere\.pt"),
     ],
 )
-def test_a_mistake_is_one_line(changes, message, run, tmp_path, capsys):
-    assert run(**changes) == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert re.search(message, errors[0])
+def test_a_mistake_is_named_and_nothing_is_begun(changes, message, run, tmp_path):
+    with pytest.raises(USER_ERRORS, match=message):
+        run(**changes)
     assert not (tmp_path / "out/masks").exists()
 
 
-def test_a_mask_must_fit_the_video(run, tmp_path, capsys):
+def test_a_mask_must_fit_the_video(run, tmp_path):
     write_mask(tmp_path / "first.png", square(4)[:40])
-    assert run() == 2
-    message = r"first\.png is 40x64 but the frames of .*clip\.mp4 are 48x64 \(height x width\)"
-    assert re.search(message, capsys.readouterr().err)
+    with pytest.raises(
+        DataError, match=r"first\.png is 40x64 but the frames of .*clip\.mp4 are 48x64 \(height"
+    ):
+        run()
     write_mask(tmp_path / "first.png", square(4) * 0)
-    assert run() == 2
-    assert re.search(r"first\.png is empty", capsys.readouterr().err)
+    with pytest.raises(DataError, match=r"first\.png is empty"):
+        run()
     speck = square(4)
     speck[40, 41] = 9
     write_mask(tmp_path / "first.png", speck)
-    assert run(size=32) == 2
-    assert "object 9 is too small to be seen at size=32" in capsys.readouterr().err
+    with pytest.raises(DataError, match="object 9 is too small to be seen at size=32"):
+        run(size=32)
+
+
+def test_the_command_line_answers_a_mistake_with_one_line(capsys):
+    assert main(["job=segment", "method=copy_first_mask", "video=/nowhere.mp4", "mask=/nowhere.png"]) == 2
+    assert capsys.readouterr().err == "error: video not found: /nowhere.mp4\n"
