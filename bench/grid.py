@@ -8,7 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from bench.cell_pictures import choose_sequences
 from bench.cells import Cell
+from bench.data import open_evaluation
 from bench.databases import without_passwords
 from bench.files import write_text
 from bench.judge import blank, cell_folder, store
@@ -28,6 +30,9 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     `config.launcher` says where. A cell whose training or evaluation fails is recorded as failed and stops
     nothing; when the user stops the run, unfinished cells are recorded so.
     """
+    choose_sequences(
+        open_evaluation(cells[0].dataset), config.pictures
+    )  # a name that is not there: told first
     launcher = LAUNCHERS[config.launcher.name](config, runs)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))

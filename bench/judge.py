@@ -9,6 +9,7 @@ from statistics import fmean, median
 from omegaconf import DictConfig
 from torch import nn
 
+from bench.cell_pictures import choose_sequences, draw_cell
 from bench.cells import Cell
 from bench.environment import describe_environment, pick_device
 from bench.evaluate import Evaluation, evaluate
@@ -61,7 +62,7 @@ def judge(cell: Cell, place: Place, videos: VideoSet) -> Record:
     try:
         with alone(cell_folder(cell, place.runs) / "lock", f"judging {cell.label} seed {cell.seed}"):
             record = stored(cell, place.runs) or _evaluated(cell, place, videos)
-            record = replace(record, **_costs(cell, place))
+            record = replace(record, **_pictures(cell, place, videos), **_costs(cell, place))
             store(cell, record, place.runs)
             return record
     except (RuntimeError, MemoryError) as error:  # out of memory, say: the others may go on
@@ -85,8 +86,8 @@ def stored(cell: Cell, runs: Path) -> Record | None:
         return None
     whole = read_json(folder / "scores.json", dict) is not None
     whole &= not record.curve or read_json(folder / "curve.json", list) is not None
-    pictures = (record.overlay, record.sampling_picture)
-    whole &= all(is_picture(folder / Path(name).name) for name in pictures if name)
+    picture = record.sampling_picture
+    whole &= not picture or is_picture(folder / Path(picture).name)
     return replace(record, label=cell.label, varied=json.dumps(cell.varied)) if whole else None
 
 
@@ -128,7 +129,6 @@ def _evaluated(cell: Cell, place: Place, videos: VideoSet) -> Record:
         fps=1000 / fmean(result.step_ms),
         latency_ms_median=median(result.step_ms),
         params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
-        overlay=str(folder / "overlay.png"),
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
     if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None:
@@ -138,6 +138,18 @@ def _evaluated(cell: Cell, place: Place, videos: VideoSet) -> Record:
         write_json(folder / "curve.json", curve)
         record = replace(record, curve=str(folder / "curve.json"))
     return record
+
+
+def _pictures(cell: Cell, place: Place, videos: VideoSet) -> dict[str, str]:
+    """The record's fields of what may be drawn later than a cell was judged, and of the scores to draw."""
+    folder = cell_folder(cell, place.runs)
+    drawn = draw_cell(videos, choose_sequences(videos, place.config.pictures), folder)
+    strip = folder / "overlay.png"
+    return {
+        "overlay": str(strip) if strip.exists() else "",
+        "pictures": json.dumps(drawn),
+        "frame_scores": str(folder / "scores"),
+    }
 
 
 def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
