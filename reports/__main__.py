@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     # Not before: these load pandas and matplotlib, and an error should not wait for them.
     try:
-        from reports.errors import error_films, error_sheets
+        from reports.error_pictures import error_films, error_sheets
         from reports.figures import write_figures
         from reports.figures.measure import measure_chart
         from reports.figures.search import search_charts
