@@ -23,6 +23,8 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=search search=mobilevos         hyper-parameters, chosen on held-out training data
+  ./run_all.sh job=report                          tables of the papers, published beside measured: docs/reports.md
+  ./run_all.sh job=ui                              MLflow's own pages of all runs
 
 jobs:      {job}
 ablations: {ablation}

@@ -56,7 +56,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     facts = describe_environment(device)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
-    with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts) as tracker:
+    with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts, out) as tracker:
         grid = Grid(config, runs, out, device, facts, open_evaluation(cells[0].dataset), tracker)
         records = [_blank(cell, grid, status=NOT_RUN) for cell in cells]
         failures = None

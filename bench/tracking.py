@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import quote
 
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from bench.cells import Cell
 from bench.networks import weights_file
-from bench.record import Record
+from bench.record import Record, to_jsonl
+from bench.store import store_uri
 from methods.checkpoint import read_file
 
 BATCH = 1000  # metrics that MLflow takes in one call
@@ -36,7 +36,7 @@ class Tracker:
         runs.mkdir(parents=True, exist_ok=True)
         # Two processes that create the database at once break it for good.
         with FileLock(runs / "mlflow.lock"):
-            self.client = MlflowClient(uri or f"sqlite:///{quote(str(runs / 'mlflow.db'))}")
+            self.client = MlflowClient(store_uri(uri, runs))
             found = self.client.get_experiment_by_name(experiment)
             location = None if uri else (runs / "artifacts" / experiment).absolute().as_uri()
             self.experiment = (
@@ -44,9 +44,15 @@ class Tracker:
             )
 
     @contextmanager
-    def invocation(self, title: str, config: DictConfig, facts: dict[str, str]) -> Iterator["Tracker"]:
-        """The parent run of all cells that this invocation finishes."""
-        run = self.client.create_run(self.experiment, run_name=title, tags={"kind": "invocation", **facts})
+    def invocation(
+        self, title: str, config: DictConfig, facts: dict[str, str], out: Path
+    ) -> Iterator["Tracker"]:
+        """The parent run of all cells that this invocation finishes; its tags tell invocations apart."""
+        tags = {"kind": "invocation", "job": config.job, "folder": str(out), **facts}
+        if config.job == "ablate":
+            tags |= {"ablation": config.ablation.name, "method": config.method}
+        tags |= {"dataset": config.dataset.name, "scale": config.scale.name}
+        run = self.client.create_run(self.experiment, run_name=title, tags=tags)
         self.parent = run.info.run_id
         self.client.log_dict(self.parent, OmegaConf.to_container(config), "config.yaml")
         try:
@@ -101,7 +107,8 @@ class Tracker:
         return run
 
     def log_table(self, records: list[Record]) -> None:
-        """All cells of the invocation as one table on the parent run."""
+        """All cells of the invocation on the parent run: whole, and as a table to look at."""
+        self.client.log_text(self.parent, to_jsonl(records), "records.jsonl")
         rows = [asdict(record) for record in records]
         shown = ("label", "seed", "status", "jf_mean", "j_mean", "f_mean", "fps", "params_m", "mlflow_run_id")
         self.client.log_table(self.parent, {k: [r[k] for r in rows] for k in shown}, "cells.json")

@@ -1,14 +1,14 @@
-"""The table as LaTeX (booktabs): best in bold, second underlined."""
+"""The table as LaTeX (booktabs): best in bold, second underlined, published figures in grey."""
 
 from itertools import zip_longest
 from textwrap import wrap
 
 import pandas as pd
 
+from reports.marks import BEST, SECOND, is_published, ranks
 from reports.rows import TEXTS
 
-LOWER_IS_BETTER = ("Params", "GMACs", "Latency", "Peak")
-HIGHER_IS_BETTER = ("J&F", "J", "F", "FPS")
+MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", "": "{}"}
 SPECIAL = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -34,7 +34,7 @@ def latex_table(table: pd.DataFrame, title: str, sentences: list[str]) -> str:
     columns = "".join("l" if column in TEXTS else "r" for column in table)
     cells = pd.DataFrame({column: _decorated(table[column]) for column in table})
     lines = [
-        "% needs \\usepackage{booktabs,graphicx}",
+        "% needs \\usepackage{booktabs,graphicx,xcolor}",
         r"\begin{table*}[t]",
         r"\centering",
         rf"\caption{{{escape(title)}}}",
@@ -67,30 +67,7 @@ def _heading(columns: list[str]) -> list[str]:
 
 
 def _decorated(column: pd.Series) -> list[str]:
-    """Escaped cells, with the best and the second best value marked as they are displayed."""
-    first, second = _best_two(str(column.name), [_number(cell) for cell in column])
-    return [_mark(cell, _number(cell), first, second) for cell in column]
-
-
-def _mark(cell: str, value: float | None, first: float | None, second: float | None) -> str:
-    text = escape(cell)
-    if value is None or value not in (first, second):
-        return text
-    return rf"\textbf{{{text}}}" if value == first else rf"\underline{{{text}}}"
-
-
-def _best_two(column: str, values: list[float | None]) -> tuple[float | None, float | None]:
-    """Best and second best of a column that has a better end; None where all are equal or few are left."""
-    quantity = column.partition(" ")[0]
-    ranked = sorted({value for value in values if value is not None}, reverse=quantity in HIGHER_IS_BETTER)
-    if quantity not in (*LOWER_IS_BETTER, *HIGHER_IS_BETTER) or len(ranked) < 2:
-        return None, None
-    return ranked[0], ranked[1] if len(ranked) > 2 else None
-
-
-def _number(cell: str) -> float | None:
-    """The value that a cell shows, without its spread."""
-    try:
-        return float(cell.partition(" ")[0])
-    except ValueError:
-        return None
+    """Escaped cells: published ones in grey, the best and the second best value marked."""
+    cells = [MARKS[rank].format(escape(cell)) for cell, rank in zip(column, ranks(column), strict=True)]
+    grey = is_published(str(column.name))
+    return [rf"\textcolor{{gray}}{{{cell}}}" if grey else cell for cell in cells]

@@ -23,8 +23,9 @@ from bench.processes import run_jobs
 from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
 from bench.search.space import read_space
-from bench.search.study import latest, load_optuna, open_study, storage_url, without_password, work_on
+from bench.search.study import latest, load_optuna, open_study, storage_url, work_on
 from bench.search.trial import Search, run_trial
+from bench.store import without_password
 from bench.tracking import Tracker
 
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -56,7 +57,7 @@ def run(config: DictConfig, runs: Path) -> int:
     tracker = Tracker(config.tracking_uri, runs, search.experiment)
     facts = describe_environment(search.device)
     try:
-        with tracker.invocation(f"Search: {settings.title}", shown, facts), _progress(study, settings):
+        with tracker.invocation(f"Search: {settings.title}", shown, facts, out), _progress(study, settings):
             search = replace(search, parent=tracker.parent)
             jobs = [[Worker(f"worker {number + 1}")] for number in range(config.workers)]
             failures = run_jobs(work, jobs, (search,), config.workers)

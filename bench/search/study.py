@@ -15,6 +15,7 @@ from filelock import FileLock
 from bench.cells import content_hash
 from bench.errors import ConfigError
 from bench.search.settings import Settings
+from bench.store import without_password
 
 INSTALL = ".venv/bin/python -m pip install -e '.[search]' -c constraints.txt"
 INSTALL_POSTGRESQL = ".venv/bin/python -m pip install -e '.[cluster]' -c constraints.txt"
@@ -56,17 +57,6 @@ def storage_url(settings: Settings, runs: Path) -> str:
             "postgresql+psycopg://user:password@host/database"
         )
     return settings.storage
-
-
-def without_password(url: str | None) -> str | None:
-    """The address as it may be shown and stored."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return url and make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
 
 
 def open_study(name: str, url: str, settings: Settings, reports: int, runs: Path):
