@@ -43,9 +43,13 @@ def _execute(path: Path, folder: Path):
     import jupytext
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from traitlets.config import Config
 
     notebook = jupytext.read(path)
-    client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3")
+    private = Config(
+        {"KernelManager": {"transport": "ipc"}}
+    )  # other users of the machine can reach a TCP port
+    client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", config=private)
     # IPython's own folder may hold a user's start-up files: with these the same store would give other reports.
     with tempfile.TemporaryDirectory() as own:
         try:

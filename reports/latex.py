@@ -1,12 +1,13 @@
 """The table as LaTeX (booktabs): best in bold, second underlined, published figures in grey."""
 
 from itertools import zip_longest
+from string import ascii_lowercase
 from textwrap import wrap
 
 import pandas as pd
 
 from reports.marks import BEST, SECOND, is_published, ranks
-from reports.rows import TEXTS
+from reports.rows import MISSING, TEXTS
 
 MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", "": "{}"}
 SPECIAL = {
@@ -26,11 +27,17 @@ SPECIAL = {
     "τ": r"$\tau$",
     "Δ": r"$\Delta$",
 }
+SOURCE = "Source"
 HEADING_WIDTH = 14  # characters in a line of a column's heading
 
 
 def latex_table(table: pd.DataFrame, title: str, sentences: list[str]) -> str:
-    """A `table*` with the title as caption and the sentences in small print below it."""
+    """A `table*` with the title as caption and the sentences in small print below it.
+
+    Sources, too long for a printed page, stand there too, under letters.
+    """
+    if SOURCE in table:
+        table, sentences = _lettered(table, sentences)
     columns = "".join("l" if column in TEXTS else "r" for column in table)
     cells = pd.DataFrame({column: _decorated(table[column]) for column in table})
     lines = [
@@ -58,6 +65,17 @@ def latex_table(table: pd.DataFrame, title: str, sentences: list[str]) -> str:
 def escape(text: str) -> str:
     """Plain text for LaTeX, on one line."""
     return "".join(SPECIAL.get(character, character) for character in " ".join(text.split()))
+
+
+def _lettered(table: pd.DataFrame, sentences: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    parts = [[name for name in cell.split("; ") if name != MISSING] for cell in table[SOURCE]]
+    letters = {
+        name: ascii_lowercase[number % 26] * (number // 26 + 1)
+        for number, name in enumerate(dict.fromkeys(name for names in parts for name in names))
+    }
+    cells = [", ".join(letters[name] for name in names) or MISSING for names in parts]
+    legend = "; ".join(f"({letter}) {name}" for name, letter in letters.items())
+    return table.assign(**{SOURCE: cells}), [*sentences, f"Sources: {legend}."]
 
 
 def _heading(columns: list[str]) -> list[str]:

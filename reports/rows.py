@@ -23,7 +23,7 @@ COSTS = (
 MISSING = "—"  # how the written tables show what was not measured
 TEXTS = {  # columns set flush left
     "Method", "Variant", "Setting", "Weights averaged", "Initialisation", "Dataset", "Device", "Source",
-    "Result", "Command",
+    "Result", "Title", "Commit",
 }  # fmt: skip
 SETTINGS = (
     "method",

@@ -75,7 +75,11 @@ def paper_table(
 
 def measured_scores(results: Sequence[Result]) -> pd.DataFrame:
     """The rows of all scored cells, as `aggregate` gives them, with the `set` that they were judged on."""
-    frames = [aggregate(result.records) for result in results if result.job != COSTS and result.records]
+    groups: dict[tuple[int, str], list[Record]] = {}  # by result and dataset: else labels would name the dataset
+    for number, result in enumerate(results):
+        for record in result.records if result.job != COSTS else ():
+            groups.setdefault((number, record.dataset), []).append(record)
+    frames = [aggregate(records) for records in groups.values()]
     columns = ["label", "method", "dataset", "sequences", "scale", "n", "device", *SCORES, "jf_mean_std"]
     found = pd.concat([pd.DataFrame(columns=columns, dtype=object), *frames])[columns]
     found = found[found["jf_mean"].notna()].drop_duplicates()

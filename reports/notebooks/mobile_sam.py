@@ -1,9 +1,9 @@
 # %% [markdown]
 # # MobileSAM
 #
-# Zhang, Han, Qiao, Kim, Bae, Lee and Hong, *Faster Segment Anything: Towards Lightweight SAM for Mobile Applications*
-# (arXiv 2306.14289). A TinyViT takes the place of SAM's image encoder; it learns the embeddings of the large one
-# (decoupled distillation), while the mask decoder stays as it is.
+# Zhang and others, *Faster Segment Anything: Towards Lightweight SAM for Mobile Applications* (arXiv 2306.14289).
+# A TinyViT takes the place of SAM's image encoder; it learns the embeddings of the large one (decoupled
+# distillation), while the mask decoder stays as it is.
 
 # %%
 from reports.report import open_report

@@ -1,10 +1,9 @@
 # %% [markdown]
 # # MobileVOS
 #
-# Miles, Yucel, Manganelli and Saà-Garriga, *MobileVOS: Real-Time Video Object Segmentation. Contrastive Learning
-# meets Knowledge Distillation*, CVPR 2023 (arXiv 2303.07815). A small student with a short memory learns from a large
-# space-time memory network: by the labels, by the teacher's logits, and by a loss on correlations of features at
-# object boundaries, in which omega goes from contrastive learning (0) to distillation (1).
+# Miles, Yucel, Manganelli and Saà-Garriga, CVPR 2023 (arXiv 2303.07815). A small student with a short memory learns
+# from a large space-time memory network: by the labels, by the teacher's logits, and by a loss on correlations of
+# features at object boundaries, in which omega goes from contrastive learning (0) to distillation (1).
 
 # %%
 from reports.report import open_report
@@ -62,7 +61,7 @@ report.ablation("queue")
 # %% [markdown]
 # ## Model soups
 #
-# Reported: checkpoints are averaged greedily, at no cost at inference. Which ones, and picked on what, is not known.
+# Reported: checkpoints are averaged greedily, at no cost at inference. Which, and picked on what, is not known.
 
 # %%
 report.ablation("soup")

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Overview
 #
-# Everything that the MLflow store holds, beside what papers, repositories and leaderboards report. Published figures
-# are grey and name their source; whatever was not measured here says so, and no published figure ever stands in for
-# a measured one.
+# Everything that the MLflow store holds, beside what papers, repositories and leaderboards report. Published
+# figures are grey and name their source; whatever was not measured here says so, and no published figure ever
+# stands in for a measured one.
 
 # %%
 from reports.report import open_report
@@ -17,10 +17,10 @@ report = open_report()
 report.contents()
 
 # %% [markdown]
-# ## Methods of this suite
+# ## The authors' scores and ours
 #
-# The authors' scores, and those of `./run_all.sh job=evaluate method=... weights=... dataset=...` on the same set. A
-# score on another set stands in a column of its own.
+# What `./run_all.sh job=evaluate method=... weights=... dataset=...` gives on the same set stands beside what the
+# authors published. A score on another set stands in a column of its own.
 
 # %%
 report.own_methods()
