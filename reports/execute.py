@@ -41,7 +41,7 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> int:
 def _execute(path: Path, folder: Path):
     """The executed notebook, and how it failed: "" when it did not. Its kernel has ended by then."""
     import jupytext
-    from nbclient import NotebookClient
+    from nbclient import NotebookClient  # comes with nbconvert
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from traitlets.config import Config
 

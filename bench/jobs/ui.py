@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from bench.errors import ConfigError
 from bench.store import check_store, is_empty, is_server, store_uri, without_password
 
-START = 120  # seconds that the server may take, on a busy machine
+START = 300  # seconds that the server may take, on a very busy machine
 END = 10
 
 
@@ -35,9 +35,10 @@ def run(config: DictConfig, runs: Path) -> int:
     command += ["--host", str(host), "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level=warning"]
     lean = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    print("starting MLflow's server", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the server too
     # In a session of its own: Ctrl-C reaches this process alone, which then ends the server and its workers.
-    server = subprocess.Popen(command, env=os.environ | lean, start_new_session=True)
+    server = subprocess.Popen(command, env=os.environ | lean, stdout=sys.stderr, start_new_session=True)
     try:
         address = _wait_for(server, host, port)
         print(f"MLflow: {address} shows {without_password(uri)}; Ctrl-C ends it", flush=True)
@@ -64,9 +65,8 @@ def _check_free(host: str, port: int) -> None:
 def _wait_for(server: subprocess.Popen, host: str, port: int) -> str:
     """The address, once it answers. Raises ConfigError when the server does not start."""
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    for _ in range(START * 2):
-        if server.poll() is not None:
-            break
+    end = time.monotonic() + START
+    while time.monotonic() < end and server.poll() is None:
         try:
             with urlopen(f"{address}/health", timeout=5):
                 return address
