@@ -46,14 +46,16 @@ def _execute(path: Path, folder: Path):
     from traitlets.config import Config
 
     notebook = jupytext.read(path)
-    private = Config(
-        {"KernelManager": {"transport": "ipc"}}
-    )  # other users of the machine can reach a TCP port
+    # Not by TCP, whose ports other users of the machine can reach.
+    private = Config({"KernelManager": {"transport": "ipc"}})
     client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", config=private)
-    # IPython's own folder may hold a user's start-up files: with these the same store would give other reports.
     with tempfile.TemporaryDirectory() as own:
+        # A user's IPython folder may hold start-up files: with these the same store would give other reports. And
+        # the kernel's launcher drops the first place of the import path when it is the working directory.
+        places = filter(None, [own, str(NOTEBOOKS.parents[1]), os.environ.get("PYTHONPATH")])
+        changed = {FOLDER: str(folder), "IPYTHONDIR": own, "PYTHONPATH": os.pathsep.join(places)}
         try:
-            client.execute(env=os.environ | {FOLDER: str(folder), "IPYTHONDIR": own})
+            client.execute(env=os.environ | changed)
         except CellExecutionError as error:
             return notebook, f"with {error.ename}: {error.evalue}\nin this cell:\n\n{_failed_cell(notebook)}"
         except (CellTimeoutError, DeadKernelError) as error:

@@ -60,13 +60,16 @@ def mobile_sam(number: int, results: Sequence[Result]) -> Table:
     """Table 2, 4 or 7 of MobileSAM: a row per setting, two columns per quantity."""
     cells = load_quantities()
     cells = cells[cells["table"] == str(number)]
+    cells = cells.assign(
+        measured=[_measured(results, c.method, c.label, c.field) for c in cells.itertuples()]
+    )
     rows = []
-    for (method, label), group in cells.groupby(["method", "label"], sort=False):
+    for (method, _), group in cells.groupby(["method", "label"], sort=False):
         first = group.iloc[0]
         row = {"Method": NAMES.get(method, method), "Variant": first["variant"], "Setting": first["setting"]}
         for cell in group.itertuples():
             row[f"{cell.quantity}, published"] = cell.value
-            row[f"{cell.quantity}, measured"] = _measured(results, method, label, cell.field)
+            row[f"{cell.quantity}, measured"] = cell.measured
         rows.append(row | {"Source": f"{first['source']} [{first['certainty']}]"})
     texts = pd.DataFrame(rows)
     texts = texts.drop(columns=[name for name in ("Variant", "Setting") if not texts[name].any()])
@@ -87,7 +90,7 @@ def _measured(results: Sequence[Result], method: str, label: str, field: str) ->
     found: dict[str, list[float]] = {}
     for record in (record for result in results for record in succeeded(result.records)):
         value = getattr(record, name, None) if (record.method, record.label) == (method, label) else None
-        if value not in (None, ""):
-            value = json.loads(value).get(key) if key else value
+        value = json.loads(value).get(key) if key and value else value
+        if value is not None and value != "":
             found.setdefault(record.scale or GIVEN, []).append(value / 100)
     return "; ".join(f"{fmean(values):.4f}, {scale}" for scale, values in found.items()) or NOT_MEASURED

@@ -84,11 +84,8 @@ class Report:
 
     def _result(self, result: Result) -> Shown:
         if result.records:
-            words = [result.dataset, result.scale and f"scale {result.scale}", result.method]
-            title = (
-                f"{result.title} ({', '.join(filter(None, words)) if result.ablation else result.dataset})"
-            )
-            return self._shown(result, tabulate(result.records, title))
+            about = f" ({result.dataset}, scale {result.scale}, {result.method})" if result.ablation else ""
+            return self._shown(result, tabulate(result.records, f"{result.title}{about}"))
         text = result.folder / "table.md"
         if result.job == "search" and text.is_file():
             pictures = adopt_pictures(result, self.out / PICTURES)

@@ -75,7 +75,8 @@ def paper_table(
 
 def measured_scores(results: Sequence[Result]) -> pd.DataFrame:
     """The rows of all scored cells, as `aggregate` gives them, with the `set` that they were judged on."""
-    groups: dict[tuple[int, str], list[Record]] = {}  # by result and dataset: else labels would name the dataset
+    # By result and dataset: of several datasets, labels would name theirs.
+    groups: dict[tuple[int, str], list[Record]] = {}
     for number, result in enumerate(results):
         for record in result.records if result.job != COSTS else ():
             groups.setdefault((number, record.dataset), []).append(record)

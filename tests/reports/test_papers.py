@@ -7,7 +7,8 @@ import pytest
 
 from bench.record import Record
 from reports import papers
-from reports.published import load_quantities
+from reports.published import load_published, load_quantities
+from reports.published.words import NAMES
 from reports.results import Result
 from reports.side_by_side import NOT_MEASURED
 
@@ -132,6 +133,10 @@ def test_baselines_are_all_there_and_no_student_of_a_paper_is():
     assert set(families) <= methods
     assert not any("MobileVOS" in method for method in methods)
     assert all("_" not in method for method in methods), "called as in print"
+
+
+def test_every_published_method_has_a_name_for_print():
+    assert set(load_published()["method"]) | set(load_quantities()["method"]) <= set(NAMES)
 
 
 def test_notes_are_numbered_below_the_table():
