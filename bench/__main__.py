@@ -32,6 +32,8 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=search search=mobilevos         hyper-parameters, chosen on held-out training data
   ./run_all.sh ablation=sampling launcher=slurm    as jobs of a cluster: docs/cluster.md
+  ./run_all.sh job=report                          tables of the papers, published beside measured: docs/reports.md
+  ./run_all.sh job=ui                              MLflow's own pages of all runs
 
 jobs:      {job}
 ablations: {ablation}

@@ -22,7 +22,10 @@ COSTS = (
     "fps",
 )
 MISSING = "—"  # how the written tables show what was not measured
-TEXTS = {"Method", "Weights averaged", "Initialisation"}  # columns set flush left
+TEXTS = {  # columns set flush left
+    "Method", "Variant", "Setting", "Weights averaged", "Initialisation", "Dataset", "Device", "Source",
+    "Result", "Title", "Commit",
+}  # fmt: skip
 SETTINGS = (
     "method",
     "recipe",

@@ -43,7 +43,8 @@ def commands() -> list[str]:
             if language:
                 continue
             for line in block.replace("\\\n", " ").splitlines():
-                if line.startswith("./run_all.sh") and "job=export" not in line:  # test_export.py runs those
+                # test_export.py, test_report.py and test_report_job.py run the jobs that leave no records
+                if line.startswith("./run_all.sh") and not re.search(r"job=(export|report|ui)\b", line):
                     found.append(" ".join(shlex.split(line, comments=True)))
     return list(dict.fromkeys(found))
 
@@ -140,6 +141,22 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
     assert read_records(tmp_path / "out/records.jsonl")
     assert report([str(tmp_path / "out")]) == 0
     assert ("| Trial |" if search else "| Method |") in (tmp_path / "out/table.md").read_text()
+
+
+def test_every_command_in_the_text_is_understood():
+    """`./run_all.sh ...` within sentences and tables, and in blocks that are not run: known keys and choices."""
+    from bench.compose import load_config
+
+    found = set()
+    for page in PAGES:
+        text = page.read_text()
+        found |= set(re.findall(r"`\./run_all\.sh([^`]*)`", text))
+        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            found |= set(re.findall(r"^\./run_all\.sh(.*)", block.replace("\\\n", " "), re.MULTILINE))
+    commands = [command for command in found if not re.search(r"\.\.\.|<|--", command)]
+    assert len(commands) > 10
+    for command in commands:
+        load_config(shlex.split(command, comments=True))
 
 
 def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):
