@@ -11,6 +11,7 @@ import methods
 from bench.compose import choices, load_config
 from bench.errors import USER_ERRORS, show_warning
 from bench.files import room_in
+from bench.launch.settings import check_launcher
 from bench.ranks import Place, find_place, launched
 from bench.stopping import EXIT_CODE, Stopped, listening
 
@@ -24,11 +25,13 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh ablation=sampling scale=gpu ranks=4   four GPUs for every network: docs/cluster.md
+  ./run_all.sh job=segment video=clip.mp4 mask=first.png method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
   ./run_all.sh job=measure target=phone            latency on an Android phone attached by adb: docs/phone.md
   ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=search search=mobilevos         hyper-parameters, chosen on held-out training data
+  ./run_all.sh ablation=sampling launcher=slurm    as jobs of a cluster: docs/cluster.md
 
 jobs:      {job}
 ablations: {ablation}
@@ -38,11 +41,13 @@ training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
 scales:    {scale}
 searches:  {search}
+launchers: {launcher}      (where cells are trained and evaluated: launcher.<...>)
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
 overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
 Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
-processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>. All, with their defaults: --config
+pictures, processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>.
+All, with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
 """
 
@@ -73,6 +78,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(config, place: Place) -> int:
     warnings.showwarning = show_warning
+    check_launcher(config)
     # torch and its company load only now: mistakes in the arguments have been answered before that
     if place.size > 1:
         from bench.together import follow, leading
@@ -85,7 +91,7 @@ def _run(config, place: Place) -> int:
 
 
 def _help() -> str:
-    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search")
+    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search", "launcher")
     names = {group: choices(group) for group in groups}
     return HELP.format(methods=", ".join(methods.available()), **{k: ", ".join(v) for k, v in names.items()})
 

@@ -22,7 +22,8 @@ CONFIGS = Path(__file__).parent / "configs"
 STAGES = ("stage0", "stage1")  # of training, before the last
 # Keys whose value is the name of a file of a group
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
-FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.")  # keys of a method, or not there by default
+# Keys of a method or of sbatch, or not there by default
+FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.")
 
 
 @dataclass

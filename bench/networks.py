@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bench.cells import Network, Training, content_hash, groups
 from bench.data import open_training
 from bench.files import drop_unfinished
 from bench.locks import alone
-from bench.processes import run_jobs
+from bench.processes import Failures, run_jobs
 from bench.soups import make_soup
 from bench.together import count_ranks, together
 from bench.train.answers import map_number
@@ -71,12 +72,14 @@ def train_all(
     device: str,
     processes: int | str = "auto",
     on_step: OnStep | None = None,
-) -> dict[str, str]:
+    elsewhere: Callable[[list[list[Training]]], Failures] | None = None,
+) -> Failures:
     """Train what has no weights yet, after what it needs; returns {key: why it failed}.
 
     Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
     up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
-    that they need, and wants `processes=1`. Several ranks train all networks together, one group after the other.
+    that they need, and wants `processes=1`. `elsewhere` trains the groups, in place of this machine. Several
+    ranks train all networks together, one group after the other.
     """
     failures: dict[str, str] = {}
     for training in trainings:
@@ -84,7 +87,7 @@ def train_all(
     _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
-        failures |= train_all(list(needed.values()), runs, device, processes)
+        failures |= train_all(list(needed.values()), runs, device, processes, elsewhere=elsewhere)
     pending = []
     for training in trainings:
         reasons = [failures[needed.key] for needed in training.needs if needed.key in failures]
@@ -92,12 +95,15 @@ def train_all(
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
         elif _to_be_made(trained_folder(training, runs) / "weights.pt"):
             pending.append(training)
-    jobs, processes = groups(pending), 1 if count_ranks() > 1 else count_processes(processes, device)
-    if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
-        jobs = [
-            part for job in jobs for part in ([job] if any(t.teacher for t in job) else [[t] for t in job])
-        ]
-    found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
+    jobs = groups(pending)
+    if elsewhere is not None:
+        found = elsewhere(jobs)
+    else:
+        processes = 1 if count_ranks() > 1 else count_processes(processes, device)
+        if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
+            parts = [[job] if any(t.teacher for t in job) else [[t] for t in job] for job in jobs]
+            jobs = [job for part in parts for job in part]
+        found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
     undone = {training.key for training in pending if not _done(training, runs)}
     return failures | {key: why for key, why in found.items() if key in undone}
 

@@ -58,7 +58,8 @@ class Tracker:
     def log_cell(self, cell: Cell, record: Record, folder: Path) -> str:
         """Record a finished cell with its curves, scores, checkpoint and picture."""
         run = self._run(record)
-        files, metrics = [folder / "overlay.png", folder / "scores.json"], run.metrics
+        files = [path for name in ("overlay.png", "scores.json") if (path := folder / name).exists()]
+        metrics = run.metrics
         weights = weights_file(cell.network, self.runs)
         if weights is not None and cell.network.training is not None:
             metrics = metrics + _curve(read_file(weights).get("curve", []))

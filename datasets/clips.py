@@ -4,6 +4,7 @@ Every draw comes from `np.random.default_rng([seed, number])`, so all cells of a
 batches in the same order, whatever the number of workers and wherever training resumes.
 """
 
+import signal
 from collections.abc import Callable
 from collections.abc import Sequence as Items
 from pathlib import Path
@@ -256,9 +257,11 @@ class ClipStream:
             batch_size=self.batch,
             sampler=range(first_step * self.batch, len(self)),
             num_workers=workers,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start_worker,
         )
 
 
-def _one_thread(_worker: int) -> None:
+def _start_worker(_worker: int) -> None:
     cv2.setNumThreads(0)  # OpenCV's thread pool does not survive a fork
+    # A scheduler signals all processes of a job. The one that trains needs its clips until it has saved.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     # Not before: these load pandas and matplotlib, and an error should not wait for them.
     try:
+        from reports.error_pictures import error_films, error_sheets
         from reports.figures import write_figures
         from reports.figures.measure import measure_chart
         from reports.figures.search import search_charts
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _show(table, search_charts(folder))
         written = write_tables(records, folder, _title(folder))
         written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
+        written += [*error_sheets(records, folder), *error_films(records, folder)]
         written += write_figures(records, folder)
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)

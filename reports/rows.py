@@ -1,5 +1,6 @@
 """From cells to the rows of a table: the raw numbers, one row per label."""
 
+import json
 import math
 from statistics import fmean, median, stdev
 
@@ -48,6 +49,11 @@ def group_rows(records: list[Record]) -> dict[str, list[Record]]:
 
 def succeeded(records: list[Record]) -> list[Record]:
     return [record for record in records if record.status == "ok"]
+
+
+def pictured(records: list[Record]) -> list[str]:
+    """The sequences of which any record has pictures, in order of first appearance."""
+    return list(dict.fromkeys(name for r in records if r.pictures for name in json.loads(r.pictures)))
 
 
 def distinct(records: list[Record], field: str) -> str:

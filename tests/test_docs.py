@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from bench import held_out
 from bench.__main__ import main
 from bench.record import read_records
 from datasets.embedded import EmbeddedSpec
-from datasets.images import read_mask
+from datasets.images import read_frame, read_mask
+from datasets.video import write_video
 from reports.__main__ import main as report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,12 +66,21 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     torch.save(encoder, tmp_path / "mobilenet_v2.pth")
     stcn = methods.create("stcn", width=0.125).state_dict()
     torch.save({"state_dict": stcn, "meta": {"options": {"width": 0.125}}}, tmp_path / "stcn.pth")
+    student = methods.create("mobilevos_r18", width=0.125).state_dict()
+    torch.save({"state_dict": student, "meta": {"options": {"width": 0.125}}}, tmp_path / "weights.pt")
+    if find_spec("av"):
+        frames = sorted((davis / "JPEGImages/480p/val-000").iterdir())
+        write_video(tmp_path / "clip.mp4", map(read_frame, frames), 12)
     return {
         "/path/to/DAVIS": str(davis),
         "/path/to/YouTube-VOS": str(youtube),
         "/path/to/best.yaml": str(tmp_path / "best.yaml"),
         "/path/to/masks": str(davis / "Annotations/480p"),
         "/path/to/stills": str(stills),
+        "/path/clip.mp4": str(tmp_path / "clip.mp4"),
+        "/path/first.png": str(davis / "Annotations/480p/val-000/00000.png"),
+        "/path/frames": str(davis / "JPEGImages/480p/val-000"),
+        "/path/weights.pt": str(tmp_path / "weights.pt"),
         "/path/stcn.pth": str(tmp_path / "stcn.pth"),
         "/path/mobilenet_v2.pth": str(tmp_path / "mobilenet_v2.pth"),
     }
@@ -102,6 +113,11 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
     for placeholder, path in places.items():
         command = command.replace(placeholder, path)
     arguments = [a for a in shlex.split(command)[1:] if not a.startswith("imagenet.resnet")]
+    if "job=segment" in arguments:
+        pytest.importorskip("av")
+        assert main([*arguments, f"output={tmp_path}/out", "device=cpu"]) == 0, capsys.readouterr().err
+        assert (tmp_path / "out/overlay.mp4").is_file()
+        return
     if "--help" in arguments or "--config" in arguments:
         assert main(arguments) == 0
         return

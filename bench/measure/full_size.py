@@ -24,12 +24,19 @@ def full_size(network: Network, runs: Path, device: str, growth: bool = False) -
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
     What the file of an earlier run lacks is measured and added to it.
     """
-    if not methods.is_trainable(network.method):
+    wanted = wanted_fields(network, growth)
+    if not wanted:
         return {}
     options = {key: value for key, value in network.options.items() if key != "width"}
-    wanted = [field for field in MEASURES if growth or field != "growth_full"]
     found = measured(network.method, options, wanted, runs, device)
     return {field: value for field, value in found.items() if growth or field != "growth_full"}
+
+
+def wanted_fields(network: Network, growth: bool) -> list[str]:
+    """The fields of a record that tell whether all costs of the network are measured."""
+    if not methods.is_trainable(network.method):
+        return []
+    return [field for field in MEASURES if growth or field != "growth_full"]
 
 
 def measured(
