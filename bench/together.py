@@ -199,11 +199,9 @@ class Leader:
             return f"rank 0 of {self.place.size}: {_told(error)}; {GOES_ON}"
         ranks = {other.sentinel: (rank, other) for rank, other in enumerate(self.others, 1)}
         ends = []
-        # The end of a process comes after that of its connections.
-        for rank, other in (
-            ranks[sentinel] for sentinel in connection.wait(list(ranks), GRACE if ranks else 0)
-        ):
-            other.join()
+        for sentinel in connection.wait(list(ranks), GRACE) if ranks else []:
+            rank, other = ranks[sentinel]
+            other.join()  # the end of a process comes after that of its connections
             ends.append(f"rank {rank} has ended with exit code {other.exitcode}")
         return f"{', '.join(ends) or 'another rank has ended'}, so the training cannot go on; {GOES_ON}"
 
@@ -214,9 +212,8 @@ _leader: Leader | None = None
 def _start_following(place: Place, device: str, share: int) -> None:
     start_worker()
     torch.set_num_threads(share)
-    os._exit(
-        follow(place, device)
-    )  # taking the interpreter down takes seconds, for which the first one would wait
+    code = follow(place, device)
+    os._exit(code)  # to take the interpreter down takes seconds, for which the first one would wait
 
 
 def _own_device(place: Place, wanted: str) -> str:
