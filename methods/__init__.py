@@ -29,10 +29,14 @@ _FACTORIES = {
     "deaot_b": "methods.deaot.method:deaot_b",
     "deaot_l": "methods.deaot.method:deaot_l",
     "r50_deaot_l": "methods.deaot.method:r50_deaot_l",
+    "mobile_sam": "methods.sam.method:mobile_sam",
+    "sam_vit_b": "methods.sam.method:sam_vit_b",
+    "sam_vit_h": "methods.sam.method:sam_vit_h",
 }
 # Options that change how a video is read but not what is learnt: networks that differ in these share weights.
 INFERENCE_OPTIONS = frozenset(
     {"memory_every", "top_k", "include_last", "queue_length", "write_rule", "long_term_gap", "max_long_edge"}
+    | {"box_margin", "prompt_points", "lost_score", "search_scale", "search_grid", "search_similarity"}
 )
 _UNTRAINED = frozenset({"copy_first_mask"})
 

@@ -6,6 +6,8 @@ import torch
 import methods
 
 SMALL = {name: {"width": 0.25} for name in methods.available() if methods.is_trainable(name)}
+for name in ("mobile_sam", "sam_vit_b", "sam_vit_h"):
+    SMALL[name] = {"width": 0.1, "depth": 0.1, "image_size": 64, "decoder_channels": 64}
 
 
 @pytest.fixture(params=methods.available())
