@@ -110,7 +110,7 @@ class Sam(nn.Module):
                 continue
             table, wanted = state[key], own[key].shape
             if key.endswith("pos_embed") and table.ndim == 4 and table.shape[3] == wanted[3]:
-                table = F.interpolate(table.permute(0, 3, 1, 2), size=wanted[1:3], mode="bicubic")
+                table = F.interpolate(table.permute(0, 3, 1, 2), size=wanted[1:3], mode="bilinear")
                 state[key] = table.permute(0, 2, 3, 1)
             elif "rel_pos_" in key and table.ndim == 2 and table.shape[1] == wanted[1]:
                 state[key] = F.interpolate(table.t()[None], size=wanted[0], mode="linear")[0].t()
