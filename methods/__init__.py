@@ -36,7 +36,8 @@ _FACTORIES = {
 # Options that change how a video is read but not what is learnt: networks that differ in these share weights.
 INFERENCE_OPTIONS = frozenset(
     {"memory_every", "top_k", "include_last", "queue_length", "write_rule", "long_term_gap", "max_long_edge"}
-    | {"box_margin", "prompt_points", "lost_score", "search_scale", "search_grid", "search_similarity"}
+    | {"box_margin", "prompt_points", "lost_score", "search_scale"}
+    | {"search_grid", "search_points", "search_similarity"}
 )
 _UNTRAINED = frozenset({"copy_first_mask"})
 

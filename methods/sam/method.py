@@ -19,7 +19,6 @@ from methods.sam.predictor import Predictor
 from methods.sam.prompts import interior_points, looks
 
 SHARED = 0.5  # of a proposal's pixels: more on objects that were found means it is one of them
-GRID_BATCH = 64  # points decoded at a time
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ class Track:
 class VideoSam(Sam):
     """Follows objects by prompts from the mask of the latest frame in which each was found.
 
-    The prompt is the mask's box, grown by `box_margin`, `prompt_points` points inside it (see `interior_points`)
-    and the mask's logits; the answer is one mask an object, and the objects are joined by soft aggregation. An
-    object whose predicted IoU is below `lost_score`, or whose mask is empty, is lost: then the box grown to
-    `search_scale` of its sides is asked alone, and after it a grid of `search_grid` x `search_grid` points all
-    over the frame, which costs as much as that many prompts. Of the masks found so, the one counts whose embedding
-    is most like the object's at first, given a predicted IoU of `lost_score` and a cosine of
-    `search_similarity` at least, and no more than half of it on objects that were not lost. An object that is
-    not found has no pixels in the frame, and its prompts stay.
+    The prompt is the mask's box, grown by `box_margin` of its sides each way, `prompt_points` points inside it
+    (see `interior_points`) and the mask's logits; the answer is one mask an object, and the objects are joined by
+    soft aggregation. An object whose predicted IoU is below `lost_score`, or whose mask is empty, is lost: then
+    its box grown to `search_scale` times its sides is asked alone, and after it, of a grid of `search_grid` x
+    `search_grid` points all over the frame, those `search_points` whose embedding is most like the object's at
+    first. Of the masks found so, the one counts whose own embedding is most like it, given a predicted IoU of
+    `lost_score` and a cosine of `search_similarity` at least, and no more than half of it on objects that were
+    not lost. An object that is not found has no pixels in the frame, and its prompts stay.
 
     These options and their defaults are ours; no paper's. search_scale=0 or search_grid=0 leaves that search out.
     Everything else goes to `Sam`.
@@ -58,16 +57,21 @@ class VideoSam(Sam):
         prompt_points: int = 3,
         lost_score: float = 0.5,
         search_scale: float = 2.0,
-        search_grid: int = 8,
+        search_grid: int = 16,
+        search_points: int = 8,
         search_similarity: float = 0.8,
         **network,
     ) -> None:
         super().__init__(encoder, **network)
         if prompt_points < 0 or search_grid < 0:
             raise MethodError("prompt_points and search_grid count points: give 0 or more")
+        if search_points < 1:
+            raise MethodError(
+                "search_points: give 1 or more, or search_grid=0 for no search all over the frame"
+            )
         self.box_margin, self.prompt_points, self.lost_score = box_margin, prompt_points, lost_score
-        self.search_scale, self.search_grid = search_scale, search_grid
-        self.search_similarity = search_similarity
+        self.search_scale, self.search_similarity = search_scale, search_similarity
+        self.search_grid, self.search_points = search_grid, search_points
         self._predictor = Predictor(self)
         self._ids: list[int] = []  # in the order in which they were given, as the tracks
         self._tracks: list[Track] = []
@@ -166,22 +170,24 @@ class VideoSam(Sam):
         return self._predictor.decode(boxes=scaled(boxes, self.search_scale, self._predictor.size))
 
     def _search_all(self, lost: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks (L, M, h, w) and predicted IoUs (L, M) that a grid of points finds, the same for each object."""
+        """Masks (L, M, h, w) and predicted IoUs (L, M) at the points of the frame most like the lost objects."""
         grid = point_grid(self.search_grid, self._predictor.size).to(lost.device)
-        answers = [
-            self._predictor.decode(points[:, None], torch.ones_like(points[:, :1], dtype=torch.long))
-            for points in grid.split(GRID_BATCH)
-        ]
-        low_res, scores = (torch.cat(parts).flatten(0, 1) for parts in zip(*answers, strict=True))
-        return low_res.expand(len(lost), -1, -1, -1), scores.expand(len(lost), -1)
+        alike = self._first_looks(lost) @ self._predictor.features_at(grid).t()
+        points = grid[alike.topk(min(self.search_points, len(grid)), 1).indices]
+        one_each = points.flatten(0, 1)[:, None]
+        answers = self._predictor.decode(one_each, torch.ones_like(one_each[..., 0], dtype=torch.long))
+        low_res, scores = (part.unflatten(0, points.shape[:2]).flatten(1, 2) for part in answers)
+        return low_res, scores
+
+    def _first_looks(self, places: Tensor) -> Tensor:
+        return torch.stack([self._tracks[i].looks for i in places.tolist()])
 
     def _most_alike(
         self, lost: Tensor, proposals: Tensor, scores: Tensor, taken: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Each object's most similar of proposals (L, M, h, w): logits (L, h, w), bool (L,) where it will do."""
         features = looks(self._predictor.embedding, proposals.flatten(0, 1)).unflatten(0, scores.shape)
-        first = torch.stack([self._tracks[i].looks for i in lost.tolist()])
-        alike = (features * first[:, None]).sum(2)
+        alike = (features * self._first_looks(lost)[:, None]).sum(2)
         inside = proposals > 0
         pixels = inside.flatten(2).sum(2)
         elsewhere = (inside & taken.any(0)).flatten(2).sum(2)

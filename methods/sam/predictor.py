@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from methods.errors import MethodError
 from methods.interface import check_frame
 from methods.sam.frames import input_size, to_frame, to_input
-from methods.sam.network import Sam
+from methods.sam.network import STRIDE, Sam
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ class Predictor:
         """`predict` without bringing the masks to the frame's size: its `low_res` and `scores`."""
         if self.embedding is None:
             raise MethodError("predict() before set_image(): give the frame first")
-        (height, width), fitted = self.size, input_size(*self.size, self.model.image_size)
-        scale = self.embedding.new_tensor([fitted[1] / width, fitted[0] / height])
+        scale = self._scale()
         points = None if points is None else points * scale
         boxes = None if boxes is None else boxes * scale.repeat(2)
         return self.model.decode_masks(self.embedding, points, labels, boxes, mask_logits, multimask)
@@ -78,3 +78,13 @@ class Predictor:
     def upscale(self, low_res: Tensor) -> Tensor:
         """Logits (P, M, S / 4, S / 4) -> (P, M, H, W) at the frame's size."""
         return to_frame(low_res, self.size, self.model.image_size)
+
+    def features_at(self, points: Tensor) -> Tensor:
+        """The image embedding below points (..., 2) of the frame: (..., C), length 1."""
+        x, y = (points * self._scale() / STRIDE).long().unbind(-1)
+        return F.normalize(self.embedding[0, :, y, x].movedim(0, -1), dim=-1)
+
+    def _scale(self) -> Tensor:
+        """Pixels of the input, horizontally and vertically, in one of the frame."""
+        (height, width), fitted = self.size, input_size(*self.size, self.model.image_size)
+        return self.embedding.new_tensor([fitted[1] / width, fitted[0] / height])

@@ -58,12 +58,11 @@ class PromptEncoder(nn.Module):
         if boxes is not None:
             corners = torch.stack([embedding.weight[0] for embedding in self.point_embeddings[2:]])
             tokens.append(self._positions(boxes.unflatten(1, (2, 2))) + corners)
-        if mask_logits is None:
-            return torch.cat(tokens, 1), self.no_mask_embed.weight[:, :, None, None]
+        only = torch.zeros(1, dtype=torch.long, device=self.no_mask_embed.weight.device)
+        if mask_logits is None:  # looked up, as FLOP counters stumble over a view of a parameter
+            return torch.cat(tokens, 1), self.no_mask_embed(only)[:, :, None, None]
         if not tokens:
-            tokens.append(
-                self.no_mask_embed.weight.new_zeros(len(mask_logits), 0, self.no_mask_embed.embedding_dim)
-            )
+            tokens.append(self.no_mask_embed(only[:0]).expand(len(mask_logits), -1, -1))
         return torch.cat(tokens, 1), self.mask_downscaling(mask_logits)
 
     def image_positions(self) -> Tensor:

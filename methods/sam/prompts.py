@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -25,5 +26,5 @@ def interior_points(mask: Tensor, count: int) -> Tensor:
 
 def looks(embedding: Tensor, low_res: Tensor) -> Tensor:
     """Image embedding (1, C, h, w) averaged over each soft mask (M, 4 h, 4 w) of logits -> (M, C), length 1."""
-    inside = torch.nn.functional.avg_pool2d(low_res.sigmoid()[:, None], 4)[:, 0].flatten(1)
-    return torch.nn.functional.normalize(inside @ embedding[0].flatten(1).t(), dim=1)
+    inside = F.avg_pool2d(low_res.sigmoid()[:, None], 4)[:, 0].flatten(1)
+    return F.normalize(inside @ embedding[0].flatten(1).t(), dim=1)

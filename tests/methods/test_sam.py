@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from methods.checkpoint import load_weights
@@ -73,6 +74,18 @@ def test_mobile_sam_equals_the_official_one(shared, seeded):
         (scores, "iou"),
     ):
         np.testing.assert_allclose(ours.numpy(), arrays[name], atol=1e-4, err_msg=name)
+
+
+def test_encoder_and_decoder_cost_what_the_official_ones_do():
+    """77.5 and 3.6 GFLOP were counted in the official code, one multiply-add as 2."""
+    with torch.device("meta"), torch.inference_mode():
+        method = methods.create("mobile_sam")
+        with FlopCounterMode(display=False) as encoder:
+            embedding = method.encode_image(torch.empty(1, 3, 1024, 1024))
+        with FlopCounterMode(display=False) as decoder:
+            method.decode_masks(embedding, boxes=torch.empty(1, 4))
+    assert encoder.get_total_flops() / 1e9 == pytest.approx(77.5, abs=0.05)
+    assert decoder.get_total_flops() / 1e9 == pytest.approx(3.6, abs=0.05)
 
 
 # --- attention in windows, against all pairs in float64 ------------------------------------------------
@@ -283,6 +296,7 @@ def test_a_checkpoint_of_another_width_is_refused_by_name(tmp_path):
         ({"image_size": 100}, "image_size=100: give a multiple of 16"),
         ({"decoder_channels": 8}, "decoder_channels=8: give a multiple of 16"),
         ({"prompt_points": -1}, "prompt_points.*0 or more"),
+        ({"search_points": 0}, "search_points: give 1 or more, or search_grid=0"),
     ],
 )
 def test_a_wrong_option_gets_one_clear_message(options, complaint):
