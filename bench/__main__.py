@@ -19,7 +19,10 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
+  ./run_all.sh job=measure target=phone            latency on an Android phone attached by adb: docs/phone.md
+  ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
+  ./run_all.sh job=search search=mobilevos         hyper-parameters, chosen on held-out training data
 
 jobs:      {job}
 ablations: {ablation}
@@ -28,8 +31,10 @@ datasets:  {dataset}      (to be judged on: dataset=..., dataset.root=...)
 training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
 scales:    {scale}
+searches:  {search}
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
+overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
 Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
 processes, runs, output, tracking_uri, recipe.<...>, scale.<...>. All with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
@@ -65,7 +70,8 @@ def _run(config) -> int:
 
 
 def _help() -> str:
-    names = {group: choices(group) for group in ("job", "ablation", "dataset", "training", "recipe", "scale")}
+    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search")
+    names = {group: choices(group) for group in groups}
     return HELP.format(methods=", ".join(methods.available()), **{k: ", ".join(v) for k, v in names.items()})
 
 

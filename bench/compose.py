@@ -6,8 +6,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -51,7 +53,11 @@ def choices(group: str) -> list[str]:
 
 
 def load_config(overrides: list[str]) -> DictConfig:
-    """Compose the configuration of a command line. Raises ConfigError with one message for a mistake."""
+    """Compose the configuration of a command line. Raises ConfigError with one message for a mistake.
+
+    `overrides=/path/to/file.yaml` stands for the lines of that file, {dotted key: value}.
+    """
+    overrides = [text for given in overrides for text in _lines_of_file(given)]
     _check_choices(overrides)
     store = ConfigStore.instance()
     store.store(name="schema", group="recipe", node=Recipe)
@@ -62,6 +68,8 @@ def load_config(overrides: list[str]) -> DictConfig:
             config = compose("config", terms, return_hydra_config=True)
             with open_dict(config):
                 config.ablation.name = config.hydra.runtime.choices.ablation
+                if "search" in config:
+                    config.search.name = config.hydra.runtime.choices.search
                 del config["hydra"]
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         raise ConfigError(_explain(error, overrides)) from None
@@ -89,6 +97,28 @@ def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
     return config
 
 
+def _lines_of_file(text: str) -> list[str]:
+    """`overrides=file` as the `key=value` texts of the file; any other text as it is."""
+    key, _, name = text.partition("=")
+    if key != "overrides":
+        return [text]
+    try:
+        found = yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"overrides={name} cannot be read: {_first_line(error)}") from None
+    if not isinstance(found, dict) or any(isinstance(value, dict) for value in found.values()):
+        raise ConfigError(f"overrides={name}: give lines of the form `dotted.key: value`")
+    return [f"{key}={_in_hydra_grammar(value)}" for key, value in found.items()]
+
+
+def _in_hydra_grammar(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_hydra_grammar, value))}]"
+    if isinstance(value, str):
+        return QuotedString(value, Quote.single).with_quotes()
+    return "null" if value is None else str(value).lower()
+
+
 def _in_hydra_terms(text: str) -> str:
     """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
     if FREE.match(text):
@@ -107,6 +137,9 @@ def _check_choices(overrides: list[str]) -> None:
         if not separator:
             raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
         group = PLACED.get(key, key)
+        value = value.strip("'")
+        if group == "search" and "job=search" not in overrides:
+            raise ConfigError(f"'{text}' belongs to job=search: give that too")
         if group in groups and value not in choices(group):
             raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(group))}")
 

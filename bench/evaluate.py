@@ -15,6 +15,7 @@ from bench.pictures import overlay_strip
 from bench.threads import threads
 from datasets.images import frame_size, read_mask, write_mask
 from datasets.sequence import Sequence, VideoSet
+from methods.masks import most_likely
 
 STRIP_FRAMES = 6
 # Frames of fewer pixels are segmented by one thread: a second one gains nothing there and, when another program
@@ -115,7 +116,7 @@ def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
             continue
         started = time.perf_counter()
         probabilities = method.step(frame) if given is None else method.add(frame, given)
-        labels = probabilities.argmax(0).cpu().numpy()  # the copy waits for the device
+        labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
         step_ms.append(1000 * (time.perf_counter() - started))
         predictions.append(np.array([0, *method.object_ids], np.uint8)[labels])
     return predictions, step_ms

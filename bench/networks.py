@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 import methods
-from bench.cells import Network, Training, groups
+from bench.cells import Network, Training, content_hash, groups
 from bench.data import open_training
 from bench.processes import run_jobs
 from bench.soups import make_soup
 from bench.train.answers import map_number
-from bench.train.group import train_group
+from bench.train.group import OnStep, train_group
 from bench.train.learner import Learner, check_schedule
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
@@ -57,17 +57,22 @@ def checkpoint_options(path: Path) -> dict:
 
 
 def train_all(
-    trainings: list[Training], runs: Path, device: str, processes: int | str = "auto"
+    trainings: list[Training],
+    runs: Path,
+    device: str,
+    processes: int | str = "auto",
+    on_step: OnStep | None = None,
 ) -> dict[str, str]:
     """Train what has no weights yet, after what it needs; returns {key: why it failed}.
 
     Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
-    up to `processes` processes side by side.
+    up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
+    that they need, and wants `processes=1`.
     """
     failures: dict[str, str] = {}
     for training in trainings:
         check_schedule(training.schedule)
-        _check_maps(training)
+    _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
         failures |= train_all(list(needed.values()), runs, device, processes)
@@ -83,12 +88,14 @@ def train_all(
         jobs = [
             part for job in jobs for part in ([job] if any(t.teacher for t in job) else [[t] for t in job])
         ]
-    found = run_jobs(train_job, jobs, (runs, device), processes)
+    found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
     undone = {training.key for training in pending if not _done(training, runs)}
     return failures | {key: why for key, why in found.items() if key in undone}
 
 
-def train_job(trainings: list[Training], runs: Path, device: str) -> dict[str, str]:
+def train_job(
+    trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
+) -> dict[str, str]:
     """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
     trainings = [training for training in trainings if not _done(training, runs)]
     if not trainings:
@@ -100,16 +107,25 @@ def train_job(trainings: list[Training], runs: Path, device: str) -> dict[str, s
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
     learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
-    train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device)
+    train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device, on_step)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 
-def _check_maps(training: Training) -> None:
-    """Raise ConfigError, before hours are spent, for attention maps that the student or its teacher lacks."""
-    if "attention" in training.recipe.losses:
-        teacher, wanted = training.teacher, training.recipe.attention.teacher_map
-        map_number(methods.create(training.method, **training.options), None)
-        map_number(methods.create(teacher.method, **teacher.options), wanted)
+def _check_maps(trainings: list[Training]) -> None:
+    """Raise ConfigError, before hours are spent, for attention maps that a student or its teacher lacks."""
+    asked = {}  # a network of many trainings is built once
+    for training in trainings:
+        if "attention" in training.recipe.losses:
+            teacher, wanted = training.teacher, training.recipe.attention.teacher_map
+            for name, options, number in (
+                (training.method, training.options, None),
+                (teacher.method, teacher.options, wanted),
+            ):
+                asked.setdefault(content_hash([name, options]), (name, options, set()))[2].add(number)
+    for name, options, numbers in asked.values():
+        method = methods.create(name, **options)
+        for number in numbers:
+            map_number(method, number)
 
 
 def _done(training: Training, runs: Path) -> bool:

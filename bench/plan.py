@@ -196,19 +196,20 @@ def _check_soup(label: str, soup: Soup) -> None:
     if soup.trajectory and soup.members[0].schedule.snapshots < 1:
         raise ConfigError(f"soup '{label}' along a trajectory needs snapshots: set scale.student.snapshots=5")
     if soup.pick == "greedy":
-        last = soup.members[0]
-        held, stage = last.data.get("hold_out"), last.start
-        if held == 0:
+        check_held_out(f"soup '{label}'", soup.members[0])
+
+
+def check_held_out(what: str, last: Training) -> None:
+    """Raise ConfigError where no data is held out from a training and its earlier stages to pick `what` on."""
+    held, stage = last.data.get("hold_out"), last.start
+    if held == 0:
+        raise ConfigError(f"{what} is picked on held-out training data: set training.hold_out=0.1")
+    while stage is not None:
+        if stage.data["fingerprint"] == last.data["fingerprint"] and stage.data.get("hold_out") != held:
             raise ConfigError(
-                f"soup '{label}' is picked on held-out training data: set training.hold_out=0.1"
+                f"{what} is picked on data that an earlier stage learnt from: give all stages hold_out={held}"
             )
-        while stage is not None:
-            if stage.data["fingerprint"] == last.data["fingerprint"] and stage.data.get("hold_out") != held:
-                raise ConfigError(
-                    f"soup '{label}' is picked on data that an earlier stage learnt from: give all stages "
-                    f"hold_out={held}"
-                )
-            stage = stage.start
+        stage = stage.start
 
 
 def _shown(value: Any) -> str:

@@ -10,16 +10,13 @@ import methods
 from bench.cells import Soup
 from bench.data import open_training
 from bench.errors import ConfigError
-from bench.evaluate import to_tensor
 from bench.files import replace_atomically
-from bench.measure.accuracy import score_sequence, summarize
+from bench.held_out import held_out_score
 from bench.train.group import batches
 from methods.checkpoint import read_file
 from methods.soups import State, average, greedy
 
 NORM_BATCHES = 50
-SCORED_CLIPS = 24
-SCORED_FRAMES = 8
 
 
 def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
@@ -42,7 +39,7 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
 
         def score(state: State) -> float:
             bar.update()
-            return held_out_score(_settled(state, norms, soup, device), soup, device)
+            return held_out_score(_settled(state, norms, soup, device), soup.members[0], device)
 
         if soup.pick == "greedy":
             mixed, members = greedy(states, score)
@@ -54,22 +51,6 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
     state = {k: v.cpu().contiguous() for k, v in settled.items()}
     content = {"state_dict": state, "meta": meta, "curve": []}
     replace_atomically(path, lambda temporary: torch.save(content, temporary))
-
-
-def held_out_score(method, soup: Soup, device: str) -> float:
-    """J&F (0..1) of a network on clips of the training data that no training saw."""
-    training = soup.members[0]
-    clips = open_training(
-        training.data, training.schedule, seed=0, held_out=True, length=SCORED_FRAMES
-    ).source
-    scores = []
-    for number in range(SCORED_CLIPS):
-        frames, masks = clips.clip(number, max_skip=1)
-        ids = sorted({*masks[0].flat} - {0})
-        method.start(to_tensor(frames[0], device), torch.from_numpy(masks[0]).long().to(device))
-        labels = [method.step(to_tensor(frame, device)).argmax(0).cpu().numpy() for frame in frames[1:]]
-        scores.append(score_sequence(str(number), [masks[0], *labels], masks, ids))
-    return summarize(scores).jf_mean
 
 
 def _own_statistics(states: list[State]) -> set[str]:

@@ -76,6 +76,17 @@ class Tracker:
         self.client.set_terminated(run, "FINISHED" if record.status == "ok" else "FAILED")
         return run
 
+    def log_trial(self, record: Record, values: dict[str, float], along: dict[int, float]) -> str:
+        """A bare run for a trial of a search: what it varied, the values of its objectives, J&F in training."""
+        run = self._create(record)
+        reached = [(f"objective/{name}", value, 0) for name, value in values.items()]
+        reached += [("jf_in_training", value, number) for number, value in along.items()]
+        varied = {key: str(value) for key, value in json.loads(record.varied).items()}
+        self._log_batches(run, _metrics(record) + reached, varied)
+        stopped = "KILLED" if record.status.startswith("pruned") else "FAILED"
+        self.client.set_terminated(run, "FINISHED" if record.status == "ok" else stopped)
+        return run
+
     def _create(self, record: Record) -> str:
         """A run for the cell in place of any that an earlier invocation left for it."""
         for old in self.client.search_runs([self.experiment], f"tags.config_hash = '{record.config_hash}'"):

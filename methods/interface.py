@@ -1,12 +1,14 @@
 """The adapter that every method implements, and the checks of what users feed it."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from methods.errors import MethodError
+from methods.memory import MemoryPolicy
+from methods.stages import Stage
 
 
 class Method(Protocol):
@@ -34,6 +36,34 @@ class Method(Protocol):
         `mask` integer (H, W) holds the new ids; where it is 0 it says nothing. Its pixels win over what is
         predicted of the N objects followed so far, which go on as before. Raises MethodError before `start`,
         for an id that is followed already, and as `start` does.
+        """
+
+
+@runtime_checkable
+class Remembering(Method, Protocol):
+    """A network that reads a memory of past frames: what measuring and exporting know of it.
+
+    compiled_parts: its methods that torch.compile is for. What reads the memory is not among them where the
+    memory may grow.
+    """
+
+    compiled_parts: tuple[str, ...]
+
+    @property
+    def policy(self) -> MemoryPolicy:
+        """Which frames stay in memory."""
+
+    @property
+    def memory_frames(self) -> int:
+        """Frames now in memory, of the objects with the most."""
+
+    def fill_memory(self, frames: int) -> None:
+        """Act as if the video had gone on until `frames` frames are kept, the steady state without running it."""
+
+    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
+        """The stages of a frame of this size, in the order of `methods.stages.STAGES`, on the method's device.
+
+        The method must be in evaluation mode; the modules share its weights. On the meta device too.
         """
 
 

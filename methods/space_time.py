@@ -2,29 +2,19 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.errors import MethodError
 from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
-from methods.masks import normalize, others, pad_to_multiple, soft_aggregate, unpad
+from methods.masks import most_likely, normalize, others, pad_to_multiple, slot_planes, soft_aggregate, unpad
 from methods.memory import MemoryPolicy, VideoMemory, affinity, readout, similarity
-
-
-@dataclass(frozen=True)
-class Query:
-    """What a network sees in B frames; the trailing number is the stride."""
-
-    key16: Tensor  # (B, Ck, h, w), compared with the memory
-    context16: Tensor  # (B, Cv, h, w), joins the readout in the decoder
-    f16: Tensor
-    f8: Tensor
-    f4: Tensor
-
-    def select(self, index) -> "Query":
-        """The frames of `index` along the batch axis."""
-        return Query(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+from methods.query import Query
+from methods.space_time_stages import space_time_stages
+from methods.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -43,6 +33,11 @@ class Rollout:
     slot: Tensor
     maps: dict[int, list[Tensor]] = field(default_factory=dict)
 
+    @cached_property
+    def labels(self) -> Tensor:
+        """The answers as labels int64 (B, T, H, W), once for all who learn from them; the first frame's are 0."""
+        return F.pad(most_likely(self.logits.detach(), 2), (0, 0, 0, 0, 1, 0))
+
     @property
     def valid(self) -> Tensor:
         """bool (B, K): which objects exist."""
@@ -55,6 +50,7 @@ class SpaceTimeMethod(nn.Module, ABC):
     """A matching network with a memory of past frames and their masks; subclasses give its three parts."""
 
     stride = 16
+    compiled_parts = ("encode_query", "encode_memory", "decode")  # the memory read grows with the video
 
     def __init__(self, policy: MemoryPolicy, top_k: int | None) -> None:
         super().__init__()
@@ -106,6 +102,10 @@ class SpaceTimeMethod(nn.Module, ABC):
             copies = (part.clone() for part in self._annotated)  # a video's frames share no storage
             self._memory.write(self._frame_index, *copies)
 
+    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
+        """As `Remembering.stages`; see `space_time_stages`."""
+        return space_time_stages(self, height, width, objects, memory_frames)
+
     @torch.inference_mode()
     def start(self, frame: Tensor, mask: Tensor) -> None:
         ids = check_start(frame, mask)
@@ -137,14 +137,15 @@ class SpaceTimeMethod(nn.Module, ABC):
         memory: key (1, Ck, N) and value (objects, Cv, N) of each group of objects with a memory of its own;
         O is the number of objects of all groups.
         """
-        query_key = query.key16.flatten(2)
-        reads = [
-            readout(value, affinity(similarity(key, query_key), self.top_k))
-            for key, value in zip(memory[::2], memory[1::2], strict=True)
-        ]
-        read = reads[0] if len(reads) == 1 else torch.cat(reads)
-        logits, _ = self.decode(read.unflatten(2, query.key16.shape[-2:]), query)
+        groups = zip(memory[::2], memory[1::2], strict=True)
+        reads = [self.read(query.key16, key, value) for key, value in groups]
+        logits, _ = self.decode(reads[0] if len(reads) == 1 else torch.cat(reads), query)
         return soft_aggregate(logits.float().sigmoid()).softmax(0)
+
+    def read(self, key16: Tensor, memory_key: Tensor, memory_value: Tensor) -> Tensor:
+        """Key (1, Ck, h, w) of a frame, memory (1, Ck, N) and (objects, Cv, N) -> readouts (objects, Cv, h, w)."""
+        weights = affinity(similarity(memory_key, key16.flatten(2)), self.top_k)
+        return readout(memory_value, weights).unflatten(2, key16.shape[-2:])
 
     def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
         """Take new objects from their mask and all others from memory, and remember the frame for all.
@@ -179,12 +180,14 @@ class SpaceTimeMethod(nn.Module, ABC):
         first_masks: Tensor,
         valid: Tensor,
         generator: torch.Generator | None = None,
+        guide: Tensor | None = None,
     ) -> Rollout:
-        """Segment clips from their first masks, feeding the predictions back as memory (STCN, section 4.1).
+        """Segment clips from their first masks, feeding the predictions back as memory (STCN, section 4.1), or
+        the labels of `guide`.
 
         frames float (B, T, 3, H, W) RGB in [0, 1]; first_masks float (B, K, H, W); valid bool (B, K)
         tells which of the K objects exist. Frame t reads the frames 0..t-1. These networks draw nothing from
-        the generator.
+        the generator. guide: int64 (B, T, H, W), 0 = background, 1..K.
         """
         clips, length = frames.shape[:2]
         frames = normalize(frames)
@@ -205,7 +208,7 @@ class SpaceTimeMethod(nn.Module, ABC):
             objects = object_logits.float().sigmoid()
             grid = objects.new_zeros(clips, valid.shape[1], *objects.shape[1:])
             joint = soft_aggregate(grid.index_put((video, slot), objects).transpose(0, 1)).transpose(0, 1)
-            masks = joint.softmax(1)[:, 1:]
+            masks = joint.softmax(1)[:, 1:] if guide is None else slot_planes(guide[:, t], valid.shape[1])
             logits.append(joint)
             embeddings.append(embedding)
         return Rollout(torch.stack(logits, 1), torch.stack(embeddings, 1), video, slot)

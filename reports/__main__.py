@@ -1,7 +1,8 @@
 """`python -m reports FOLDER`: tables and pictures of FOLDER/records.jsonl, written beside it.
 
 FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) only its
-figure is drawn. Exit code 2 when there are no records.
+figure is drawn, beside FOLDER/search.json (job=search) the table and the figures are those of its trials. Exit
+code 2 when there are no records.
 """
 
 import argparse
@@ -18,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="the folder that holds records.jsonl")
     folder = parser.parse_args(arguments).folder
     try:
-        records = _read(folder / "records.jsonl")
+        search = (folder / "search.json").is_file()  # whose first trial may not have ended yet
+        records = [] if search else _read(folder / "records.jsonl")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -26,11 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from reports.figures import write_figures
         from reports.figures.measure import measure_chart
+        from reports.figures.search import search_charts
         from reports.pictures import overlay_sheet, sampling_sheet
+        from reports.search import write_search_table
         from reports.tables import write_tables
 
         if (folder / "measure.json").is_file():  # nothing was scored, and job=measure wrote its own table
             return _show(folder / "measure.md", measure_chart(folder))
+        if search:
+            table = write_search_table(folder, _title(folder))
+            return _show(table, search_charts(folder))
         written = write_tables(records, folder, _title(folder))
         written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
         written += write_figures(records, folder)

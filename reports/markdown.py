@@ -12,11 +12,12 @@ PUBLISHED_TEXTS = {"Variant", "Dataset", "Source"}
 
 def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], pairs: list[tuple[str, str]]) -> str:
     """Title, table, the sentences as a list, and what is published about the (method, label) pairs."""
-    lines = [f"# {title}", "", *_markdown_table(table), "", *(f"- {_one_line(s)}" for s in sentences)]
+    lines = [f"# {title}", "", *markdown_table(table), "", *(f"- {_one_line(s)}" for s in sentences)]
     return "\n".join([*lines, *_published(pairs)]) + "\n"
 
 
-def _markdown_table(table: pd.DataFrame) -> list[str]:
+def markdown_table(table: pd.DataFrame) -> list[str]:
+    """Its lines; numbers, which stand at the right, are texts already."""
     rules = ["---" if column in TEXTS | PUBLISHED_TEXTS else "---:" for column in table]
     rows = [list(table.columns), rules, *table.to_numpy().tolist()]
     return ["| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
@@ -56,7 +57,7 @@ def _published(pairs: list[tuple[str, str]]) -> list[str]:
     return [
         *("", "## Published", ""),
         "Not measured here: what papers, repositories and leaderboards report about full-size networks.",
-        *("", *_markdown_table(table), ""),
+        *("", *markdown_table(table), ""),
         f"Certainty: {marks}.",
         *("", *(f"{number}. {note}" for number, note in enumerate(remarks, 1))),
     ]

@@ -11,6 +11,7 @@ import torch
 
 import bench.data
 import methods
+from bench import held_out
 from bench.__main__ import main
 from bench.record import read_records
 from datasets.embedded import EmbeddedSpec
@@ -50,6 +51,9 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     """What stands for the placeholder paths of the documentation; the embedded set is a tiny one."""
     spec = EmbeddedSpec(train_sequences=2, train_frames=4, val_sequences=2, val_frames=4, height=48, width=64)
     monkeypatch.setattr(bench.data, "EmbeddedSpec", lambda: spec)
+    for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
+        monkeypatch.setattr(held_out, name, value)
+    (tmp_path / "best.yaml").write_text("recipe.representation.omega: 0.5\n")
     davis = shutil.copytree(tiny_davis, tmp_path / "DAVIS")
     shutil.copytree(davis / "ImageSets/2017", davis / "ImageSets/2016")
     stills = tmp_path / "stills"
@@ -63,6 +67,7 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     return {
         "/path/to/DAVIS": str(davis),
         "/path/to/YouTube-VOS": str(youtube),
+        "/path/to/best.yaml": str(tmp_path / "best.yaml"),
         "/path/to/masks": str(davis / "Annotations/480p"),
         "/path/to/stills": str(stills),
         "/path/stcn.pth": str(tmp_path / "stcn.pth"),
@@ -109,12 +114,16 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
         *TINY,
     ]
     extra += TINY_PAPER if "scale=paper" in arguments else []
+    search = "job=search" in arguments
+    if search:
+        pytest.importorskip("optuna")
+        extra += ["search.trials=2", "search.reports=0"]
     if "job=evaluate" not in arguments and not any(a.startswith("seeds=") for a in arguments):
         extra.append("seeds=1")
     assert main([*arguments, *extra]) == 0, capsys.readouterr().err
     assert read_records(tmp_path / "out/records.jsonl")
     assert report([str(tmp_path / "out")]) == 0
-    assert "| Method |" in (tmp_path / "out/table.md").read_text()
+    assert ("| Trial |" if search else "| Method |") in (tmp_path / "out/table.md").read_text()
 
 
 def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):

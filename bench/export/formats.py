@@ -1,4 +1,4 @@
-"""The file formats: each writes the programs of `StaticSteps` into files and runs them from there."""
+"""The file formats: each writes programs, methods of a module, into files and runs them from there."""
 
 import logging
 import warnings
@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import ConfigError
-from bench.export.steps import Function, Program, StaticSteps
+from bench.export.steps import Function, Program
 
 OPSET = 18  # of ONNX: what torch's exporter writes without converting
 
@@ -26,7 +26,7 @@ class Format:
     modules: what it imports; extra: ours that installs them; libraries: distributions whose version matters.
     """
 
-    write: Callable[[StaticSteps, list[Program], Path], dict[str, Path]]
+    write: Callable[[nn.Module, list[Program], Path], dict[str, Path]]
     load: Callable[[list[Program], dict[str, Path]], dict[str, Run]]
     modules: tuple[str, ...] = ()
     extra: str = ""
@@ -47,27 +47,27 @@ def find_format(name: str) -> Format:
     return found
 
 
-def write_torchscript(steps: StaticSteps, programs: list[Program], stem: Path) -> dict[str, Path]:
+def write_torchscript(steps: nn.Module, programs: list[Program], stem: Path) -> dict[str, Path]:
     """One file with a method for each program; they share the weights."""
     path = stem.with_name(f"{stem.name}.pt")
     examples = {program.name: tuple(program.inputs.values()) for program in programs}
-    with _quiet():  # what tracing freezes is what `verify` compares
+    with quiet():  # what tracing freezes is what `verify` compares
         torch.jit.save(torch.jit.trace_module(steps, examples, check_trace=False), path)
     return dict.fromkeys(examples, path)
 
 
 def load_torchscript(programs: list[Program], files: dict[str, Path]) -> dict[str, Run]:
-    with _quiet():
+    with quiet():
         network = torch.jit.load(files["start"])
     return {program.name: _as_tuple(getattr(network, program.name)) for program in programs}
 
 
-def write_onnx(steps: StaticSteps, programs: list[Program], stem: Path) -> dict[str, Path]:
+def write_onnx(steps: nn.Module, programs: list[Program], stem: Path) -> dict[str, Path]:
     """A file for each program, with the weights inside."""
     files = {}
     for program in programs:
         files[program.name] = path = stem.with_name(f"{stem.name}.{program.name}.onnx")
-        with _quiet():
+        with quiet():
             torch.onnx.export(
                 Function(steps, program.name),
                 tuple(program.inputs.values()),
@@ -101,18 +101,19 @@ def load_onnx(programs: list[Program], files: dict[str, Path]) -> dict[str, Run]
     return {program.name: load(program) for program in programs}
 
 
-def write_executorch(steps: StaticSteps, programs: list[Program], stem: Path) -> dict[str, Path]:
+def write_executorch(steps: nn.Module, programs: list[Program], stem: Path) -> dict[str, Path]:
     """One file with a method for each program, for the processor (XNNPACK)."""
-    with _quiet():
+    with quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
+        from executorch.exir.passes.constant_prop_pass import constant_prop_pass
 
-        graphs = {
-            program.name: torch.export.export(
-                Function(steps, program.name), tuple(program.inputs.values()), strict=False
-            )
-            for program in programs
-        }
+        def graph(program: Program):
+            function, inputs = Function(steps, program.name), tuple(program.inputs.values())
+            exported = torch.export.export(function, inputs, strict=False)
+            return constant_prop_pass(exported.run_decompositions({}))  # what depends on sizes alone
+
+        graphs = {program.name: graph(program) for program in programs}
         lowered = to_edge_transform_and_lower(graphs, partitioner=[XnnpackPartitioner()]).to_executorch()
     path = stem.with_name(f"{stem.name}.pte")
     with path.open("wb") as file:
@@ -154,7 +155,7 @@ def _as_tuple(function) -> Run:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Exporters warn of their own insides, which a user can do nothing about."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -1,14 +1,19 @@
 """A method's `start` and `step` as functions of tensors alone, of fixed shapes, as exporters need them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import ConfigError
-from methods.interface import Method, one_hot_objects
-from methods.masks import normalize, others, pad_to_multiple, soft_aggregate, unpad
-from methods.space_time import Query, SpaceTimeMethod
+from bench.export.stages import check_remembers, stages
+from methods.deaot.method import DeAOT
+from methods.deaot.stages import FEATURES, memory_names
+from methods.interface import Method, Remembering, one_hot_objects
+from methods.masks import pad_to_multiple, soft_aggregate, unpad
+from methods.space_time import SpaceTimeMethod
+from methods.stages import stripes
 
 # The key of an empty slot is so far from any other that its weight after the softmax is exactly 0.
 EMPTY_KEY = 1e4
@@ -23,96 +28,109 @@ class Program:
     outputs: tuple[str, ...]
 
 
-class StaticSteps(nn.Module):
+class StaticSteps(nn.Module, ABC):
     """Inference of a method with a finite memory, for frames of one size and `objects` objects with ids 1, 2, ...
 
-    The memory is two tensors: key (1, Ck, T h w) and value (objects, Cv, T h w) of its T = `queue_length`
-    frames, oldest first, after the annotated one where the policy keeps that. frame float (3, H, W) RGB in
-    [0, 1], any H and W; mask int64 (H, W) that holds every id. Equal to `method.start` and `method.step`.
-
-    Raises ConfigError for a method whose memory does not fit into tensors of fixed shapes.
+    The memory is the tensors that `memory` names, of which `start` gives those of `started`; a frame that is
+    remembered changes those of `changed`.
+    frame float (3, H, W) RGB in [0, 1], any H and W; mask int64 (H, W) that holds every id. Equal to
+    `method.start` and `method.step`.
     """
 
-    def __init__(self, method: Method, height: int, width: int, objects: int) -> None:
+    started: tuple[str, ...]
+    memory: tuple[str, ...]
+    changed: tuple[str, ...]
+    memory_frames: int  # that the memory holds
+    remembers_labels = False  # which object each pixel is most likely of, instead of how likely
+    memory_every: int | None  # `step` is for every so many frames, `segment` for the others; None: all others
+
+    def __init__(self, method: Remembering, height: int, width: int, objects: int) -> None:
         super().__init__()
-        if not isinstance(method, SpaceTimeMethod):
-            raise ConfigError(f"{type(method).__name__} cannot be exported: it is no network with a memory")
-        if method.policy.capacity is None:
-            raise ConfigError(
-                f"{type(method).__name__} cannot be exported: its memory is unbounded and files have fixed "
-                "shapes; take a MobileVOS student, with options.queue_length=2, say"
-            )
-        if method.policy.include_last:
-            raise ConfigError("a memory that holds the last frame besides its queue cannot be exported")
-        if min(height, objects) < 1 or width <= objects:
-            raise ConfigError(
-                f"export.height={height}, export.width={width}, export.objects={objects}: give 1 or more of "
-                "each, and fewer objects than columns"
-            )
-        self.method = method.eval().requires_grad_(False)
-        self.size, self.objects = (height, width), objects
+        self.method, self.size, self.objects = method, (height, width), objects
+        self._encode, self._read, self._decode, self._write = stages(method, height, width, objects)
 
-    @property
-    def memory_every(self) -> int | None:
-        """`step` is for every so many frames, `segment` for those between; None: never for any frame."""
-        policy = self.method.policy
-        return None if self._queue_length == 0 else policy.every
+    @abstractmethod
+    def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """The annotated frame -> the memory that `started` names."""
 
-    def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The annotated frame -> memory key and value."""
-        padded, query, _ = self._look(frame)
-        planes, _ = pad_to_multiple(one_hot_objects(mask, list(range(1, self.objects + 1))))
-        key, value = self._encode(padded, query, soft_aggregate(planes).softmax(0)[1:])
-        empty = self.method.policy.capacity - 1
-        no_key = torch.full_like(key, EMPTY_KEY).repeat(1, 1, empty)
-        no_value = torch.zeros_like(value).repeat(1, 1, empty)
-        if self.method.policy.keep_first:
-            return torch.cat([key, no_key], 2), torch.cat([value, no_value], 2)
-        return torch.cat([no_key, key], 2), torch.cat([no_value, value], 2)
+    def begun(self, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What `start` gives -> the whole memory."""
+        return given
 
-    def step(self, frame: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The next frame -> probabilities (objects + 1, H, W), background first, and the memory with it."""
-        padded, query, padding = self._look(frame)
-        probabilities = self.method.segment(query, key, value)
-        new_key, new_value = self._encode(padded, query, probabilities[1:])
-        key, value = self._append(key, new_key), self._append(value, new_value)
-        return unpad(probabilities, padding), key, value
+    def step(self, frame: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """The next frame -> probabilities (objects + 1, H, W), background first, and the memory that changed."""
+        values = self._segmented(frame, memory)
+        return self._answer(values), *self._remembered(values | self._write.run(values))
 
-    def segment(self, frame: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def segment(self, frame: Tensor, *memory: Tensor) -> Tensor:
         """As `step`, for a frame that is not remembered."""
-        _, query, padding = self._look(frame)
-        return unpad(self.method.segment(query, key, value), padding)
+        return self._answer(self._segmented(frame, memory))
 
     @torch.no_grad()
     def programs(self) -> list[Program]:
         """What a caller needs: `start`, `step` if frames are remembered, `segment` if some are not."""
         frame = torch.rand(3, *self.size, generator=torch.Generator().manual_seed(0))
-        mask = (
-            (torch.arange(self.size[1]) * (self.objects + 1) // self.size[1]).expand(self.size).contiguous()
-        )
-        key, value = self.start(frame, mask)
-        memory = {"frame": frame, "key": key, "value": value}
-        found = [Program("start", {"frame": frame, "mask": mask}, ("key", "value"))]
+        given = {"frame": frame, "mask": stripes(*self.size, self.objects).contiguous()}
+        # Clones: exporters take a tensor that goes in twice for one input.
+        memory = (x.clone(memory_format=torch.contiguous_format) for x in self.begun(self.start(**given)))
+        inputs = {"frame": frame, **dict(zip(self.memory, memory, strict=True))}
+        found = [Program("start", given, self.started)]
         if self.memory_every is not None:
-            found.append(Program("step", memory, ("probabilities", "next_key", "next_value")))
+            after = tuple(f"next_{name}" for name in self.changed)
+            found.append(Program("step", inputs, ("probabilities", *after)))
         if self.memory_every != 1:
-            found.append(Program("segment", memory, ("probabilities",)))
+            found.append(Program("segment", inputs, ("probabilities",)))
         return found
 
-    @property
-    def _queue_length(self) -> int:
-        """Slots for frames other than the annotated one."""
-        return self.method.policy.capacity - self.method.policy.keep_first
+    def _segmented(self, frame: Tensor, memory: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """All that the stages give for a frame."""
+        values = {"frame": frame[None], **dict(zip(self.memory, memory, strict=True))}
+        for stage in (self._encode, self._read, self._decode):
+            values |= {
+                name: x.contiguous() for name, x in stage.run(values).items()
+            }  # as `stages` gives examples
+        return values
 
-    def _look(self, frame: Tensor) -> tuple[Tensor, Query, tuple[int, int, int, int]]:
-        padded, padding = pad_to_multiple(normalize(frame)[None], self.method.stride)
-        return padded, self.method.encode_query(padded), padding
+    def _answer(self, values: dict[str, Tensor]) -> Tensor:
+        """Probabilities (objects + 1, H, W)."""
+        return values["probabilities"]
 
-    def _encode(self, padded: Tensor, query: Query, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """A normalised frame (1, 3, H, W) with its object probabilities (objects, H, W) -> key and value."""
-        frames, f16 = (x.expand(self.objects, -1, -1, -1) for x in (padded, query.f16))
-        value = self.method.encode_memory(frames, f16, masks, others(masks))
-        return query.key16.flatten(2), value.flatten(2)
+    @abstractmethod
+    def _remembered(self, values: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """The memory that `changed` names, with the frame of these values."""
+
+
+class QueueSteps(StaticSteps):
+    """The memory is a key (1, Ck, T h w) and a value (objects, Cv, T h w) of T = `policy.capacity` frames.
+
+    Oldest first, after the annotated one where the policy keeps that.
+    """
+
+    started = memory = changed = ("key", "value")
+
+    def __init__(self, method: SpaceTimeMethod, height: int, width: int, objects: int) -> None:
+        super().__init__(method, height, width, objects)
+        self.memory_frames = method.policy.capacity
+        never = self.memory_frames == method.policy.keep_first
+        self.memory_every = None if never else method.policy.every
+        _, self.padding = pad_to_multiple(torch.empty(height, width, device="meta"), method.stride)
+
+    def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        planes, _ = pad_to_multiple(one_hot_objects(mask, list(range(1, self.objects + 1))))
+        values = self._encode.run({"frame": frame[None]})
+        values["probabilities"] = soft_aggregate(planes).softmax(0)
+        new = self._new(values | self._write.run(values))
+        empty = [torch.full_like(x, fill) for x, fill in zip(new, (EMPTY_KEY, 0.0), strict=True)]
+        slots = ([x, *[none] * (self.memory_frames - 1)] for x, none in zip(new, empty, strict=True))
+        first = self.method.policy.keep_first
+        return tuple(torch.cat(each if first else each[::-1], 2) for each in slots)
+
+    def _answer(self, values: dict[str, Tensor]) -> Tensor:
+        return unpad(values["probabilities"], self.padding)
+
+    def _remembered(self, values: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        pairs = zip((values[name] for name in self.memory), self._new(values), strict=True)
+        return tuple(self._append(slots, new) for slots, new in pairs)
 
     def _append(self, slots: Tensor, new: Tensor) -> Tensor:
         """`new` (.., h w) as the last of the slots (.., T h w), without the oldest that may go."""
@@ -121,11 +139,61 @@ class StaticSteps(nn.Module):
             return torch.cat([slots[:, :, :hw], slots[:, :, 2 * hw :], new], 2)
         return torch.cat([slots[:, :, hw:], new], 2)
 
+    def _new(self, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return values["key16"].flatten(2), values["new_value"].flatten(2)
+
+
+class DeAOTSteps(StaticSteps):
+    """The memory is keys and values of each layer: long-term of the annotated frame, short-term of the previous.
+
+    `start` gives the long-term one, which is the first short-term one too.
+    """
+
+    memory_frames, memory_every, remembers_labels = 2, 1, True
+
+    def __init__(self, method: DeAOT, height: int, width: int, objects: int) -> None:
+        super().__init__(method, height, width, objects)
+        self.changed = self._write.outputs
+        self.started = memory_names(len(self.changed), "long")
+        self.memory = (*self.started, *self.changed)
+
+    def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        values = self._encode.run({"frame": frame[None]})
+        return self._write.module.annotated(mask, *(values[name] for name in FEATURES))
+
+    def begun(self, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return given * 2
+
+    def _remembered(self, values: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        return tuple(values[name] for name in self.changed)
+
+
+FAMILIES: dict[type, type[StaticSteps]] = {SpaceTimeMethod: QueueSteps, DeAOT: DeAOTSteps}
+
+
+def static_steps(method: Method, height: int, width: int, objects: int) -> StaticSteps:
+    """The programs of a method. Raises ConfigError where its memory does not fit into tensors of fixed shapes."""
+    check_remembers(method)
+    if method.policy.capacity is None:
+        raise ConfigError(
+            f"{type(method).__name__} cannot be exported: its memory is unbounded and files have fixed "
+            "shapes; take deaot_t, or a MobileVOS student with options.queue_length=2, say"
+        )
+    if method.policy.include_last:
+        raise ConfigError("a memory that holds the last frame besides its queue cannot be exported")
+    if min(height, objects) < 1 or width <= objects:
+        raise ConfigError(
+            f"export.height={height}, export.width={width}, export.objects={objects}: give 1 or more of "
+            "each, and fewer objects than columns"
+        )
+    family = next(steps for kind, steps in FAMILIES.items() if isinstance(method, kind))
+    return family(method, height, width, objects)
+
 
 class Function(nn.Module):
     """One function of `StaticSteps` as the `forward` that exporters ask for."""
 
-    def __init__(self, steps: StaticSteps, name: str) -> None:
+    def __init__(self, steps: nn.Module, name: str) -> None:
         super().__init__()
         self.steps, self.name = steps, name
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from bench.export.formats import Run
 from bench.export.steps import Program, StaticSteps
@@ -16,11 +17,14 @@ class Verification:
 
     memory_effect: by how much the last frame's answer changes when nothing but the annotated frame was
     remembered, None if nothing else ever is. Below the tolerance the error says nothing about the memory.
+    ties: pixels, of all frames, that the files give to another object. Where that decides what is remembered, both
+    go on with what the method remembers: the smallest difference can decide a tie.
     """
 
     frames: int
     max_abs_error: float
     memory_effect: float | None
+    ties: int
     tolerance: float = TOLERANCE
 
     @property
@@ -40,12 +44,26 @@ def verify(steps: StaticSteps, programs: list[Program], run: dict[str, Run]) -> 
     frames = torch.rand(1 + length, 3, *steps.size, generator=noise)
     mask = programs[0].inputs["mask"]
     method.start(frames[0], mask)
-    memory = at_first = run["start"](frames[0], mask)
-    errors = []
+    memory = at_first = steps.begun(run["start"](frames[0], mask))
+    right = steps.begun(steps.start(frames[0], mask))  # what the method remembers
+    errors, ties = [], 0
     for index, frame in enumerate(frames[1:], 1):
         name = "step" if every and index % every == 0 else "segment"
         answer, *after = run[name](frame, *memory)
-        memory = after or memory
-        errors.append((answer - method.step(frame)).abs().max())
+        expected = method.step(frame)
+        errors.append((answer - expected).abs().max())
+        differing = int((answer.argmax(0) != expected.argmax(0)).sum())
+        memory = _updated(steps, memory, after)
+        if steps.remembers_labels:
+            right = _updated(steps, right, steps.step(frame, *right)[1:])
+            memory = right if differing else memory
+        ties += differing
     effect = float((answer - run[name](frame, *at_first)[0]).abs().max()) if every else None
-    return Verification(length, float(torch.stack(errors).max()), effect)
+    return Verification(length, float(torch.stack(errors).max()), effect, ties)
+
+
+def _updated(steps: StaticSteps, memory: tuple[Tensor, ...], changed) -> tuple[Tensor, ...]:
+    """The memory after a frame that gave what changed, or nothing."""
+    named = dict(zip(steps.changed, changed, strict=True)) if changed else {}
+    found = dict(zip(steps.memory, memory, strict=True)) | named
+    return tuple(x.contiguous() for x in found.values())

@@ -13,7 +13,7 @@ from bench.cells import Network
 from bench.compose import to_dataclass
 from bench.environment import git_commit
 from bench.export.formats import find_format
-from bench.export.steps import Program, StaticSteps
+from bench.export.steps import Program, StaticSteps, static_steps
 from bench.export.verify import verify
 from bench.files import full_path, sha256, write_json
 from bench.jobs.results import results_folder
@@ -40,7 +40,7 @@ def run(config: DictConfig, runs: Path) -> int:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = build(network, runs, "cpu")
-    steps = StaticSteps(method, shape.height, shape.width, shape.objects)
+    steps = static_steps(method, shape.height, shape.width, shape.objects)
     if path is None:
         warnings.warn("no weights=/path/to/checkpoint.pth: what is exported has random weights", stacklevel=2)
 
@@ -61,7 +61,7 @@ def run(config: DictConfig, runs: Path) -> int:
         "frame": "RGB in [0, 1]; normalising and padding are inside",
         "mask": f"object ids 1 to {shape.objects}, 0 = background; every id occurs",
         "probabilities": "background first, then the ids in increasing order",
-        "memory": {"frames": method.policy.capacity, "every": steps.memory_every},
+        "memory": {"frames": steps.memory_frames, "every": steps.memory_every, "changed": steps.changed},
         "programs": described,
         "verification": {**asdict(checked), "passed": checked.passed},
         "files": {

@@ -11,14 +11,13 @@ from bench.cells import Network
 from bench.compose import to_dataclass
 from bench.environment import git_commit
 from bench.errors import ConfigError
-from bench.export.formats import find_format
 from bench.files import full_path, write_json, write_text
 from bench.jobs.results import results_folder, tell
 from bench.measure.phone.adb import LinkLost, Phone, PhoneError, connect
-from bench.measure.phone.bundle import make_bundle
 from bench.measure.phone.cargo import Scene, make_cargo
 from bench.measure.phone.process import Runner, install
 from bench.measure.phone.report import csv_text, page, records, summarise
+from bench.measure.phone.runtimes import find_runtime
 from bench.measure.phone.session import Protocol, Session, measure
 from bench.measure.phone.state import read_state
 from bench.measure.settings import Settings
@@ -40,18 +39,19 @@ def run(config: DictConfig, settings: Settings, names: list[str], runs: Path) ->
     ConfigError for wrong settings and for what is missing on this computer, PhoneError for the phone.
     """
     protocol = _protocol(config, settings)
-    find_format("executorch")
+    runtime = find_runtime(protocol.runtime)
+    runtime.check(protocol)
     phone = connect(protocol.serial, protocol.adb)
     state = read_state(phone)
-    bundle = make_bundle(state.abi, runs / "phone")
-    runner = install(phone, bundle, protocol.folder)
+    bundle = runtime.bundle(state.abi, runs / "phone", protocol)
+    runner = install(phone, runtime, bundle, protocol.folder)
     path = full_path(config.weights)
     scene = Scene(settings.height, settings.width, settings.objects, settings.memory_frames)
     content = {
         "target": "phone",
         "device": state.model or phone.serial,
         "phone": {"android_version": state.android_version, "abi": state.abi, "libc": bundle.libc},
-        "runtime": f"ExecuTorch {bundle.version}, XNNPACK",
+        "runtime": bundle.name,
         "settings": {**asdict(scene), "phone": asdict(protocol)},
         "size": f"{scene.height}x{scene.width}",
         "options": OmegaConf.to_container(config.options),
@@ -85,9 +85,9 @@ def _measure(
 ) -> None:
     """One method into content["methods"]; what it cannot do fails it alone, not the others."""
     name, found = network.method, content["methods"]
-    print(f"{name}: exporting for ExecuTorch", file=sys.stderr)
+    print(f"{name}: exporting for {protocol.runtime}", file=sys.stderr)
     try:
-        cargo = make_cargo(network, scene, runs)
+        cargo = make_cargo(network, scene, runs, runner.runtime)
     except (MethodError, ConfigError) as error:
         found[name] = {"status": f"failed: {error}", "warnings": []}
         _write(content, out)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import methods
-from bench.measure.complexity import complexity, frame_gmacs, writes_per_frame
+from bench.measure.complexity import complexity, frame_gmacs
 from bench.measure.gpu import watch_gpu
 from bench.measure.latency import Limits, precision_name
 from bench.measure.load import between, look
@@ -18,8 +18,7 @@ from bench.measure.protocols import PROTOCOLS
 from bench.measure.settings import Settings, autocast, prepare
 from bench.measure.sweep import core_sweep
 from bench.threads import threads
-from methods.interface import Method
-from methods.space_time import SpaceTimeMethod
+from methods.interface import Method, Remembering
 
 PARTS = ("operations", "memory", *PROTOCOLS, "sweep")
 GRID_MEMORY = (1, 2, 4, 8)
@@ -58,10 +57,8 @@ def _parts(name: str, options: dict, settings: Settings, device: str, begin: Cal
     begin("operations")
     if isinstance(method, nn.Module):
         yield "parameters", asdict(parameter_count(_create(name, options)))
-    if isinstance(method, SpaceTimeMethod):
-        cost = complexity(method, **size)
-        share = writes_per_frame(method.policy)
-        yield "complexity", asdict(cost) | {"writes_per_frame": share}
+    if isinstance(method, Remembering):
+        yield "complexity", asdict(complexity(method, **size))
         counts = (settings.height, settings.width, settings.object_counts, GRID_MEMORY)
         yield "frame_gmacs", frame_gmacs(method, *counts)
         yield "operators", asdict(operators(method, **size))

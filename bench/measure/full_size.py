@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from tqdm import tqdm
@@ -25,19 +26,27 @@ def full_size(network: Network, runs: Path, device: str, growth: bool = False) -
     if not methods.is_trainable(network.method):
         return {}
     options = {key: value for key, value in network.options.items() if key != "width"}
-    environment = describe_environment(device)
-    key = content_hash([network.method, options, environment["device"], environment["versions"]])
-    path = runs / "measured" / f"{network.method}-{key}.json"
-    measured = read_json(path) or {}
     wanted = [field for field in MEASURES if growth or field != "growth_full"]
-    missing = [field for field in wanted if field not in measured]
+    found = measured(network.method, options, wanted, runs, device)
+    return {field: value for field, value in found.items() if growth or field != "growth_full"}
+
+
+def measured(
+    name: str, options: dict[str, Any], wanted: list[str], runs: Path, device: str
+) -> dict[str, float | str]:
+    """All that the file of a method with these options holds, once the `wanted` keys of MEASURES are in it."""
+    environment = describe_environment(device)
+    key = content_hash([name, options, environment["device"], environment["versions"]])
+    path = runs / "measured" / f"{name}-{key}.json"
+    found = read_json(path) or {}
+    missing = [field for field in wanted if field not in found]
     if missing:
-        method = methods.create(network.method, **options)
-        bar = tqdm(missing, f"measure {network.method}", leave=False, mininterval=2, delay=2)
+        method = methods.create(name, **options)
+        bar = tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2)
         for field in bar:
-            measured |= MEASURES[field](method, device)
-            write_json(path, measured)
-    return {field: value for field, value in measured.items() if growth or field != "growth_full"}
+            found |= MEASURES[field](method, device)
+            write_json(path, found)
+    return found
 
 
 def _complexity(method: nn.Module, device: str) -> dict[str, float]:

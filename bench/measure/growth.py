@@ -9,14 +9,13 @@ from tqdm import tqdm
 from bench.errors import ConfigError
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
-from methods.interface import Method
+from methods.interface import Method, Remembering
 from methods.memory import MemoryBank, MemoryPolicy
-from methods.space_time import SpaceTimeMethod
 
 
 def kept_frames(policy: MemoryPolicy, video_frames: int) -> int:
     """How many of a video's first `video_frames` frames the memory keeps; without the last one that
-    `include_last` adds, which comes on top of these as in `SpaceTimeMethod.fill_memory`."""
+    `include_last` adds, which comes on top of these as in `Remembering.fill_memory`."""
     bank = MemoryBank(replace(policy, include_last=False))
     nothing = torch.empty(1, 1, 0)
     for index in range(video_frames):
@@ -44,7 +43,7 @@ def growth(
     """
     if min(lengths) < 1:
         raise ConfigError(f"lengths={list(lengths)}: give 1 or more, the annotated frame is the first")
-    remembers = isinstance(method, SpaceTimeMethod)
+    remembers = isinstance(method, Remembering)
     kept = [kept_frames(method.policy, length) if remembers else None for length in lengths]
     states = dict.fromkeys(kept)
     bar = tqdm(states, f"measure growth of {type(method).__name__}", leave=False, mininterval=2, delay=2)

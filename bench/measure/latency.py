@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ConfigError
-from bench.measure.complexity import steady_memory_frames
-from methods.interface import Method
-from methods.space_time import SpaceTimeMethod
+from bench.measure.stages import steady_memory_frames, stripes
+from methods.interface import Method, Remembering
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def measure_latency(
     if min(min_runs, max_runs) < 1:
         raise ConfigError(f"min_runs={min_runs}, max_runs={max_runs}: give 1 or more")
     method, frame = started_copy(method, height, width, objects, device)
-    remembers = isinstance(method, SpaceTimeMethod)
+    remembers = isinstance(method, Remembering)
     stored = steady_memory_frames(method.policy, memory_frames) if remembers else 0
     cycle = method.policy.every if remembers else 1
 
@@ -120,13 +119,6 @@ def started_copy(
     frame = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
     method.start(frame, mask.to(device))
     return method, frame
-
-
-def stripes(height: int, width: int, objects: int) -> Tensor:
-    """An int64 (H, W) mask of ids 0..objects from left to right. Raises ConfigError for an impossible `objects`."""
-    if not 1 <= objects < width:
-        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
-    return (torch.arange(width) * (objects + 1) // width).expand(height, width)
 
 
 def timed_cycles(

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from bench.measure.complexity import steady_memory_frames
 from bench.measure.latency import started_copy
-from methods.interface import Method
-from methods.space_time import SpaceTimeMethod
+from bench.measure.stages import steady_memory_frames
+from methods.interface import Method, Remembering
 
 MIB = 2**20
 
@@ -55,7 +54,7 @@ def measure_memory(
     """
     method, frame = started_copy(method, height, width, objects, device)
     weights = [*method.parameters(), *method.buffers()] if isinstance(method, nn.Module) else []
-    if not isinstance(method, SpaceTimeMethod):
+    if not isinstance(method, Remembering):
         return peak_memory_mb(lambda: method.step(frame), device, weights)
     stored = steady_memory_frames(method.policy, memory_frames)
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from bench.measure.complexity import ReadFrame, WriteFrame, fvcore_analysis, stage_inputs
-from methods.space_time import SpaceTimeMethod
+from bench.measure.complexity import fvcore_analysis
+from bench.measure.stages import frozen_copy, stages
+from methods.interface import Remembering
 
 ALLOCATIONS = {"empty", "empty_strided", "empty_like", "_unsafe_view", "detach"}  # make room, compute nothing
 
@@ -35,7 +36,7 @@ class Operators:
 
 @torch.no_grad()
 def operators(
-    method: SpaceTimeMethod,
+    method: Remembering,
     height: int = 480,
     width: int = 864,
     objects: int = 1,
@@ -45,17 +46,18 @@ def operators(
 
     Raises ConfigError for an impossible `memory_frames` or `objects`.
     """
-    (real, zeros), (meta, shapes) = stage_inputs(method, height, width, objects, memory_frames)
+    scene = (height, width, objects, memory_frames)
     counted: Counter[str] = Counter()
     unseen: Counter[str] = Counter()
-    for kind, inputs in zip((ReadFrame, WriteFrame), zeros, strict=True):
-        analysis = fvcore_analysis(kind(real), *inputs)
+    for stage in stages(frozen_copy(method), *scene):
+        analysis = fvcore_analysis(stage.module, *stage.inputs.values())
         counted.update(analysis.by_operator())
         unseen.update(analysis.unsupported_ops())
+    meta = stages(frozen_copy(method, "meta"), *scene)
 
     def frame() -> None:
-        ReadFrame(meta)(*shapes[0])
-        WriteFrame(meta)(*shapes[1])
+        for stage in meta:
+            stage.run(stage.inputs)
 
     return Operators(
         torch_unseen=unseen_by_torch(frame),

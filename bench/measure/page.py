@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterable
 
 from bench.measure.explanations import COUNTERS_EXPLAINED, MEMORY, PROTOCOLS_EXPLAINED, PUBLISHED, VIDEOS
+from methods.stages import STAGES
 
 MISSING = "—"
-STAGES = ("query_encode", "memory_read", "decode", "memory_encode")
 COUNTERS = ("torch", "fvcore", "thop")
 MOST = 8  # operators that a list names
 STUDENTS = "mobilevos"  # their names begin so

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from bench.evaluate import to_tensor
 from bench.measure.clip import moving_texture, write_frames
-from bench.measure.complexity import steady_memory_frames
-from bench.measure.latency import Limits, device_seconds, stripes, timed_cycles, wall_seconds
+from bench.measure.latency import Limits, device_seconds, timed_cycles, wall_seconds
+from bench.measure.stages import stages, steady_memory_frames, stripes
 from datasets.images import read_frame, read_mask, write_mask
-from methods.interface import Method
-from methods.masks import normalize, others, pad_to_multiple
-from methods.space_time import SpaceTimeMethod
+from methods.interface import Method, Remembering
+from methods.masks import most_likely
 
 
 @dataclass(frozen=True)
@@ -67,26 +66,22 @@ class Timing:
 def core(method: Method, scene: Scene, limits: Limits | None = None) -> Timing | None:
     """The network alone: encode the query, read the memory, decode, join the objects.
 
-    From a normalised, padded frame (1, 3, H, W) on the device to probabilities of the padded size there, against
-    a memory of `scene.memory_frames` frames that were joined before. Writing to the memory is excluded. On a GPU
-    by CUDA events. None for a method whose stages are not known.
+    From a frame (1, 3, H, W) of RGB in [0, 1] on the device to probabilities there, against a memory of
+    `scene.memory_frames` frames that were joined before: the stages but for the last, with normalising and
+    padding (DeAOT: resizing) inside. Writing to the memory is excluded. On a GPU by CUDA events. None for a
+    method whose stages are not known.
     """
-    if not isinstance(method, SpaceTimeMethod):
+    if not isinstance(method, Remembering):
         return None
     stored = steady_memory_frames(method.policy, scene.memory_frames)
-    (image,), mask = _clip(scene, 1)
-    frame, _ = pad_to_multiple(normalize(image)[None], method.stride)
-    planes = torch.stack([mask == i for i in range(1, scene.objects + 1)]).float()
-    planes, _ = pad_to_multiple(planes, method.stride)
-    query, same = method.encode_query(frame), [0] * scene.objects
-    value = method.encode_memory(frame[same], query.f16[same], planes, others(planes)).flatten(2)
-    memory = query.key16.flatten(2).repeat(1, 1, stored), value.repeat(1, 1, stored)
-    warm, taken = timed_cycles(
-        lambda: method.segment(method.encode_query(frame), *memory),
-        scene.device,
-        limits or Limits(),
-        clock=device_seconds,
-    )
+    *segmenting, _ = stages(method, scene.height, scene.width, scene.objects, stored)
+    values = {name: tensor for stage in segmenting for name, tensor in stage.inputs.items()}
+
+    def segment() -> None:
+        for stage in segmenting:
+            values.update(stage.run(values))
+
+    warm, taken = timed_cycles(segment, scene.device, limits or Limits(), clock=device_seconds)
     return _timing("core", scene, taken, warm[0] if warm else None, stored)
 
 
@@ -98,7 +93,7 @@ def frame(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     """
     (image,), mask = moving_texture(1, scene.height, scene.width), _mask(scene)
     method.start(to_tensor(image, scene.device), mask)
-    remembers = isinstance(method, SpaceTimeMethod)
+    remembers = isinstance(method, Remembering)
     stored = steady_memory_frames(method.policy, scene.memory_frames) if remembers else 0
     warm, taken = timed_cycles(
         lambda: _ids(method, method.step(to_tensor(image, scene.device))),
@@ -124,7 +119,7 @@ def stcn(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
 
     def whole_video() -> None:
         method.start(clip[0], mask)
-        masks = [mask.byte(), *(method.step(image).argmax(0).byte() for image in clip[1:])]
+        masks = [mask.byte(), *(most_likely(method.step(image)).byte() for image in clip[1:])]
         torch.stack(masks).cpu().numpy()
 
     seconds = wall_seconds(whole_video, torch.device(scene.device))
@@ -143,7 +138,9 @@ def aot(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     device = torch.device(scene.device)
     _warm_up(method, clip, mask)
     first = device_seconds(lambda: method.start(clip[0], mask), device)
-    taken = [device_seconds(lambda image=image: method.step(image).argmax(0), device) for image in clip[1:]]
+    taken = [
+        device_seconds(lambda image=image: most_likely(method.step(image)), device) for image in clip[1:]
+    ]
     return _timing("aot", scene, taken, first, _memory_frames(method))
 
 
@@ -219,9 +216,9 @@ def _warm_up(method: Method, clip: list[Tensor], mask: Tensor) -> None:
 
 def _ids(method: Method, probabilities: Tensor) -> np.ndarray:
     """Probabilities (N + 1, H, W) -> uint8 (H, W) object ids on the host."""
-    labels = probabilities.argmax(0).byte().cpu().numpy()
+    labels = most_likely(probabilities).byte().cpu().numpy()
     return np.array([0, *method.object_ids], np.uint8)[labels]
 
 
 def _memory_frames(method: Method) -> int:
-    return method.memory_frames if isinstance(method, SpaceTimeMethod) else 0
+    return method.memory_frames if isinstance(method, Remembering) else 0

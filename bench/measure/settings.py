@@ -9,11 +9,9 @@ from torch import nn
 
 from bench.errors import ConfigError
 from bench.measure.protocols import PROTOCOLS, Scene
-from methods.interface import Method
-from methods.space_time import SpaceTimeMethod
+from methods.interface import Method, Remembering
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-COMPILED = ("encode_query", "encode_memory", "decode")  # the memory read grows with the video: left as it is
 GPU_FRAMES = 70  # of a video: DAVIS 2016 val has 69 on average
 CPU_FRAMES = 11  # two writes of a memory that keeps every 5th frame
 
@@ -94,10 +92,10 @@ def prepare(method: Method, settings: Settings, device: str, compiled: bool = Fa
     if settings.channels_last:
         method = method.to(memory_format=torch.channels_last)
     if (settings.compile or settings.cuda_graphs) and compiled:
-        if not isinstance(method, SpaceTimeMethod):
+        if not isinstance(method, Remembering):
             raise ConfigError(f"measure.compile=true cannot compile a {type(method).__name__}: leave it out")
         faster = _recorded if settings.cuda_graphs else torch.compile
-        for name in COMPILED:
+        for name in method.compiled_parts:
             setattr(method, name, faster(getattr(method, name)))
     return method
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 from bench.measure.growth import kept_frames
 from bench.measure.latency import Limits
 from bench.measure.protocols import Scene, core
-from methods.interface import Method
-from methods.space_time import SpaceTimeMethod
+from methods.interface import Method, Remembering
 
 FEW = Limits(warmup=1, min_runs=3, max_runs=3)
 
@@ -25,7 +24,7 @@ def core_sweep(
     The video is not run: the memory holds what its policy would have kept by then. States that are alike are
     timed once. `tick` is called after each. None for a method whose stages are not known.
     """
-    if not isinstance(method, SpaceTimeMethod):
+    if not isinstance(method, Remembering):
         return None
     timed: dict[tuple, float] = {}
 

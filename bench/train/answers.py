@@ -16,14 +16,16 @@ def answer(
     batch: dict[str, Tensor],
     maps: Iterable[int] = (),
     generator: torch.Generator | None = None,
+    guide: Tensor | None = None,
 ) -> Rollout:
     """Roll the method out over a batch, looking at the attention maps of these numbers (see `map_number`).
 
-    generator: what a network in training draws from.
+    generator: what a network in training draws from. guide: labels int64 (B, T, H, W) to remember in place of its
+    own answers.
     """
     names = {number: method.attention_modules[number - 1] for number in maps}
     with attention_maps(method, names.values()) as found:
-        rollout = method.roll_out(batch["frames"], batch["first_masks"], batch["valid"], generator)
+        rollout = method.roll_out(batch["frames"], batch["first_masks"], batch["valid"], generator, guide)
     judged = rollout.logits.shape[1]  # what a method computes on the annotated frame comes before these
     return replace(rollout, maps={number: found[name][-judged:] for number, name in names.items()})
 

@@ -18,9 +18,11 @@ from bench.recipe import Schedule
 from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
 from datasets.clips import ClipStream
+from methods.masks import slot_planes
 from methods.space_time import Rollout
 
 SECONDS_BETWEEN_CHECKPOINTS = 30
+OnStep = Callable[[Learner], str | None]
 
 
 def train_group(
@@ -30,17 +32,19 @@ def train_group(
     seed: int,
     teacher: nn.Module | None,
     device: str,
+    on_step: OnStep | None = None,
 ) -> None:
     """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
-    Learners that stopped at different steps are trained one bunch after the other.
+    Learners that stopped at different steps are trained one bunch after the other. What `on_step` answers
+    after a learner's step, if not None, is why that one stops here; it keeps its checkpoint.
     """
     for learner in learners:
         learner.method.to(device)
         learner.projectors.to(device)
         learner.resume()
     for _, bunch in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
-        _train_bunch(list(bunch), clips, schedule, seed, teacher, device)
+        _train_bunch(list(bunch), clips, schedule, seed, teacher, device, on_step)
 
 
 def _train_bunch(
@@ -50,6 +54,7 @@ def _train_bunch(
     seed: int,
     teacher: nn.Module | None,
     device: str,
+    on_step: OnStep | None,
 ) -> None:
     start = learners[0].step
     running = list(learners)
@@ -63,7 +68,7 @@ def _train_bunch(
     ):
         for batch in stream:
             answers = _teach(teacher, batch, maps, schedule.precision) if teacher is not None else None
-            results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed), running)
+            results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed, on_step), running)
             running = [learner for learner in running if learner.failure is None]
             bar.set_postfix(loss=f"{results[0]:.3f}", refresh=False)
             bar.update()
@@ -77,12 +82,18 @@ def _train_bunch(
         learner.finish()
 
 
-def _try_to_learn(learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int) -> float:
+def _try_to_learn(
+    learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int, on_step: OnStep | None
+) -> float:
     try:
-        return learner.learn(batch, answers, seed)
+        loss = learner.learn(batch, answers, seed)
     except Diverged as error:
         learner.failure = str(error)
         return float("nan")
+    learner.failure = on_step(learner) if on_step else None
+    if learner.failure is not None:
+        learner.save()
+    return loss
 
 
 @contextmanager
@@ -105,8 +116,7 @@ def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> I
     slots = torch.arange(1, schedule.max_objects + 1)
     for batch in clips.loader(start, schedule.workers):
         on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        first = on_device["masks"][:, 0, None] == slots.view(1, -1, 1, 1).to(device)
-        on_device["first_masks"] = first.float()
+        on_device["first_masks"] = slot_planes(on_device["masks"][:, 0], schedule.max_objects)
         on_device["valid"] = slots.to(device) <= on_device["num_objects"][:, None]
         yield on_device
 

@@ -65,15 +65,20 @@ class Learner:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
         device = next(self.method.parameters()).device
         self._train_mode()
+        progress = self.step / self.schedule.steps
+        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            own = generator_at(seed, self.step, DROPS)
-            rollout = answer(self.method, batch, [] if self.map is None else [self.map], own)
+            rollout = answer(
+                self.method,
+                batch,
+                [] if self.map is None else [self.map],
+                generator_at(seed, self.step, DROPS),
+                labels if progress < self.schedule.guided else None,
+            )
         generator = generator_at(seed, self.step, PIXELS)
-        progress = self.step / self.schedule.steps
-        labels = batch["masks"] if self.recipe.labels == "truth" else None
         parts = losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
@@ -91,6 +96,11 @@ class Learner:
         if self.step in snapshot_steps(self.schedule):
             self._write_weights(self.folder / "snapshots" / f"{self.step:07d}.pt")
         return total
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """What is evaluated: the current weights, or their average where the schedule wants one."""
+        return (self.method if self.average is None else self.average).state_dict()
 
     def _train_mode(self) -> None:
         self.method.train()
@@ -151,9 +161,8 @@ class Learner:
             (self.folder / name).unlink(missing_ok=True)
 
     def _write_weights(self, path: Path) -> None:
-        best = self.method if self.average is None else self.average
         content = {
-            "state_dict": {k: v.cpu().contiguous() for k, v in best.state_dict().items()},
+            "state_dict": {k: v.cpu().contiguous() for k, v in self.weights.items()},
             "meta": {**self.meta, "recipe": asdict(self.recipe), "schedule": asdict(self.schedule)},
             "curve": self.curve,
         }

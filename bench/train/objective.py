@@ -31,19 +31,19 @@ def losses(
     recipe: Recipe,
     student: Rollout,
     teacher: Rollout | None,
-    labels: Tensor | None,
+    labels: Tensor,
     generator: torch.Generator,
     projectors: nn.ModuleDict,
     progress: float = 1.0,
 ) -> dict[str, Tensor]:
     """The recipe's losses, each a scalar; `total` is their weighted sum.
 
-    labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged. None
-    for a recipe that takes the teacher's answers for them.
+    labels: (B, T, H, W) int64, 0 = background, 1..K the objects' slots; frame 0 is given, so not judged. They are
+    the data's own or the teacher's `labels`, as the recipe says.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
     projectors: see `make_projectors`. progress: share of the training that is done, 0..1.
     """
-    target = labels[:, 1:] if recipe.labels == "truth" else teacher.logits.argmax(2)
+    target = labels[:, 1:]
     parts = {}
     if "poly_ce" in recipe.losses:
         parts["poly_ce"] = _cross_entropy(recipe, student, target, progress)

@@ -11,10 +11,13 @@ from methods.deaot.drop import drawing_from
 from methods.deaot.frames import OBJECTS, fit_frames, joint_probabilities, one_hot_slots
 from methods.deaot.network import Features, Memories, Network
 from methods.deaot.propagation import Memory, Own
+from methods.deaot.stages import deaot_stages
 from methods.errors import MethodError
 from methods.interface import channel_order, check_added, check_frame, check_start
-from methods.masks import normalize
+from methods.masks import most_likely, normalize
+from methods.memory import MemoryPolicy
 from methods.space_time import Rollout
+from methods.stages import Stage
 
 FIRST_FRAME_ONLY = 9999  # the official way to say it
 ABSENT = -1e4  # logit of an object that does not exist: no probability in any floating type
@@ -42,6 +45,8 @@ class DeAOT(Network):
     at another.
     """
 
+    compiled_parts = ("encode_frame", "decode", "embed_mask", "memory_write")  # the long-term memory may grow
+
     def __init__(
         self,
         encoder: str,
@@ -68,6 +73,7 @@ class DeAOT(Network):
         self._ids: list[int] = []  # in the order in which they were given
         self._groups: list[Group] = []
         self._since = 0  # frames since the last one that went into the long-term memory
+        self._copied: list[Memories] = []  # by `fill_memory`, for each group
 
     @property
     def backbones(self) -> dict[str, nn.Module]:
@@ -94,14 +100,29 @@ class DeAOT(Network):
         lengths = (g.long_term[0].key.shape[2] // g.short_term[0].key.shape[2] for g in self._groups)
         return max(lengths, default=0)
 
+    @property
+    def policy(self) -> MemoryPolicy:
+        """Of the long-term memory. The short-term one holds the previous frame besides, always."""
+        if self.long_term_gap >= FIRST_FRAME_ONLY:
+            return MemoryPolicy(every=1, capacity=1)
+        return MemoryPolicy(every=self.long_term_gap)
+
     def fill_memory(self, frames: int) -> None:
-        """Act as if the long-term memory held `frames` frames, all like the previous one. For measuring."""
-        for group in self._groups:
+        """Act as if the long-term memory held `frames` frames and the short-term one another, all alike.
+
+        For measuring. They are copies of the previous frame, that of the first call since an annotated one.
+        """
+        self._copied = self._copied or [group.short_term for group in self._groups]
+        for group, memories in zip(self._groups, self._copied, strict=True):
             group.long_term = tuple(
-                Memory(m.key.repeat(1, 1, frames, 1), m.value.repeat(1, 1, frames, 1))
-                for m in group.short_term
+                Memory(_copies(m.key, frames), _copies(m.value, frames)) for m in memories
             )
+            group.short_term = tuple(Memory(_copies(m.key, 1), _copies(m.value, 1)) for m in memories)
         self._since = 0
+
+    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
+        """As `Remembering.stages`; see `deaot_stages`."""
+        return deaot_stages(self, height, width, objects, memory_frames, self.max_long_edge)
 
     @torch.inference_mode()
     def start(self, frame: Tensor, mask: Tensor) -> None:
@@ -123,7 +144,7 @@ class DeAOT(Network):
             raise MethodError("step() before start(): give the first frame and its mask first")
         features, size = self._encode(frame)
         probabilities, owns = self._segment(features, frame.shape[1:])
-        labels = probabilities.argmax(0)
+        labels = most_likely(probabilities)
         self._since += 1
         keep = self._since >= self.long_term_gap
         for group, own in zip(self._groups, owns, strict=True):
@@ -143,8 +164,8 @@ class DeAOT(Network):
         given = torch.stack([mask == i for i in ids])
         probabilities = torch.cat([known * ~given.any(0), given.float()])
         self._ids += ids
-        self._since = 0
-        labels = probabilities.argmax(0)
+        self._since, self._copied = 0, []
+        labels = most_likely(probabilities)
         for place, first in enumerate(range(0, len(self._ids), OBJECTS)):
             group = Group(first, min(OBJECTS, len(self._ids) - first), (), ())
             group.short_term = self.reference(features, self._embed(labels, group, size))
@@ -177,22 +198,32 @@ class DeAOT(Network):
         return joint_probabilities(logits, size), owns
 
     def roll_out(
-        self, frames: Tensor, first_masks: Tensor, valid: Tensor, generator: torch.Generator | None = None
+        self,
+        frames: Tensor,
+        first_masks: Tensor,
+        valid: Tensor,
+        generator: torch.Generator | None = None,
+        guide: Tensor | None = None,
     ) -> Rollout:
-        """Segment clips from their first masks, feeding the labels it finds back as memory.
+        """Segment clips from their first masks, feeding the labels it finds back as memory, or those of `guide`.
 
         frames float (B, T, 3, H, W) RGB in [0, 1]; first_masks float (B, K, H, W), K up to 10; valid bool (B, K)
         tells which of the K objects exist; the logit of one that does not is -1e4. In training the objects sit
         in slots of the bank drawn with `generator` (see `shuffle_slots`), as is what `Drop` leaves out. The labels
-        carry no gradient, their embeddings do. (Officially the first half of a training feeds back the true
-        masks.) The embeddings are joint to all objects: those of one clip share a map, resampled to
-        (H // 4, W // 4).
+        carry no gradient, their embeddings do. The embeddings are joint to all objects: those of one clip share
+        a map, resampled to (H // 4, W // 4).
+        guide: int64 (B, T, H, W), 0 = background, else slots from 1 on: what is remembered of the frames.
         """
         with drawing_from(generator, self):
-            return self._roll_out(frames, first_masks, valid, generator)
+            return self._roll_out(frames, first_masks, valid, generator, guide)
 
     def _roll_out(
-        self, frames: Tensor, first_masks: Tensor, valid: Tensor, generator: torch.Generator | None
+        self,
+        frames: Tensor,
+        first_masks: Tensor,
+        valid: Tensor,
+        generator: torch.Generator | None,
+        guide: Tensor | None,
     ) -> Rollout:
         clips, length, _, *size = frames.shape
         slots = self._slots(clips, generator).to(frames.device)
@@ -220,7 +251,8 @@ class DeAOT(Network):
             all_pixels.append(
                 nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
             )
-            memory = self.memory_write(own, embed(logits.detach().argmax(1)))
+            labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]
+            memory = self.memory_write(own, embed(labels))
             if t - last >= self.train_gap:
                 long_term, last = _both(long_term, memory), t
         video, slot = valid.nonzero(as_tuple=True)
@@ -237,6 +269,11 @@ class DeAOT(Network):
         """Official checkpoints know no deformable attention: its offsets stay at their start."""
         own = {k: v for k, v in self.state_dict().items() if ".attention." in k}
         return state if any(k in state for k in own) else {**own, **state}
+
+
+def _copies(maps: Tensor, frames: int) -> Tensor:
+    """One below the other. A single one keeps its layout in memory, joined ones do not, as in a video."""
+    return maps.clone() if frames == 1 else torch.cat([maps[:, :, :0], *[maps] * frames], 2)
 
 
 def _both(memory: Memories, later: Memories) -> Memories:

@@ -13,10 +13,10 @@ from bench.measure.complexity import (
     gmacs_torch,
     parameters,
     stage_gmacs,
-    steady_memory_frames,
-    writes_per_frame,
 )
+from bench.measure.stages import steady_memory_frames
 from methods.memory import MemoryPolicy
+from methods.space_time_stages import writes_per_frame
 
 SMALL = {"height": 64, "width": 96}
 
@@ -147,7 +147,7 @@ def test_a_method_without_a_network_has_no_complexity():
 
 
 def test_an_unknown_network_is_refused():
-    with pytest.raises(TypeError, match="not those of a Conv2d"):
+    with pytest.raises(TypeError, match="no stages of a Conv2d"):
         complexity(nn.Conv2d(3, 3, 1))
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ import methods
 from bench.__main__ import main
 from bench.export import formats
 from bench.export.formats import FORMATS
-from bench.export.steps import StaticSteps
+from bench.export.steps import static_steps
 from bench.export.verify import verify
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/export.md"
@@ -23,12 +24,19 @@ STUDENTS = [name for name in methods.available() if name.startswith("mobilevos")
 
 
 def lively(name: str, **options):
-    """A small student whose random weights make answers that depend on frames and memory.
+    """A small network whose random weights make answers that depend on frames and memory.
 
-    Its batch normalisations know the statistics of what they see; otherwise MobileNetV2's features vanish.
+    The batch normalisations of a student know the statistics of what they see; otherwise MobileNetV2's features
+    vanish. DeAOT's matrices and kernels are as wide as it takes.
     """
     torch.manual_seed(0)
-    method = methods.create(name, width=0.25, **options).train()
+    method = methods.create(name, width=0.25, **options)
+    if "deaot" in name:
+        for weight in (w for w in method.parameters() if w.ndim > 1):
+            nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+        method.decoder.conv_out.weight.data *= 4
+        return method
+    method.train()
     for module in method.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -45,11 +53,12 @@ def video(height: int, width: int, frames: int = 4) -> tuple[torch.Tensor, torch
 
 
 def difference(method, programs: dict, frames: torch.Tensor, mask: torch.Tensor) -> float:
-    """The largest difference between method and programs that remember every frame."""
+    """The largest difference between method and programs that remember every frame, as an application runs them."""
     method.start(frames[0], mask)
-    memory, largest = programs["start"](frames[0], mask), 0.0
+    memory, largest = [x.contiguous() for x in programs["start"](frames[0], mask)], 0.0
+    long_term = memory if hasattr(method, "LSTT") else []
     for frame in frames[1:]:
-        answer, *memory = programs["step"](frame, *memory)
+        answer, *memory = programs["step"](frame, *long_term, *memory)
         largest = max(largest, float((answer - method.step(frame)).abs().max()))
     return largest
 
@@ -94,7 +103,7 @@ def export(tmp_path):
 def test_static_steps_equal_the_method_on_any_memory_and_size(write_rule, every, queue_length):
     method = lively("mobilevos_r18", write_rule=write_rule, memory_every=every, queue_length=queue_length)
     frames, mask = video(50, 75, frames=8)
-    steps = StaticSteps(method, 50, 75, objects=2)
+    steps = static_steps(method, 50, 75, objects=2)
     method.start(frames[0], mask)
     memory = steps.start(frames[0], mask)
     for index, frame in enumerate(frames[1:], 1):
@@ -105,7 +114,16 @@ def test_static_steps_equal_the_method_on_any_memory_and_size(write_rule, every,
         torch.testing.assert_close(answer, method.step(frame), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", STUDENTS)
+@pytest.mark.parametrize("options", [{}, {"attention": "deformable"}, {"long_term_gap": 9999}])
+def test_static_steps_equal_deaot_on_any_size(options):
+    name = "deaot_l" if "long_term_gap" in options else "deaot_t"
+    method, (frames, mask) = lively(name, **options), video(50, 75)
+    steps = static_steps(method, 50, 75, objects=2)
+    assert difference(method, {"start": steps.start, "step": steps.step}, frames, mask) < 1e-5
+    assert verify(steps, steps.programs(), {"start": steps.start, "step": steps.step}).sees_memory
+
+
+@pytest.mark.parametrize("name", [*STUDENTS, "deaot_t"])
 def test_a_torchscript_file_answers_as_the_method(name, export):
     method = lively(name)
     code, out = export(name, method, "export.height=96", "export.width=160", "export.objects=2")
@@ -139,10 +157,14 @@ def test_the_manifest_describes_the_file(export):
 
 
 @pytest.mark.parametrize("name", ["onnx", pytest.param("executorch", marks=pytest.mark.slow)])
-def test_another_runtime_answers_as_the_method(name, tmp_path):
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [("mobilevos_mnv2", {}), ("deaot_t", {}), ("deaot_t", {"attention": "deformable"})],
+)
+def test_another_runtime_answers_as_the_method(network, options, name, tmp_path):
     skip_without_libraries(name)
-    method = lively("mobilevos_mnv2")
-    steps = StaticSteps(method, 64, 90, objects=2)
+    method = lively(network, **options)
+    steps = static_steps(method, 64, 90, objects=2)
     programs = steps.programs()
     files = FORMATS[name].write(steps, programs, tmp_path / "network")
     run = FORMATS[name].load(programs, files)
@@ -150,16 +172,57 @@ def test_another_runtime_answers_as_the_method(name, tmp_path):
     assert verify(steps, programs, run).sees_memory
 
 
-@pytest.mark.parametrize("student", ["mobilevos_r18", "mobilevos_mnv2"])
-def test_the_check_sees_a_file_that_forgets(student):
-    steps = StaticSteps(lively(student), 64, 96, objects=1)
+@pytest.mark.parametrize("name", ["mobilevos_r18", "mobilevos_mnv2", "deaot_t"])
+def test_the_check_sees_a_file_that_forgets(name):
+    steps = static_steps(lively(name), 64, 96, objects=1)
 
-    def forgetful(frame, key, value):
-        return steps.step(frame, key, value)[0], key, value
+    def forgetful(frame, *memory):
+        return steps.step(frame, *memory)[0], *memory[-len(steps.changed) :]
 
     run = {"start": steps.start, "step": forgetful}
     assert not verify(steps, steps.programs(), run).passed
     assert verify(steps, steps.programs(), {**run, "step": steps.step}).passed
+
+
+class Undecided:
+    """A method that cannot tell, then sees what it remembers: the label that it gave, or 1 of the first mask.
+
+    As a file (`sway` below 0) it gives the other label.
+    """
+
+    started = memory = changed = ("label",)
+    memory_every, remembers_labels, size = 1, True, (2, 3)
+
+    def __init__(self, sway: float) -> None:
+        self.method, self.sway = self, sway
+
+    def start(self, frame, mask):
+        self.memories = (torch.ones(1),)
+        return self.memories
+
+    def begun(self, given):
+        return given
+
+    def step(self, frame, *memory):
+        """As a method without memories, as a file with them."""
+        (label,) = memory or self.memories
+        sure = {0: 0.1, 1: 0.5 + self.sway, 2: 0.9}[int(label)]
+        answer = torch.tensor([1 - sure, sure]).view(2, 1, 1).expand(2, *self.size)
+        after = torch.full((1,), 2.0 if sure > 0.5 else 0.0)
+        if memory:
+            return answer, after
+        self.memories = (after,)
+        return answer
+
+
+@pytest.mark.parametrize(("sway", "ties", "passed"), [(1e-6, 0, True), (-1e-6, 6, True), (-1e-2, 6, False)])
+def test_a_tie_that_is_decided_otherwise_is_counted_and_not_followed(sway, ties, passed):
+    """After the tie one sees 0.9, the other 0.1: only the tie itself is compared."""
+    right, file = Undecided(1e-6), Undecided(sway)
+    programs = [SimpleNamespace(inputs={"mask": torch.ones(2, 3)})]
+    found = verify(right, programs, {"start": file.start, "step": file.step})
+    assert (found.ties, found.passed) == (ties, passed)
+    assert found.max_abs_error == pytest.approx(abs(sway - 1e-6), abs=1e-7)
 
 
 def test_a_wrong_file_fails_the_job(export, monkeypatch, capsys):
@@ -178,6 +241,8 @@ def test_a_wrong_file_fails_the_job(export, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["method=stcn", "options.width=0.125"], "STCN cannot be exported: its memory is unbounded"),
+        (["method=deaot_l", "options.width=0.25"], "DeAOT cannot be exported: its memory is unbounded"),
+        (["method=deaot_t", "options.width=0.25", "export.objects=11"], "one group of up to 10"),
         (["method=copy_first_mask"], "no network with a memory"),
         (["options.queue_length=null", "options.width=0.25"], "options.queue_length=2"),
         (["format=onxx"], "unknown format 'onxx'; known: torchscript, onnx, executorch"),
@@ -210,13 +275,14 @@ def test_a_documented_command_runs(command, export):
     assert code == 0 and (out / "manifest.json").exists()
 
 
-def test_the_example_of_the_docs_runs(export, monkeypatch, tmp_path):
-    code = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL).group(1)
-    folder = tmp_path / "reports/out/export-mobilevos_r18-torchscript"
+@pytest.mark.parametrize(("example", "name"), [(0, "mobilevos_r18"), (1, "deaot_t")])
+def test_an_example_of_the_docs_runs(example, name, export, monkeypatch, tmp_path):
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[example]
+    folder = tmp_path / f"reports/out/export-{name}-torchscript"
     shape = ["export.height=64", "export.width=96", "export.objects=2", f"output={folder}"]
-    assert export("mobilevos_r18", lively("mobilevos_r18"), *shape)[0] == 0
+    assert export(name, lively(name), *shape)[0] == 0
     monkeypatch.chdir(tmp_path)
     frames, mask = video(64, 96)
-    names = {"frames": frames, "mask": mask}
+    names = {"torch": torch, "frames": frames, "mask": mask}
     exec(code, names)
     assert names["ids"].shape == (64, 96)

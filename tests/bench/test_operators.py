@@ -44,11 +44,13 @@ class HalfUsed(nn.Module):
     ("module", "an_element", "elements"),
     [
         (nn.BatchNorm2d(4).eval(), (0, 2, 4), 4 * 10 * 10),
+        (nn.GroupNorm(2, 4), (0, 5, 4), 4 * 10 * 10),
+        (nn.LayerNorm(10), (0, 5, 4), 4 * 10 * 10),
         (Upsample(), (0, 4, 0), 4 * 20 * 20),
         (nn.Softmax(1), (0, 0, 2.75), 4 * 10 * 10),  # called as a function thop does not see it either
         (HalfUsed(), (2 * 4, 4, 2 * 4), 10 * 10),  # fvcore traces
     ],
-    ids=["batch normalisation", "bilinear upsampling", "softmax", "dead code"],
+    ids=["batch norm", "group norm", "layer norm", "bilinear upsampling", "softmax", "dead code"],
 )
 def test_what_the_counters_differ_in(module, an_element, elements):
     counted = [count(module, IMAGE) * 1e9 / elements for count in COUNTERS]

@@ -14,13 +14,14 @@ from bench.measure import settings as module
 from bench.measure.clip import moving_texture, write_frames
 from bench.measure.latency import Limits
 from bench.measure.protocols import PROTOCOLS, Scene, Timing, aot, core, frame, stcn, video
-from bench.measure.settings import COMPILED, Settings, autocast, check, prepare
+from bench.measure.settings import Settings, autocast, check, prepare
 from bench.measure.sweep import core_sweep
 from bench.threads import threads
 from datasets.images import read_frame, write_mask
 from methods.copy_first_mask import CopyFirstMask
 from methods.memory import MemoryPolicy
 from methods.mobilevos.network import MobileVOS
+from methods.stages import STAGES, Stage
 from methods.stcn.network import STCN
 
 SCENE = Scene(height=64, width=96, objects=2, frames=4)
@@ -114,9 +115,9 @@ def spy(base: type, seen: list, **options):
     """A small network that notes how many frames it reads, for how many objects, and its writes."""
 
     class Spy(base):
-        def segment(self, query, key, value):
-            seen.append((key.shape[-1] // query.key16[0, 0].numel(), len(value)))
-            return super().segment(query, key, value)
+        def read(self, key16, key, value):
+            seen.append((key.shape[-1] // key16[0, 0].numel(), len(value)))
+            return super().read(key16, key, value)
 
         def encode_memory(self, *inputs):
             seen.append("write")
@@ -130,20 +131,32 @@ def test_core_reads_the_memory_asked_for_and_writes_nothing():
     method = spy(STCN, seen, width=0.125)
     scene = Scene(height=64, width=96, objects=3, memory_frames=5)
     result = core(method, scene, Limits(warmup=1, min_runs=2, max_runs=2))
-    assert seen == ["write", *[(5, 3)] * 3]  # the memory is made once, before the clock
+    assert seen == ["write", *[(5, 3)] * 4]  # the memory is made once, and tried, before the clock
     assert (result.frames, result.memory_frames, result.objects) == (2, 5, 3)
 
 
-def test_core_computes_what_a_step_does(monkeypatch):
-    """The probabilities of a step whose memory holds the annotated frame alone, before padding is cut off."""
-    method = methods.create("mobilevos_mnv2_no_aspp", width=0.25)
-    scene, results = Scene(height=64, width=96, objects=2, memory_frames=1), []
-    honest = method.segment
-    monkeypatch.setattr(method, "segment", lambda *given: results.append(honest(*given)) or results[-1])
-    core(method, scene, ONCE)
-    image = torch.from_numpy(moving_texture(1, 64, 96)[0]).permute(2, 0, 1) / 255
-    method.start(image, latency.stripes(64, 96, 2))
-    torch.testing.assert_close(results[0], method.step(image), atol=1e-4, rtol=0)
+@pytest.mark.parametrize("name", ["stcn", "deaot_s"])
+def test_core_runs_all_stages_but_the_last_each_from_what_the_one_before_gave(name, monkeypatch):
+    """What the stages are is tested against the method's steps in tests/methods/test_stages.py."""
+    method, ran, last, honest = methods.create(name, width=0.125), [], {}, Stage.run
+
+    def run(stage, values):
+        ran.append(stage.name)
+        found = honest(stage, values)
+        assert all(values[name] is last[name] for name in stage.inputs if name in last)
+        last.update(found)
+        return found
+
+    def clock(work, device):
+        last.clear()
+        work()
+        return 1.0
+
+    monkeypatch.setattr(Stage, "run", run)
+    monkeypatch.setattr(protocols, "device_seconds", clock)
+    result = core(method, SCENE, Limits(warmup=0, min_runs=2, max_runs=2))
+    assert ran[-6:] == [*STAGES[:3]] * 2 and STAGES[3] not in ran
+    assert result.ms_median == 1000
 
 
 def test_frame_times_whole_write_cycles_of_a_full_memory():
@@ -254,7 +267,8 @@ def test_precision_and_layout_reach_the_network():
     assert set(seen) == {(torch.bfloat16, True)}
 
 
-def test_the_stages_are_compiled_and_the_rest_is_not(monkeypatch):
+@pytest.mark.parametrize("name", ["mobilevos_mnv2_no_aspp", "deaot_s"])
+def test_what_a_family_names_is_compiled_and_the_rest_is_not(name, monkeypatch):
     compiled, called = [], []
 
     def fake(function):
@@ -263,13 +277,16 @@ def test_the_stages_are_compiled_and_the_rest_is_not(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", fake)
     settings = configured(compile="true")
-    method = prepare(methods.create("mobilevos_mnv2_no_aspp", width=0.25), settings, "cpu")
+    method = prepare(methods.create(name, width=0.25), settings, "cpu")
     assert not compiled
     aot(prepare(method, settings, "cpu", compiled=True), SCENE)
-    assert tuple(compiled) == COMPILED
-    assert set(called) == set(COMPILED)
+    assert tuple(compiled) == method.compiled_parts
+    assert set(called) == set(compiled)
+
+
+def test_a_network_without_known_parts_is_not_compiled():
     with pytest.raises(ConfigError, match="cannot compile a Conv2d"):
-        prepare(torch.nn.Conv2d(1, 1, 1), settings, "cpu", compiled=True)
+        prepare(torch.nn.Conv2d(1, 1, 1), configured(compile="true"), "cpu", compiled=True)
 
 
 def test_threads_are_given_back():

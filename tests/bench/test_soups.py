@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 import methods
-from bench import soups
+from bench import held_out, soups
 from bench.cells import Soup, Training
 from bench.data import open_training
+from bench.held_out import held_out_score
 from bench.measure.accuracy import score_sequence, summarize
 from bench.measure.complexity import complexity, parameters
 from bench.recipe import Recipe, Schedule
-from bench.soups import held_out_score, make_soup
+from bench.soups import make_soup
 from bench.train.group import batches
 from datasets.embedded import EmbeddedSpec, ensure_embedded
 from datasets.sequence import Sequence
@@ -29,8 +30,9 @@ NAMES = ["uniform soup of the rows", "greedy soup of the rows",
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for name, value in {"NORM_BATCHES": 2, "SCORED_CLIPS": 3, "SCORED_FRAMES": 5}.items():
-        monkeypatch.setattr(soups, name, value)
+    monkeypatch.setattr(soups, "NORM_BATCHES", 2)
+    for name, value in {"SCORED_CLIPS": 3, "SCORED_FRAMES": 5}.items():
+        monkeypatch.setattr(held_out, name, value)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +80,7 @@ def test_soups_are_scored_on_videos_that_no_training_reads(data, names_read):
         stream[number]
     learnt = names_read.copy()
     names_read.clear()
-    soup = Soup((training(data),))
-    held_out_score(network(0), soup, "cpu")
+    held_out_score(network(0), training(data), "cpu")
     assert names_read
     assert not names_read & learnt
     held_out = open_training(data, SCHEDULE, seed=0, held_out=True).source.videos
@@ -94,7 +95,7 @@ def test_the_score_is_j_and_f_of_the_held_out_clips(data):
     for number in range(3):
         _, masks = clips.clip(number, max_skip=1)
         scores.append(score_sequence(str(number), [masks[0]] * 5, masks, sorted({*masks[0].flat} - {0})))
-    found = held_out_score(methods.create("copy_first_mask"), Soup((training(data),)), "cpu")
+    found = held_out_score(methods.create("copy_first_mask"), training(data), "cpu")
     assert found == summarize(scores).jf_mean
     assert 0 < found < 1
 

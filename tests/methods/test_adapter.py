@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import methods
+from methods.masks import most_likely
 
 SMALL = {name: {"width": 0.25} for name in methods.available() if methods.is_trainable(name)}
 for name in ("mobile_sam", "sam_vit_b", "sam_vit_h"):
@@ -144,3 +145,9 @@ def test_an_unknown_method_lists_the_known_ones():
 def test_an_unknown_option_is_named(name):
     with pytest.raises(methods.MethodError, match="colour"):
         methods.create(name, colour="red")
+
+
+def test_the_most_likely_channel_is_the_first_of_the_highest():
+    probabilities = torch.randint(0, 3, (4, 33, 65), generator=torch.Generator().manual_seed(0)).float()
+    for dim in range(3):
+        assert torch.equal(most_likely(probabilities, dim), probabilities.argmax(dim))

@@ -88,7 +88,9 @@ def connect(serial: str | None = None, adb: str | None = None) -> "Phone":
     program = find_adb(adb)
     serial = serial or os.environ.get("ANDROID_SERIAL") or None
     found, reply = devices(program), ""
-    if serial and serial not in found and NETWORK.match(serial):
+    if serial and NETWORK.match(serial) and found.get(serial, "offline") == "offline":
+        if serial in found:  # a link that was lost; adb holds on to it until it is told
+            _server(program, ["disconnect", serial])
         reply = _server(program, ["connect", serial]).stdout.strip()  # its exit code may be 0 when it failed
         found = devices(program)
     deadline = time.monotonic() + 5

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench.cells import content_hash
 from bench.errors import ConfigError
+from bench.measure.phone.runtime import Bundle
 
 SOURCE = Path(__file__).parent / "runner" / "et_runner.cpp"
 RUNNER = "et_runner"
@@ -48,17 +49,6 @@ MACHINES = {
 }
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """Files for one folder of the phone, and what starts the runner there."""
-
-    files: tuple[Path, ...]
-    command: str
-    key: str  # hash of what it was made from
-    version: str  # of ExecuTorch
-    libc: str
-
-
 def make_bundle(abi: str, cache: Path) -> Bundle:
     """The bundle for phones of this ABI, built once into a folder below `cache`.
 
@@ -79,8 +69,11 @@ def make_bundle(abi: str, cache: Path) -> Bundle:
         files=tuple(sorted(folder.iterdir())),
         command=f"./{machine.loader} --library-path . ./{RUNNER}",
         key=key,
-        version=release,
+        name=f"ExecuTorch {release}, XNNPACK",
         libc=f"glibc of {about}",
+        probe="--version",
+        answer=f"ExecuTorch {release}",
+        hint=f"it brings glibc of {about} along, which some phones forbid",
     )
 
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.errors import ConfigError
+from bench.measure.phone import litert
 from bench.measure.phone.adb import PhoneError, adb_version, connect, devices, find_adb
 from bench.measure.phone.bundle import INSTALL, MACHINES, find_compiler
+from bench.measure.phone.runtimes import find_runtime
 from bench.measure.phone.settings import PhoneSettings
 from bench.measure.phone.state import State, read_state
 
@@ -26,10 +28,12 @@ class Check:
 
 
 def examine(settings: PhoneSettings) -> list[Check]:
-    """Look at the attached phone and at this computer. Raises nothing for what is missing."""
+    """Look at the attached phone and at this computer. Raises ConfigError for an unknown runtime alone."""
+    find_runtime(settings.runtime)
     link, state = _link(settings)
-    facts = _phone(state, settings.folder) if state else []
-    return [*link, *facts, *_computer(state.abi if state and state.abi in MACHINES else USUAL_ABI)]
+    facts = _phone(state, settings) if state else []
+    abi = state.abi if state and state.abi in MACHINES else USUAL_ABI
+    return [*link, *facts, *COMPUTER[settings.runtime](abi, settings)]
 
 
 def passed(checks: list[Check]) -> bool:
@@ -59,8 +63,9 @@ def _link(settings: PhoneSettings) -> tuple[list[Check], State | None]:
         return [*checks, Check(name, MISSING, str(error))], None
 
 
-def _phone(state: State, folder: str) -> list[Check]:
-    return [_abi(state), _space(state, folder), _battery(state), _temperature(state), _clocks(state)]
+def _phone(state: State, settings: PhoneSettings) -> list[Check]:
+    abi = _abi(state) if settings.runtime == "executorch" else Check("ABI", OK, str(state.abi))
+    return [abi, _space(state, settings.folder), _battery(state), _temperature(state), _clocks(state)]
 
 
 def _abi(state: State) -> Check:
@@ -113,7 +118,7 @@ def _clocks(state: State) -> Check:
     return Check("governor", OK, text)
 
 
-def _computer(abi: str) -> list[Check]:
+def _for_executorch(abi: str, settings: PhoneSettings) -> list[Check]:
     """What this computer needs to make programs for phones of that ABI."""
     try:
         compiler = Check("compiler", OK, f"{find_compiler(MACHINES[abi])}, for {abi}")
@@ -122,8 +127,19 @@ def _computer(abi: str) -> list[Check]:
     return [
         compiler,
         _package("executorch", MISSING, f"not installed: {INSTALL}"),
-        _package("litert-torch", OPTIONAL, "not installed; only for measuring through LiteRT"),
+        _package("litert-torch", OPTIONAL, "not installed; only for phone.runtime=litert"),
     ]
+
+
+def _for_litert(abi: str, settings: PhoneSettings) -> list[Check]:
+    try:
+        program = Check("benchmark", OK, str(litert.benchmark_model(settings)))
+    except ConfigError as error:
+        program = Check("benchmark", MISSING, str(error))
+    return [program, _package("litert-torch", MISSING, f"not installed: {litert.INSTALL}")]
+
+
+COMPUTER = {"executorch": _for_executorch, "litert": _for_litert}
 
 
 def _package(name: str, without: str, text: str) -> Check:

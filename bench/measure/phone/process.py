@@ -1,79 +1,45 @@
-"""One process of the runner on the phone: start it, fetch what it wrote, explain how it ended."""
+"""One process of a runtime on the phone: start it, fetch what it wrote, explain how it ended."""
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from bench.files import write_text
 from bench.measure.phone.adb import Answer, Phone, PhoneError, explain_exit
-from bench.measure.phone.bundle import Bundle
-from bench.measure.phone.cargo import MODEL, Cargo
+from bench.measure.phone.runtime import Bundle, Cargo, Finding, ProcessFailed, Runtime, Task
 
 GRACE_S = 60.0  # for loading, warming up and writing, on top of the runs
 LAST_LINES = 20  # that a failure keeps
-
-
-class ProcessFailed(Exception):
-    """A process on the phone failed; the phone did not."""
+OURS = ("et_runner: ", "ERROR: ")  # how a runtime begins the line that names the reason
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Our runner, installed in a folder of the phone."""
+    """A runtime, installed in a folder of the phone."""
 
     phone: Phone
+    runtime: Runtime
     bundle: Bundle
     folder: str
 
 
-@dataclass(frozen=True)
-class Task:
-    """What one process does: at least `runs` runs and `seconds` of them, none begun after `max_seconds`.
-
-    mask: of the cores that it is held on, as `taskset` takes it; None leaves it free.
-    """
-
-    stage: str
-    threads: int
-    mask: str | None
-    warmups: int
-    runs: int
-    seconds: float
-    max_seconds: float
-
-
-@dataclass(frozen=True)
-class Finding:
-    """times_ns int64 (runs,), the stage's outputs, and what the runner told of itself."""
-
-    times_ns: np.ndarray
-    outputs: tuple[Tensor, ...]
-    load_ms: float
-    peak_rss_mb: float
-
-
-def install(phone: Phone, bundle: Bundle, folder: str) -> Runner:
-    """Copy the runner into a folder below `folder` of the phone, where it stays, unless it is there already.
+def install(phone: Phone, runtime: Runtime, bundle: Bundle, folder: str) -> Runner:
+    """Copy the bundle into a folder below `folder` of the phone, where it stays, unless it is there already.
 
     Raises PhoneError when it does not start there.
     """
-    runner = Runner(phone, bundle, f"{folder}/runner-{bundle.key}")
-    ask = _inside(runner, "--version")
-    if bundle.version in phone.shell(ask, check=False).stdout:
+    runner = Runner(phone, runtime, bundle, f"{folder}/runner-{bundle.key}")
+    ask = _inside(runner, bundle.probe)
+    if _starts(phone.shell(ask, check=False), bundle):
         return runner
     phone.push(bundle.files, runner.folder)
+    phone.shell(f"chmod 755 {shlex.quote(runner.folder)}/*", check=False)  # a download is no program yet
     answer = phone.shell(ask, check=False)
-    if answer.code or bundle.version not in answer.stdout:
+    if not _starts(answer, bundle):
         said = _lines(answer)[-1:] or ["it says nothing"]
         raise PhoneError(
             f"this phone cannot start the runner: {explain_exit(answer.code)} (exit code {answer.code}: {said[0]})"
-            f"; it brings {bundle.libc} along, which some phones forbid: give phone.folder=... on a partition "
-            "that lets programs run, or take another phone"
+            f"; {bundle.hint}: give phone.folder=... on a partition that lets programs run, or take another phone"
         )
     return runner
 
@@ -84,42 +50,22 @@ def run(runner: Runner, task: Task, cargo: Cargo, remote: str, local: Path, log:
     Raises ProcessFailed, with what the process and the phone said in the file `log`, and LinkLost.
     """
     limit = 2 * task.max_seconds + GRACE_S
-    answer = runner.phone.shell(_command(runner, task, cargo, remote, limit), timeout=limit + 60, check=False)
-    told = [line for line in answer.stdout.splitlines() if line.startswith('{"runs"')]
-    if answer.code or not told:
-        raise ProcessFailed(_explain(runner.phone, answer, log))
-    facts = json.loads(told[-1])
-    runner.phone.pull(f"{remote}/times.bin", local / "times.bin")
-    outputs = []
-    for number, expected in enumerate(cargo.answers[task.stage]):
-        file = local / f"{number}.bin"
-        runner.phone.pull(f"{remote}/{task.stage}.out.{number}.bin", file)
-        outputs.append(_read(file, expected))
-    times = np.fromfile(local / "times.bin", np.int64)
-    return Finding(times, tuple(outputs), facts["load_ms"], facts["peak_rss_kb"] / 1024)
-
-
-def _command(runner: Runner, task: Task, cargo: Cargo, remote: str, limit: float) -> str:
-    files = [
-        f"{remote}/{MODEL}",
-        task.stage,
-        ",".join(f"{remote}/{name}" for name in cargo.inputs[task.stage]),
-    ]
-    files += [f"{remote}/{task.stage}.out.", f"{remote}/times.bin"]
-    numbers = [task.threads, task.warmups, task.runs, f"{task.seconds:g}", f"{task.max_seconds:g}"]
     before = f"timeout -k 5 {limit:.0f} " + (f"taskset {task.mask} " if task.mask else "")
-    return _inside(runner, f"{shlex.join(files)} {' '.join(map(str, numbers))}", before)
+    command = _inside(runner, runner.runtime.arguments(task, cargo, remote), before)
+    answer = runner.phone.shell(command, timeout=limit + 60, check=False)
+    if answer.code == 0:
+        found = runner.runtime.read(runner.phone, answer, task, cargo, remote, local)
+        if found is not None:
+            return found
+    raise ProcessFailed(_explain(runner.phone, answer, log))
+
+
+def _starts(answer: Answer, bundle: Bundle) -> bool:
+    return bundle.answer in answer.stdout + answer.stderr
 
 
 def _inside(runner: Runner, arguments: str, before: str = "") -> str:
     return f"cd {shlex.quote(runner.folder)} && {before}{runner.bundle.command} {arguments}"
-
-
-def _read(path: Path, like: Tensor) -> Tensor:
-    found = np.fromfile(path, like.numpy().dtype)
-    if found.size != like.numel():
-        raise ProcessFailed(f"an output holds {found.size} numbers, not {like.numel()}")
-    return torch.from_numpy(found).reshape(like.shape)
 
 
 def _explain(phone: Phone, answer: Answer, log: Path) -> str:
@@ -127,7 +73,7 @@ def _explain(phone: Phone, answer: Answer, log: Path) -> str:
     said = _lines(answer)[-LAST_LINES:]
     system = phone.shell("logcat -d -t 60", check=False).stdout
     write_text(log, "\n".join([*said, "", "logcat:", system]))
-    ours = next((f": {line}" for line in reversed(said) if line.startswith("et_runner: ")), "")
+    ours = next((f": {line}" for line in reversed(said) if line.startswith(OURS)), "")
     return f"{explain_exit(answer.code)} (exit code {answer.code}{ours}); see {log}"
 
 

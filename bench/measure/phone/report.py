@@ -16,10 +16,19 @@ SPREAD = (
 TOLERANCE = 1e-3  # of an output, relative to its largest value
 MISSING = "—"
 UNTRIED = "Nobody has run this on a physical phone yet: check times against another tool before quoting them."
+TIMES = {
+    "executorch": "The median is over all runs",
+    "litert": "LiteRT's benchmark_model tells no single runs: the median is that of the repeats' medians, p95 the "
+    "largest of theirs",
+}
+OUTPUTS = {
+    "executorch": "on the phone",
+    "litert": "of LiteRT on this computer (on the phone its benchmark_model reads noise and keeps its outputs)",
+}
 COLUMNS = {
-    "stage": "stage", "threads": "threads", "median (ms)": "ms_median", "p90": "ms_p90", "min": "ms_min",
-    "IQR": "ms_iqr", "medians of the repeats": "ms_medians", "runs": "runs", "memory (MB)": "peak_rss_mb",
-    "largest difference": "max_abs", "relative": "relative",
+    "stage": "stage", "threads": "threads", "median (ms)": "ms_median", "p90": "ms_p90", "p95": "ms_p95",
+    "min": "ms_min", "IQR": "ms_iqr", "medians of the repeats": "ms_medians", "runs": "runs",
+    "memory (MB)": "peak_rss_mb", "largest difference": "max_abs", "relative": "relative",
 }  # fmt: skip
 
 
@@ -54,8 +63,8 @@ def summarise(session: Session, per_frame: dict[str, float]) -> dict:
 
 def _row(repeats: list[dict]) -> dict:
     """Statistics of all runs of a row, and of each repeat's median."""
-    first, times = repeats[0], np.concatenate([np.array(r["times_ns"]) / 1e6 for r in repeats])
-    medians = [float(np.median(r["times_ns"])) / 1e6 for r in repeats]
+    first, medians = repeats[0], [_median(repeat) for repeat in repeats]
+    times = _of_runs(repeats) if first["times_ns"] else _of_statistics(repeats)
     found = [d for r in repeats for d in r["differences"].values()]
     largest = {key: max((d[key] for d in found), key=_nan_last) for key in ("max_abs", "relative")}
     flags = [text for r in repeats for text in r["flags"]] + _spread(medians)
@@ -67,20 +76,48 @@ def _row(repeats: list[dict]) -> dict:
     clocks = [{core["governor"] for core in r["before"]["cores"]} for r in repeats]
     if any(each != clocks[0] for each in clocks):
         flags.append("the governor of the clocks changed between repeats")
-    if first["mode"] == "sustained" and len(times) < SUSTAINED_RUNS:
-        flags.append(f"{len(times)} runs, fewer than the {SUSTAINED_RUNS} of a sustained measurement")
+    if first["mode"] == "sustained" and times["runs"] < SUSTAINED_RUNS:
+        flags.append(f"{times['runs']} runs, fewer than the {SUSTAINED_RUNS} of a sustained measurement")
     return {
         **{key: first[key] for key in ("mode", "stage", "threads", "mask")},
-        "ms_median": float(np.median(times)),
-        "ms_p90": float(np.percentile(times, 90)),
-        "ms_min": float(times.min()),
-        "ms_iqr": float(np.subtract(*np.percentile(times, [75, 25]))),
+        **times,
         "ms_medians": medians,
-        "runs": len(times),
-        "peak_rss_mb": max(r["peak_rss_mb"] for r in repeats),
+        "peak_rss_mb": max((r["peak_rss_mb"] for r in repeats if r["peak_rss_mb"] is not None), default=None),
         **largest,
         "governors": sorted(filter(None, governors)),
         "flags": list(dict.fromkeys(flags)),
+    }
+
+
+def _median(repeat: dict) -> float:
+    if repeat["times_ns"]:
+        return float(np.median(repeat["times_ns"])) / 1e6
+    return repeat["statistics"]["median"]
+
+
+def _of_runs(repeats: list[dict]) -> dict:
+    """Of all runs together."""
+    times = np.concatenate([np.array(repeat["times_ns"]) / 1e6 for repeat in repeats])
+    return {
+        "ms_median": float(np.median(times)),
+        "ms_p90": float(np.percentile(times, 90)),
+        "ms_p95": float(np.percentile(times, 95)),
+        "ms_min": float(times.min()),
+        "ms_iqr": float(np.subtract(*np.percentile(times, [75, 25]))),
+        "runs": len(times),
+    }
+
+
+def _of_statistics(repeats: list[dict]) -> dict:
+    """Where single runs are not known: the median of the medians, and the largest p95."""
+    found = [repeat["statistics"] for repeat in repeats]
+    return {
+        "ms_median": float(np.median([one["median"] for one in found])),
+        "ms_p90": None,
+        "ms_p95": max(one["p95"] for one in found),
+        "ms_min": min(one["min"] for one in found),
+        "ms_iqr": None,
+        "runs": sum(one["runs"] for one in found),
     }
 
 
@@ -95,14 +132,17 @@ def _frames(rows: list[dict], per_frame: dict[str, float]) -> list[dict]:
             continue
         repeats = min(len(row["ms_medians"]) for row in stages)
         medians = [sum(row["per_frame"] * row["ms_medians"][i] for row in stages) for i in range(repeats)]
-        sums = {
-            key: sum(row["per_frame"] * row[key] for row in stages)
-            for key in ("ms_median", "ms_p90", "ms_min")
-        }
+        sums = {key: _sum(key, stages) for key in ("ms_median", "ms_p90", "ms_p95", "ms_min")}
         worst = {key: max((row[key] for row in stages), key=_nan_last) for key in ("max_abs", "relative")}
         fixed = {"mode": mode, "stage": "frame", "threads": threads, "mask": stages[0]["mask"]}
         found.append({**fixed, **sums, "ms_medians": medians, **worst, "flags": _spread(medians)})
     return found
+
+
+def _sum(key: str, stages: list[dict]) -> float | None:
+    if any(row[key] is None for row in stages):
+        return None
+    return sum(row["per_frame"] * row[key] for row in stages)
 
 
 def _threads(count: int) -> str:
@@ -153,17 +193,19 @@ def _notes(content: dict) -> list[str]:
     )
     sentences = [
         UNTRIED,
-        *([f"frame = {' + '.join(terms)}; its p90 is the sum of theirs"] if terms else []),
+        *([f"frame = {' + '.join(terms)}; its p90 and p95 are the sums of theirs"] if terms else []),
         f"Burst: {repeats}{phone['runs']} runs and {phone['seconds']:g} s, at most {phone['max_seconds']:g} s. "
-        "The median is over all runs; setting a stage's inputs is not timed.",
+        f"{TIMES[phone['runtime']]}; setting a stage's inputs is not timed.",
         "Threads are held on the fastest cores. Clocks are as the phone sets them unless its governor is fixed: "
         "never compare rows of fixed and of free clocks.",
-        "Differences are those of the outputs on the phone to the method's own in PyTorch, the largest of all.",
+        f"Differences are those of the outputs {OUTPUTS[phone['runtime']]} to the method's own in PyTorch, the "
+        "largest of all.",
         f"Governors: {', '.join(_governors(content)) or 'unknown'}.",
     ]
     if phone["sustained"]:
         sentences.append(
-            f"Sustained: every stage for at least {phone['sustained']:g} s and {SUSTAINED_RUNS} runs; read its p90."
+            f"Sustained: every stage for at least {phone['sustained']:g} s and {SUSTAINED_RUNS} runs; read its "
+            f"{'p95' if phone['runtime'] == 'litert' else 'p90'}."
         )
     return sentences
 

@@ -17,13 +17,19 @@ from bench.cells import content_hash
 from bench.errors import ConfigError
 from bench.files import read_json, write_json
 from bench.measure.phone.adb import Phone
-from bench.measure.phone.cargo import Cargo
-from bench.measure.phone.process import ProcessFailed, Runner, Task, run
+from bench.measure.phone.process import Runner, run
+from bench.measure.phone.runtime import Cargo, ProcessFailed, Task
 from bench.measure.phone.settings import PhoneSettings
 from bench.measure.phone.state import State, big_cores, flags, gate, read_state
 
 SUSTAINED_RUNS = 1024  # MLPerf Mobile
-PLACES = ("serial", "adb", "folder", "wait_s")  # settings that change no number
+PLACES = (
+    "serial",
+    "adb",
+    "folder",
+    "wait_s",
+    "benchmark_model",
+)  # change no number, or are in a bundle's key
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,8 @@ def _repeat(
     rows = zip(stage.outputs, found.outputs, cargo.answers[job.stage], strict=True)
     return {
         **asdict(job),
-        "times_ns": found.times_ns.tolist(),
+        "times_ns": None if found.times_ns is None else found.times_ns.tolist(),
+        "statistics": asdict(found.statistics) if found.statistics else None,
         "load_ms": found.load_ms,
         "peak_rss_mb": found.peak_rss_mb,
         "differences": {name: difference(output, expected) for name, output, expected in rows},

@@ -9,4 +9,6 @@ class PhoneSettings:
 
     serial: str | None = None  # or host:port
     adb: str | None = None
+    runtime: str = "executorch"  # or litert
+    benchmark_model: str | None = None  # litert's program on the phone
     folder: str = "/data/local/tmp/vos-bench"  # of the phone, for everything that is copied to it

@@ -1,18 +1,37 @@
-"""Fake phones, attached to an adb server of each test's own."""
+"""Fake phones, attached to an adb server of each test's own, and what runs on them."""
 
 import os
+import random
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import fields
 
 import pytest
 from phone.fake_phone import FakePhone, Faults
+from phone.native import own_abi, require, toy_stages
 
 from bench.measure.phone.adb import PhoneError, devices, find_adb
+from bench.measure.phone.bundle import make_bundle
+from bench.measure.phone.executorch import pack
+from bench.measure.phone.runtime import Bundle, Cargo
 
 FAULTS = {field.name for field in fields(Faults)}
 ADB_VARIABLES = ("ADB_SERVER_SOCKET", "ADB_VENDOR_KEYS", "ANDROID_SERIAL", "ANDROID_ADB_SERVER_ADDRESS")
+
+
+@pytest.fixture(scope="session")
+def cargo(tmp_path_factory) -> Cargo:
+    """Two stages of a small network, exported for ExecuTorch once for all tests."""
+    require("g++")
+    return pack(toy_stages(), "toy", tmp_path_factory.mktemp("cargo"))
+
+
+@pytest.fixture(scope="session")
+def bundle(cargo, tmp_path_factory) -> Bundle:
+    """Our runner for this machine."""
+    return make_bundle(own_abi(), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -28,16 +47,22 @@ def adb_server(tmp_path, monkeypatch) -> str:
     home.mkdir()
     for name in ADB_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(_free_port()))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TMPDIR", str(home))
     for transport in ("ADB_USB", "ADB_MDNS"):  # newer adb: phones that are really there stay out of it
         monkeypatch.setenv(transport, "0")
     yield adb
     subprocess.run([adb, "kill-server"], capture_output=True, timeout=10, check=False)
+
+
+def _free_port() -> int:
+    """Below those that the system gives to connections, so that none takes it before the server does."""
+    while True:
+        port = random.randint(20000, 32000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture

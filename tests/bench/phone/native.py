@@ -3,19 +3,15 @@
 import os
 import platform
 import shutil
-import subprocess
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
-from phone.fake_phone import FakePhone
 from torch import Tensor, nn
 
 from bench.export.stages import Stage
 from bench.measure.phone.adb import PhoneError, find_adb
 from bench.measure.phone.bundle import MACHINES
-from bench.measure.phone.cargo import Cargo, pack
 
 QUICK = {"threads": [1], "repeats": 2, "warmups": 1, "runs": 3, "seconds": 0.0}
 
@@ -32,12 +28,6 @@ def require(*programs: str) -> None:
     if missing:
         stop = pytest.fail if os.environ.get("VOS_BENCH_NEEDS_PHONE") == "1" else pytest.skip
         stop(f"not installed: {', '.join(missing)}")
-
-
-def replug(phone: FakePhone) -> None:
-    """The phone is there again; adb forgets the old link, on which it would take its time."""
-    phone.plug_in()
-    subprocess.run([find_adb(), "disconnect", phone.serial], capture_output=True, timeout=30, check=True)
 
 
 def own_abi() -> str:
@@ -74,7 +64,3 @@ def toy_stages(*_) -> list[Stage]:
     x, a, b = (torch.rand(shape, generator=noise) for shape in ((1, 3, 16, 24), (1, 8, 20), (1, 8, 30)))
     look = Stage("look", Filter().eval().requires_grad_(False), {"x": x}, ("map", "size"))
     return [look, Stage("match", Match(), {"a": a, "b": b}, ("weights",), 0.5)]
-
-
-def toy_cargo(folder: Path) -> Cargo:
-    return pack(toy_stages(), "toy", folder)

@@ -7,7 +7,16 @@ import time
 
 import pytest
 
-from bench.measure.phone.adb import Answer, LinkLost, PhoneError, adb_version, connect, explain_exit, find_adb
+from bench.measure.phone.adb import (
+    Answer,
+    LinkLost,
+    PhoneError,
+    adb_version,
+    connect,
+    devices,
+    explain_exit,
+    find_adb,
+)
 
 FOLDER = "/data/local/tmp/vos-bench"
 
@@ -94,6 +103,20 @@ def test_a_phone_of_the_network_is_connected(fake_phone):
     made.unplug()
     with pytest.raises(PhoneError, match=r"phone.serial=127.0.0.1:1: .*Connection refused"):
         connect("127.0.0.1:1")
+
+
+def test_a_phone_of_the_network_comes_back_after_a_lost_link(fake_phone, adb_server):
+    made = fake_phone(drop="runner")
+    with pytest.raises(LinkLost):
+        connect(made.serial).shell("echo runner")
+    deadline = time.monotonic() + 20
+    while (state := devices(adb_server).get(made.serial)) not in (None, "offline"):
+        assert time.monotonic() < deadline, state
+        time.sleep(0.05)
+    with pytest.raises(PhoneError, match=f"{made.serial}.* (refused|offline)"):
+        connect(made.serial)
+    made.plug_in()
+    assert connect(made.serial).shell("echo here").stdout == "here\n"
 
 
 # commands

@@ -19,8 +19,8 @@ def equipped(monkeypatch):
     monkeypatch.setattr(doctor, "find_compiler", lambda machine: f"{machine.name}-g++")
 
 
-def said(name: str) -> tuple[str, str]:
-    (check,) = (check for check in examine(PhoneSettings()) if check.name == name)
+def said(name: str, **settings) -> tuple[str, str]:
+    (check,) = (check for check in examine(PhoneSettings(**settings)) if check.name == name)
     return check.status, check.text
 
 
@@ -101,3 +101,18 @@ def test_what_is_missing_on_the_computer(fake_phone, monkeypatch):
     assert said("litert-torch")[0] == "optional"
     monkeypatch.setattr(doctor, "find_compiler", no_compiler)
     assert said("compiler") == ("missing", "install g++")
+
+
+def test_litert_needs_its_program_and_no_compiler(fake_phone, tmp_path, capsys):
+    fake_phone(properties={"ro.product.cpu.abi": "armeabi-v7a"})
+    assert "needs phone.benchmark_model=" in said("benchmark", runtime="litert")[1]
+    program = tmp_path / "benchmark_model"
+    program.touch()
+    assert main(["job=phone.doctor", "phone.runtime=litert", f"phone.benchmark_model={program}"]) == 0
+    screen = capsys.readouterr().out
+    assert str(program) in screen and "compiler" not in screen and "missing" not in screen
+
+
+def test_an_unknown_runtime_is_a_mistake(capsys):
+    assert main(["job=phone.doctor", "phone.runtime=ncnn"]) == 2
+    assert "phone.runtime=ncnn: choose one of executorch, litert" in capsys.readouterr().err

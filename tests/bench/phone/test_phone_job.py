@@ -4,41 +4,58 @@ import csv
 import json
 import re
 import shlex
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from phone.native import QUICK, own_abi, replug, require, toy_stages
+from phone.native import QUICK, own_abi, require, toy_stages
 from torch import nn
 
 from bench.__main__ import main
 from bench.compose import load_config, to_dataclass
 from bench.errors import ConfigError
-from bench.export import stages
+from bench.export.formats import FORMATS
 from bench.export.stages import Stage
-from bench.measure.phone.cargo import pack
+from bench.measure.phone import cargo as cargo_module
+from bench.measure.phone.executorch import pack
 from bench.measure.phone.report import summarise
 from bench.measure.phone.session import Job, Protocol, Session
 from bench.record import read_records
 from methods.copy_first_mask import CopyFirstMask
+from methods.stages import STAGES
 from reports.__main__ import main as report
 
 ROOT = Path(__file__).resolve().parents[3]
-TOY, STUDENT = "copy_first_mask", "mobilevos_mnv2_no_aspp"
+TOY, STUDENT = "copy_first_mask", "mobilevos_r18_no_aspp"
 FAST = [f"phone.{key}={value}".replace(" ", "") for key, value in QUICK.items()]
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    """Shared, so that a program is exported once."""
-    require("g++")
-    return tmp_path_factory.mktemp("runs")
+@pytest.fixture
+def runs(bundle, tmp_path) -> Path:
+    """A folder of runs that has our runner already."""
+    place = bundle.files[0].parent
+    shutil.copytree(place, tmp_path / "runs/phone" / place.name)
+    return tmp_path / "runs"
+
+
+def known_stages(method, *size):
+    if not isinstance(method, CopyFirstMask):
+        raise ConfigError(f"{type(method).__name__} has no stages")
+    return toy_stages()
 
 
 @pytest.fixture
-def toy(monkeypatch) -> None:
-    """The simplest method has the stages of a small network, so that its export takes no time."""
-    monkeypatch.setitem(stages.FAMILIES, CopyFirstMask, toy_stages)
+def toy(monkeypatch, cargo) -> None:
+    """The simplest method has the stages of a small network, which are exported already."""
+    monkeypatch.setattr(cargo_module, "stages", known_stages)
+    program = cargo.files[0]
+
+    def write(modules, programs, stem: Path) -> None:
+        shutil.copy(program, stem.with_name(f"{stem.name}.pte"))
+
+    monkeypatch.setitem(FORMATS, "executorch", replace(FORMATS["executorch"], write=write))
 
 
 @pytest.fixture
@@ -106,7 +123,7 @@ def test_after_a_lost_link_the_same_command_goes_on(toy, fake_phone, command, tm
     found = read(tmp_path)["methods"][TOY]
     assert found["status"] == "interrupted: 2 of 4 repeats missing"
     assert found["frames"][0]["ms_median"] > 0
-    replug(phone)
+    phone.plug_in()
     assert command(phone, f"method={TOY}") == 0
     found = read(tmp_path)["methods"][TOY]
     assert "2 of 4 repeats are of an earlier, interrupted command" in found["warnings"]
@@ -114,16 +131,15 @@ def test_after_a_lost_link_the_same_command_goes_on(toy, fake_phone, command, tm
 
 def test_a_method_that_fails_stops_nothing(toy, fake_phone, command, tmp_path, capsys):
     phone = fake_phone(properties={"ro.product.cpu.abi": own_abi()})
-    assert command(phone, f"methods=[stcn,{TOY}]", "options.nonsense=1") == 1
-    stages.FAMILIES.pop(CopyFirstMask)
-    assert command(phone, f"methods=[{TOY}]") == 1
-    status = read(tmp_path)["methods"][TOY]["status"]
-    assert status.startswith("failed: CopyFirstMask cannot be measured on a phone")
-    assert f"warning: {TOY}: {status}" in capsys.readouterr().err
-    assert [record.status for record in read_records(tmp_path / "out/records.jsonl")] == [status]
+    assert command(phone, f"methods=[{STUDENT},{TOY}]") == 1
+    status = read(tmp_path)["methods"][STUDENT]["status"]
+    assert status == "failed: MobileVOS has no stages"
+    assert f"warning: {STUDENT}: {status}" in capsys.readouterr().err
+    assert [record.status for record in read_records(tmp_path / "out/records.jsonl")] == [status, "ok"]
 
 
-def test_an_operator_that_executorch_does_not_have_is_named(runs, tmp_path):
+def test_an_operator_that_executorch_does_not_have_is_named(tmp_path):
+    require()
     pool = Stage("pool", nn.AdaptiveMaxPool2d(1), {"x": torch.rand(1, 3, 8, 8)}, ("most",))
     with pytest.raises(ConfigError, match="ExecuTorch cannot take this network: .*adaptive_max_pool2d"):
         pack([pool], "pool", tmp_path)
@@ -135,6 +151,7 @@ def test_an_operator_that_executorch_does_not_have_is_named(runs, tmp_path):
     [
         ("target=tablet", "target=tablet: choose one of desktop, phone"),
         ("phone.repeats=0", "phone.repeats=0: give 1 or more"),
+        ("phone.runtime=ncnn", "phone.runtime=ncnn: choose one of executorch, litert"),
         ("phone.repeat=5", "did you mean 'phone.repeats'"),
         ("measure.precision=bf16", "measure.precision cannot be set with target=phone"),
         ("measure.threads=1", "phone.threads="),
@@ -142,7 +159,7 @@ def test_an_operator_that_executorch_does_not_have_is_named(runs, tmp_path):
     ],
 )
 def test_a_mistake_gets_one_line(argument, message, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("bench.jobs.measure_phone.find_format", lambda name: None)
+    monkeypatch.setattr("bench.measure.phone.executorch.find_format", lambda name: None)
     assert main(["job=measure", "target=phone", "device=cpu", argument, f"output={tmp_path}"]) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
     assert message in line
@@ -217,7 +234,7 @@ def test_a_student_answers_on_the_phone_as_in_eager(fake_phone, command, tmp_pat
     small = ["options.width=0.25", "measure.height=64", "measure.width=96", "phone.repeats=1"]
     assert command(phone, f"method={STUDENT}", *small) == 0
     found = read(tmp_path)["methods"][STUDENT]
-    assert [row["stage"] for row in found["rows"]] == ["query_encode", "read_decode", "memory_encode"]
+    assert [row["stage"] for row in found["rows"]] == list(STAGES)
     assert 0 < found["frames"][0]["relative"] < 1e-4
 
 

@@ -6,27 +6,18 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from phone.native import own_abi, require, toy_cargo
+from phone.native import own_abi
 
 from bench.errors import ConfigError
 from bench.measure.phone import bundle as bundles
 from bench.measure.phone.bundle import INSTALL, SOURCE, make_bundle
-from bench.measure.phone.cargo import MODEL
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with the runner for this machine, a program and its inputs."""
-    require("g++")
-    folder = tmp_path_factory.mktemp("runner")
-    cargo = toy_cargo(folder)
-    return make_bundle(own_abi(), folder / "cache"), cargo, folder
+from bench.measure.phone.executorch import MODEL
 
 
 @pytest.fixture
-def run(place, tmp_path):
+def run(bundle, cargo, tmp_path):
     """Run a stage; returns what the process told, with the folder of its files."""
-    bundle, cargo, folder = place
+    folder = cargo.files[0].parent
 
     def start(stage: str, *numbers: float, inputs: list[str] | None = None) -> subprocess.CompletedProcess:
         files = ",".join(str(folder / name) for name in inputs or cargo.inputs[stage])
@@ -41,7 +32,7 @@ def run(place, tmp_path):
 
 @pytest.mark.parametrize("stage", ["look", "match"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_outputs_are_those_of_eager(run, place, tmp_path, stage, threads):
+def test_outputs_are_those_of_eager(run, cargo, tmp_path, stage, threads):
     done = run(stage, threads, 2, 5, 0, 60)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -50,7 +41,7 @@ def test_outputs_are_those_of_eager(run, place, tmp_path, stage, threads):
     assert 1000 < told["peak_rss_kb"] < 200_000
     times = np.fromfile(tmp_path / "times.bin", np.int64)
     assert len(times) == 5 and times.min() > 0 and times.max() < 60e9
-    expected = place[1].answers[stage]
+    expected = cargo.answers[stage]
     assert told["outputs"] == len(expected)
     for number, tensor in enumerate(expected):
         found = torch.from_numpy(np.fromfile(tmp_path / f"out.{number}.bin", np.float32))
@@ -80,22 +71,21 @@ def test_a_mistake_is_named(run, stage, inputs, message):
     assert not done.stdout
 
 
-def test_the_probe_tells_the_version(place):
-    bundle, _, _ = place
+def test_the_probe_tells_the_version(bundle):
     command = [*bundle.command.split(), "--version"]
     told = subprocess.run(command, cwd=bundle.files[0].parent, capture_output=True, text=True, check=True)
-    assert told.stdout == f"et_runner, ExecuTorch {bundle.version}\n"
+    assert told.stdout == f"et_runner, {bundle.answer}\n"
 
 
-def test_a_bundle_is_built_once_and_again_for_another_source(place, tmp_path, monkeypatch):
-    bundle, _, folder = place
+def test_a_bundle_is_built_once_and_again_for_another_source(bundle, tmp_path, monkeypatch):
+    cache = bundle.files[0].parents[1]
     monkeypatch.setattr(bundles, "_build", lambda *_: pytest.fail("built again"))
-    assert make_bundle(own_abi(), folder / "cache") == bundle
+    assert make_bundle(own_abi(), cache) == bundle
     changed = tmp_path / "other.cpp"
     changed.write_text(SOURCE.read_text() + "// changed\n")
     monkeypatch.setattr(bundles, "SOURCE", changed)
     with pytest.raises(pytest.fail.Exception, match="built again"):
-        make_bundle(own_abi(), folder / "cache")
+        make_bundle(own_abi(), cache)
 
 
 def test_what_is_missing_is_named_with_what_installs_it(tmp_path, monkeypatch):

@@ -6,27 +6,16 @@ from collections import deque
 
 import pytest
 import torch
-from phone.native import QUICK, own_abi, replug, require, toy_cargo
+from phone.native import QUICK
 
 from bench.errors import ConfigError
 from bench.measure.phone import session as sessions
 from bench.measure.phone.adb import LinkLost, PhoneError, connect
-from bench.measure.phone.bundle import make_bundle
+from bench.measure.phone.executorch import EXECUTORCH
 from bench.measure.phone.process import install
 from bench.measure.phone.session import Protocol, difference, measure
 
 RUN = "timeout -k"  # only commands that time something have it
-
-
-@pytest.fixture(scope="module")
-def cargo(tmp_path_factory):
-    require("g++")
-    return toy_cargo(tmp_path_factory.mktemp("cargo"))
-
-
-@pytest.fixture(scope="module")
-def bundle(cargo, tmp_path_factory):
-    return make_bundle(own_abi(), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -36,7 +25,7 @@ def attempt(cargo, bundle, tmp_path):
 
     def go(phone, **changes):
         protocol = Protocol(serial=phone.serial, **{**QUICK, **changes})
-        runner = install(connect(phone.serial), bundle, protocol.folder)
+        runner = install(connect(phone.serial), EXECUTORCH, bundle, protocol.folder)
         found = measure(runner, phone.serial, cargo, protocol, tmp_path / "runs", say=said.append)
         return deque(found, maxlen=1)[0]
 
@@ -156,7 +145,7 @@ def test_a_lost_link_keeps_the_finished_repeats(fake_phone, attempt, tmp_path):
     with pytest.raises(LinkLost):
         attempt(phone)
     assert len(list((tmp_path / "runs/phone").glob("session-*/burst-*.json"))) == 2
-    replug(phone)
+    phone.plug_in()
     session = attempt(phone)
     assert (session.reused, len(session.repeats)) == (2, 4)
     assert len(timed(phone)) == 3 + 2  # the one that was lost, once more

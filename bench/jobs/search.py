@@ -1,0 +1,144 @@
+"""job=search: hyper-parameters, chosen on held-out training data by any number of workers on one study."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event, Thread
+
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from bench.cells import content_hash
+from bench.compose import STAGES
+from bench.data import locate
+from bench.environment import describe_environment, pick_device
+from bench.errors import ConfigError
+from bench.files import write_text
+from bench.jobs.results import results_folder, tell
+from bench.plan import Data, ablation_seeds, check_held_out
+from bench.processes import run_jobs
+from bench.search.results import write_results
+from bench.search.settings import Settings, read_settings
+from bench.search.space import read_space
+from bench.search.study import latest, load_optuna, open_study, storage_url, without_password, work_on
+from bench.search.trial import Search, run_trial
+from bench.tracking import Tracker
+
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    key: str
+
+
+def run(config: DictConfig, runs: Path) -> int:
+    """Work on the study of this search until it has its trials; 1 when none of them is complete.
+
+    Writes trials.csv, best.yaml, search.json and records.jsonl into the folder of results, also when stopped.
+    """
+    settings = read_settings(config)
+    if not isinstance(config.workers, int) or config.workers < 1:
+        raise ConfigError(f"workers={config.workers}: give a number of processes from 1 upwards")
+    load_optuna()
+    search = _plan(config, settings, runs)
+    _warn(settings, config.workers)
+    study = open_study(search.study, search.url, settings, search.reports, runs)
+    out = results_folder(config, search.experiment)
+    shown = config.copy()
+    shown.search.storage = without_password(settings.storage)
+    write_text(out / "config.yaml", OmegaConf.to_yaml(shown))
+    print(f"study {search.study} in {without_password(search.url)}", file=sys.stderr)
+    keys = [dimension.key for dimension in search.space]
+    tracker = Tracker(config.tracking_uri, runs, search.experiment)
+    facts = describe_environment(search.device)
+    try:
+        with tracker.invocation(f"Search: {settings.title}", shown, facts), _progress(study, settings):
+            search = replace(search, parent=tracker.parent)
+            jobs = [[Worker(f"worker {number + 1}")] for number in range(config.workers)]
+            failures = run_jobs(work, jobs, (search,), config.workers)
+    finally:  # also of a search that is stopped
+        records = write_results(study, settings, keys, out)
+        tell(out)
+    for name, why in failures.items():
+        print(f"warning: {name}: {why}", file=sys.stderr)
+    return 0 if any(record.status == "ok" for record in records) else 1
+
+
+def work(_: list[Worker], search: Search) -> dict[str, str]:
+    """The life of one worker, in a process of its own where there are several; returns no failures."""
+    study = open_study(search.study, search.url, search.settings, search.reports, search.runs)
+    tracker = Tracker(search.config.tracking_uri, search.runs, search.experiment)
+    tracker.parent = search.parent
+    work_on(
+        study, search.settings, search.runs, lambda trial, chosen: run_trial(trial, chosen, search, tracker)
+    )
+    return {}
+
+
+def _plan(config: DictConfig, settings: Settings, runs: Path) -> Search:
+    """Everything a user can get wrong is told here, before anything is trained."""
+    space, seeds, device = read_space(settings.space), ablation_seeds(config), pick_device(config.device)
+    url = storage_url(settings, runs)
+    stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
+    data = Data(locate(config.training, "training", runs), {}, stages)
+    name = f"search-{settings.name}"
+    search = Search(config, data, settings, space, seeds, "", url, runs, device, name)
+    plain = [search.network({}, seed) for seed in seeds]
+    check_held_out(f"search '{settings.name}'", plain[0].training)
+    for dimension in space:
+        keys = {search.network({dimension.key: value}, seeds[0]).key for value in dimension.probes}
+        if len(keys) < 2:
+            raise ConfigError(
+                f"search.space: {dimension.key}: its values make no difference to the networks that are trained"
+            )
+    # Everything that trials of one study have in common: with anything else, it is another study.
+    content = [[network.key for network in plain], settings.space, settings.objectives]
+    return replace(search, study=f"{settings.name}-{content_hash(content)}")
+
+
+def _warn(settings: Settings, workers: int) -> None:
+    several = len(settings.objectives) > 1
+    if several and settings.pruner not in (None, "none"):
+        text = f"search.pruner={settings.pruner} is left out: Optuna prunes for a single objective alone"
+        warnings.warn(text, stacklevel=2)
+    if "latency" in settings.objectives and workers > 1:
+        text = "latency is measured while other workers compute: workers=1 gives the true one"
+        warnings.warn(text, stacklevel=2)
+
+
+@contextmanager
+def _progress(study, settings: Settings) -> Iterator[None]:
+    """A bar over all trials of the study, whoever works on them."""
+    done = Event()
+    ended = sum(trial.state.is_finished() for trial in latest(study).values())
+    bar = tqdm(
+        total=settings.trials, initial=ended, desc=f"search {settings.name}", unit="trial", mininterval=2
+    )
+
+    def follow() -> None:
+        while True:
+            last = done.wait(SECONDS_BETWEEN_LOOKS)
+            trials = latest(study).values()
+            states = [trial.state.name for trial in trials if trial.state.is_finished()]
+            reached = [
+                t.values[settings.objectives.index("jf")] for t in trials if t.state.name == "COMPLETE"
+            ]
+            found = {"J&F": f"{max(reached):.1f}"} if reached else {}
+            found |= {name.lower(): states.count(name) for name in ("PRUNED", "FAIL") if name in states}
+            bar.set_postfix(found, refresh=False)
+            bar.update(len(states) - bar.n)
+            if last:
+                return
+
+    thread = Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        bar.close()

@@ -1,0 +1,1 @@
+"""job=search: hyper-parameters chosen by Optuna on held-out training data."""

@@ -1,0 +1,76 @@
+"""What `search.*` of the configuration says, checked before Optuna loads."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+
+from bench.compose import to_dataclass
+from bench.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Of a cost: its name in bench.measure.full_size, and the key of MEASURES there that gives it."""
+
+    label: str
+    cost: str = ""
+    measurement: str = ""
+
+
+OBJECTIVES = {
+    "jf": Objective("J&F (%)"),
+    "latency": Objective("latency (ms)", "latency_ms_median_full", "latency_ms_median_full"),
+    "gmacs": Objective("GMACs", "gmacs_full", "params_m_full"),
+    "params": Objective("parameters (M)", "params_m_full", "params_m_full"),
+    "memory": Objective("peak memory (MiB)", "memory_mb_peak_full", "memory_mb_peak_full"),
+}
+SAMPLERS = ("tpe", "nsga2", "random")
+PRUNERS = ("median", "hyperband", "none")
+
+
+@dataclass
+class Settings:
+    """The keys of `search`; bench/configs/job/search.yaml says what each means."""
+
+    name: str = ""
+    title: str = ""
+    space: dict[str, Any] = field(default_factory=dict)
+    objectives: list[str] = field(default_factory=lambda: ["jf"])
+    trials: int = 20
+    sampler: str = "tpe"
+    population: int = 10
+    pruner: str | None = None
+    reports: int = 4
+    seed: int = 0
+    storage: str | None = None
+    heartbeat: int = 10
+
+    @property
+    def directions(self) -> list[str]:
+        return ["maximize" if name == "jf" else "minimize" for name in self.objectives]
+
+    @property
+    def prunes(self) -> bool:
+        """Optuna prunes a search for one objective alone, and only J&F is known before a training ends."""
+        return self.objectives == ["jf"] and self.pruner != "none" and self.reports > 0
+
+
+def read_settings(config: DictConfig) -> Settings:
+    """Raises ConfigError for an unknown name or a number out of range."""
+    settings = to_dataclass(config.search, Settings)
+    for key, given, known in (
+        ("sampler", [settings.sampler], SAMPLERS),
+        ("pruner", [settings.pruner or "none"], PRUNERS),
+        ("objectives", settings.objectives, tuple(OBJECTIVES)),
+    ):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"search.{key}: unknown '{name}'; known: {', '.join(known)}")
+    given = settings.objectives
+    if "jf" not in given or len(set(given)) < len(given):
+        raise ConfigError(f"search.objectives={','.join(given)}: give jf, and each once")
+    for key, lowest in {"trials": 1, "heartbeat": 1, "population": 2, "reports": 0}.items():
+        if getattr(settings, key) < lowest:
+            raise ConfigError(f"search.{key}={getattr(settings, key)}: give {lowest} or more")
+    return settings

@@ -1,0 +1,157 @@
+"""One trial: networks trained with the parameters that it drew, and what they are worth on held-out data."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from filelock import FileLock
+from omegaconf import DictConfig
+
+import methods
+from bench.cells import Network, Training, content_hash
+from bench.compose import with_override
+from bench.environment import describe_environment
+from bench.held_out import held_out_score
+from bench.measure.full_size import measured
+from bench.networks import build, describe, train_all, trained_folder
+from bench.plan import Data, student_network
+from bench.record import Record
+from bench.search.settings import OBJECTIVES, Settings
+from bench.search.space import Dimension
+from bench.search.study import TrialFailed, first_number
+from bench.train.learner import Learner
+
+
+@dataclass(frozen=True)
+class Search:
+    """What all trials share. `study` and `url` say where they are kept, `parent` is the MLflow run above them."""
+
+    config: DictConfig
+    data: Data
+    settings: Settings
+    space: list[Dimension]
+    seeds: list[int]
+    study: str
+    url: str
+    runs: Path
+    device: str
+    experiment: str
+    parent: str | None = None
+
+    @property
+    def reports(self) -> int:
+        """The most that a trial tells the pruner."""
+        return self.settings.reports * len(self.seeds)
+
+    def network(self, params: dict[str, Any], seed: int) -> Network:
+        """The student of the configuration with these values of its keys."""
+        config = self.config
+        for key, value in params.items():
+            config = with_override(config, key, value)
+        return student_network(config, self.data, seed)
+
+
+class Watch:
+    """Tells a trial the J&F of its network along a training, and stops it when the pruner says so."""
+
+    def __init__(self, trial, network: Network, device: str, settings: Settings, before: list[float]) -> None:
+        self.trial, self.network, self.device, self.before = trial, network, device, before
+        total, count = network.training.schedule.steps, settings.reports
+        first = len(before) * count + 1
+        steps = [round(total * (number + 1) / (count + 1)) for number in range(count)]
+        self.reports = {step: first + number for number, step in enumerate(steps) if 0 < step < total}
+        self.stopped: str | None = None
+
+    def __call__(self, learner: Learner) -> str | None:
+        """Of several seeds, J&F is the mean over those trained so far."""
+        if learner.step not in self.reports:
+            return None
+        method = methods.create(self.network.method, **self.network.options)
+        method.load_state_dict(learner.weights)
+        score = 100 * held_out_score(method.to(self.device).eval(), self.network.training, self.device)
+        if self._behind(fmean([*self.before, score]), self.reports[learner.step]):
+            self.stopped = f"pruned at step {learner.step} of {learner.schedule.steps}, J&F {score:.1f}"
+        return self.stopped
+
+    def _behind(self, score: float, number: int) -> bool:
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        try:
+            self.trial.report(score, number)
+            return self.trial.should_prune()
+        except UpdateFinishedTrialError:  # given to another worker: here it ends
+            return True
+
+
+def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> list[float]:
+    """The values of the objectives; the trial keeps its record, and MLflow gets a run.
+
+    Raises TrialFailed when a training does and optuna.TrialPruned for a trial that fell behind.
+    """
+    from optuna import TrialPruned
+
+    params = {dimension.key: dimension.suggest(trial) for dimension in search.space}
+    chosen()
+    networks = [search.network(params, seed) for seed in search.seeds]
+    record = _blank(trial, params, networks[0], search)
+    scores: list[float] = []
+    for network in networks:
+        watch = Watch(trial, network, search.device, search.settings, scores)
+        failure = _train(network.training, search, watch if search.settings.prunes else None)
+        if failure:
+            status = failure if watch.stopped else f"failed: {failure}"
+            _keep(trial, replace(record, status=status), tracker)
+            raise TrialPruned if watch.stopped else TrialFailed(failure)
+        method = build(network, search.runs, search.device)
+        scores.append(100 * held_out_score(method, network.training, search.device))
+    values = {"jf": fmean(scores), **_costs(networks[0], search)}
+    record = replace(record, **describe(networks[0], search.runs), jf_mean=values["jf"])
+    _keep(trial, record, tracker, values)
+    return [values[name] for name in search.settings.objectives]
+
+
+def _train(training: Training, search: Search, watch: Watch | None) -> str | None:
+    """Train what has no weights yet, after what it needs; why it failed. Workers wait for each other's teachers."""
+    for needed in training.needs:
+        failure = _train(needed, search, None)
+        if failure:
+            return f"its teacher or an earlier stage failed: {failure}"
+    folder = trained_folder(training, search.runs)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        return train_all([training], search.runs, search.device, 1, watch).get(training.key)
+
+
+def _costs(network: Network, search: Search) -> dict[str, float]:
+    """What the objectives need: the costs at 480x864 of the very network that was trained, narrow or not."""
+    wanted = {name: OBJECTIVES[name] for name in search.settings.objectives if name != "jf"}
+    if not wanted:
+        return {}
+    needed = list({objective.measurement for objective in wanted.values()})
+    found = measured(network.method, network.options, needed, search.runs, search.device)
+    return {name: found[objective.cost] for name, objective in wanted.items()}
+
+
+def _blank(trial, params: dict[str, Any], network: Network, search: Search) -> Record:
+    number = first_number(trial.study.get_trials(deepcopy=False)[trial.number])
+    return Record(
+        label=f"trial {number}",
+        method=network.method,
+        recipe=network.training.recipe.name,
+        dataset=f"{network.training.data['name']} (held out)",
+        seed=search.seeds[0],
+        scale=search.config.scale.name,
+        options=json.dumps(network.options, sort_keys=True),
+        varied=json.dumps(params),
+        config_hash=content_hash([search.study, number]),
+        **describe_environment(search.device),
+    )
+
+
+def _keep(trial, record: Record, tracker, values: dict[str, float] | None = None) -> None:
+    along = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    record = replace(record, mlflow_run_id=tracker.log_trial(record, values or {}, along))
+    trial.set_user_attr("record", json.dumps(vars(record)))

@@ -1,0 +1,96 @@
+"""What a search found: its values over the trials, what mattered for them, and the Pareto front."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.figures.style import FAINT, INCHES_PER_ROW, SMALL, explain, log_if_wide, marks, save, theme
+from reports.search import short_names
+
+
+def search_charts(folder: Path) -> list[Path]:
+    """history, importances and front (png and pdf) of FOLDER/search.json, where there is something to draw."""
+    content = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+    complete = [trial for trial in content["trials"] if trial["values"]]
+    if not complete:
+        return []
+    with theme():
+        paths = save(_history(content, complete), folder, "history")
+        if content["importances"]:
+            paths += save(_importances(content), folder, "importances")
+        if len(content["objectives"]) > 1:
+            paths += save(_front(content, complete), folder, "front")
+    return paths
+
+
+def _history(content: dict[str, Any], complete: list[dict]) -> Figure:
+    """Every objective in a panel; the line is the best value so far."""
+    objectives = content["objectives"]
+    figure = Figure(figsize=(7.2, 2.8 * len(objectives)), layout="constrained")
+    (good, _), (bad, _) = marks(2)
+    for place, (axis, objective) in enumerate(
+        zip(figure.subplots(len(objectives), 1, squeeze=False)[:, 0], objectives, strict=True)
+    ):
+        numbers = [trial["number"] for trial in complete]
+        values = np.array([trial["values"][place] for trial in complete])
+        best = (np.maximum if objective["direction"] == "maximize" else np.minimum).accumulate(values)
+        axis.step(numbers, best, where="post", color=good, linewidth=1.8)
+        axis.plot(numbers, values, "o", color=good, markersize=5, markeredgecolor="white")
+        pruned = [t for t in content["trials"] if t["state"] == "pruned" and t["along"]]
+        if objective["name"] == "jf" and pruned:
+            last = [trial["along"][max(trial["along"], key=int)] for trial in pruned]
+            axis.plot([t["number"] for t in pruned], last, "x", color=bad, markersize=5)
+        axis.set(xlabel="trial", ylabel=objective["label"])
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        crosses = "; crosses: pruned, where they stopped" if objective["name"] == "jf" and pruned else ""
+        explain(axis, f"dots: trials; line: the best so far{crosses}")
+    return figure
+
+
+def _importances(content: dict[str, Any]) -> Figure:
+    """A panel for each objective, its keys from the most to the least important."""
+    found = {o["label"]: content["importances"].get(o["name"], {}) for o in content["objectives"]}
+    found = {label: shares for label, shares in found.items() if shares}
+    names = short_names(content["keys"])
+    rows = sum(len(shares) + 2 for shares in found.values())
+    figure = Figure(figsize=(7.2, INCHES_PER_ROW * rows), layout="constrained")
+    colour = marks(1)[0][0]
+    for axis, (label, shares) in zip(
+        figure.subplots(len(found), 1, squeeze=False)[:, 0], found.items(), strict=True
+    ):
+        ordered = sorted(shares.items(), key=lambda item: item[1])
+        axis.barh([names[key] for key, _ in ordered], [share for _, share in ordered], color=colour)
+        axis.grid(axis="y", visible=False)
+        axis.set_xlabel(f"importance for {label}")
+        explain(axis, "share of what sets the better trials apart (PED-ANOVA)")
+    return figure
+
+
+def _front(content: dict[str, Any], complete: list[dict]) -> Figure:
+    """J&F against each cost; the trials of the front with their numbers."""
+    objectives = content["objectives"]
+    jf = next(place for place, objective in enumerate(objectives) if objective["name"] == "jf")
+    costs = [place for place in range(len(objectives)) if place != jf]
+    figure = Figure(figsize=(7.2, 3.6 * len(costs)), layout="constrained")
+    for axis, cost in zip(figure.subplots(len(costs), 1, squeeze=False)[:, 0], costs, strict=True):
+        _draw_front(axis, content, complete, jf, cost)
+    return figure
+
+
+def _draw_front(axis: Axes, content: dict[str, Any], complete: list[dict], jf: int, cost: int) -> None:
+    points = {trial["number"]: (trial["values"][cost], trial["values"][jf]) for trial in complete}
+    front = sorted(points[number] for number in content["front"])
+    axis.plot(*zip(*points.values(), strict=True), "o", color=FAINT, markersize=4, alpha=0.7)
+    # With a third objective the front is a surface: only its points are shown.
+    line = "-" if len(content["objectives"]) == 2 else "none"
+    look = {"color": marks(1)[0][0], "marker": "D", "markersize": 6, "markeredgecolor": "white"}
+    axis.plot(*zip(*front, strict=True), linestyle=line, drawstyle="steps-post", **look)
+    for number in content["front"]:
+        axis.annotate(str(number), points[number], xytext=(5, 5), textcoords="offset points", fontsize=SMALL)
+    axis.set(xlabel=content["objectives"][cost]["label"], ylabel=content["objectives"][jf]["label"])
+    log_if_wide(axis, "x", np.array([x for x, _ in points.values()]))
+    explain(axis, "diamonds: the Pareto front, with the trials' numbers; dots: the other trials")
