@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from bench.cells import Cell
-from bench.data import open_evaluation
+from bench.data import open_evaluation, open_judged_images
 from bench.environment import describe_environment, pick_device
 from bench.evaluate import Evaluation, evaluate
 from bench.files import read_json, write_json, write_text
@@ -23,11 +23,14 @@ from bench.measure.complexity import parameters
 from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
 from bench.networks import build, describe, progress, train_all, training_curve
+from bench.prompted.judge import judge
 from bench.record import Record, to_jsonl
 from bench.sampling_picture import sampling_picture
 from bench.tracking import Tracker
 from datasets.sequence import VideoSet
+from datasets.static import StillImage
 from datasets.youtube_vos import export_submission
+from methods.interface import Method
 
 NOT_RUN = "not run: an earlier cell is still at work"
 
@@ -41,7 +44,7 @@ class Grid:
     out: Path
     device: str
     facts: dict[str, str]  # bench.environment.describe_environment
-    videos: VideoSet
+    judged: VideoSet | list[StillImage]
     tracker: Tracker
 
 
@@ -57,7 +60,8 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
     with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, facts) as tracker:
-        grid = Grid(config, runs, out, device, facts, open_evaluation(cells[0].dataset), tracker)
+        judged = (open_judged_images if cells[0].prompted else open_evaluation)(cells[0].dataset)
+        grid = Grid(config, runs, out, device, facts, judged, tracker)
         records = [_blank(cell, grid, status=NOT_RUN) for cell in cells]
         failures = None
         with _told_when_stopped(cells, records, grid):
@@ -97,22 +101,14 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
         varied = json.dumps(cell.varied)
         return replace(Record(**stored), label=cell.label, varied=varied, **_costs(cell, grid))
     method = build(cell.network, runs, device)
-    result = evaluate(method, grid.videos, folder, device, f"{cell.label} seed {cell.seed}")
     record = replace(
         _blank(cell, grid),
         **describe(cell.network, runs),
-        **_scores(result, grid.videos, folder),
-        sequences=len(grid.videos),
-        objects=sum(len(s.object_ids) for s in result.scores),
-        frames=len(result.step_ms),
-        resolution=result.resolution,
-        fps=1000 / fmean(result.step_ms),
-        latency_ms_median=median(result.step_ms),
+        **(_on_prompts if cell.prompted else _on_videos)(cell, method, grid, folder),
         params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
         overlay=str(folder / "overlay.png"),
-        sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
-    if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None:
+    if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None and not cell.prompted:
         path = folder / "submission.zip"
         export_submission(Path(cell.dataset["root"]), folder / "masks", path, cell.dataset["split"])
         print(f"for the evaluation server: {path}")
@@ -123,6 +119,29 @@ def _evaluated(cell: Cell, grid: Grid) -> Record:
     record = replace(record, mlflow_run_id=grid.tracker.log_cell(cell, record, folder))
     write_json(folder / "record.json", asdict(record))
     return record
+
+
+def _on_videos(cell: Cell, method: Method, grid: Grid, folder: Path) -> dict:
+    """The record's fields of a method that follows objects through the videos."""
+    result = evaluate(method, grid.judged, folder, grid.device, f"{cell.label} seed {cell.seed}")
+    return {
+        **_scores(result, grid.judged, folder),
+        "sequences": len(grid.judged),
+        "objects": sum(len(s.object_ids) for s in result.scores),
+        "frames": len(result.step_ms),
+        "resolution": result.resolution,
+        "fps": 1000 / fmean(result.step_ms),
+        "latency_ms_median": median(result.step_ms),
+        "sampling_picture": sampling_picture(cell.network, folder, grid.runs, grid.device),
+    }
+
+
+def _on_prompts(cell: Cell, method: Method, grid: Grid, folder: Path) -> dict:
+    """The record's fields of a network that answers prompts on the images, as its teacher does or not."""
+    training = cell.network.training
+    taught = training.teacher if training is not None else None
+    teacher = build(taught, grid.runs, grid.device) if taught else None
+    return judge(method, teacher, grid.judged, cell.dataset["prompts"], folder, grid.device)
 
 
 def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:

@@ -10,13 +10,16 @@ import methods
 from bench.cells import Network, Training, content_hash, groups
 from bench.data import open_training
 from bench.processes import run_jobs
+from bench.prompted.learner import PromptLearner
+from bench.prompted.train import IMAGES, held_out_exam, open_stream, with_embeddings
 from bench.soups import make_soup
 from bench.train.answers import map_number
-from bench.train.group import OnStep, train_group
+from bench.train.group import CLIPS, OnStep, train_group
 from bench.train.learner import Learner, check_schedule
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
+from methods.takeover import rest_of, take_over
 
 
 def trained_folder(training: Training, runs: Path) -> Path:
@@ -101,13 +104,23 @@ def train_job(
     if not trainings:
         return {}
     first = trainings[0]
-    clips = open_training(first.data, first.schedule, first.seed)
     taught = next((training.teacher for training in trainings if training.teacher), None)
     teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
     learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
-    train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device, on_step)
+    bunch = list(learners.values())
+    if methods.learns_from_images(first.method):
+        stream = open_stream(first, bunch[0].method.image_size)
+        exam = held_out_exam(first, stream.side, teacher, device)
+        for learner in bunch:
+            learner.exam = exam
+        if teacher is not None:
+            teacher = with_embeddings(teacher, taught, first, stream, runs, device)
+        lessons = IMAGES
+    else:
+        stream, lessons = open_training(first.data, first.schedule, first.seed), CLIPS
+    train_group(bunch, stream, first.schedule, first.seed, teacher, device, on_step, lessons)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 
@@ -153,8 +166,14 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             "initialisation": initialisation,
             "imagenet": training.imagenet,
         }
+        if training.recipe.rest != "own":
+            take_over(method, teacher)
+        if training.recipe.rest == "frozen":
+            for part in rest_of(method).values():
+                part.requires_grad_(False)
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
-        return Learner(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher)
+        kind = PromptLearner if methods.learns_from_images(training.method) else Learner
+        return kind(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher)
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:
@@ -184,6 +203,8 @@ def describe(network: Network, runs: Path) -> dict:
     return facts | {
         "initialisation": ", ".join(f"{name} {how}" for name, how in meta["initialisation"].items()),
         "train_steps": sum(stage.schedule.steps for stage in stages),
+        "train_batch": stages[-1].schedule.batch,
+        "train_seconds": meta.get("seconds"),
         "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
         "soup": meta.get("soup", ""),
     }

@@ -1,7 +1,7 @@
 """From a configuration to the cells of a grid."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -12,11 +12,14 @@ from bench.cells import Cell, Network, Soup, Training
 from bench.compose import STAGES, to_dataclass, with_override
 from bench.errors import ConfigError
 from bench.files import full_path
+from bench.prompted.settings import Questions, check
 from bench.recipe import Recipe, Schedule
 
 PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
 MEASURES = ("cka", "kl")
+REST = ("own", "teacher", "frozen")
+OF_IMAGES = {"decoupled", "masks"}  # losses of networks that answer prompts
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class Data:
 def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
     """The cells of `config.ablation`: baselines, then row by row and seed by seed, then soups of them."""
     ablation, seeds = config.ablation, ablation_seeds(config)
+    if "prompts" in ablation:
+        questions = to_dataclass(ablation.prompts, Questions)
+        check(questions)
+        data = replace(data, dataset={**data.dataset, "prompts": asdict(questions)})
     cells = []
     for name in ablation.get("baselines") or []:
         network = teacher_network(config, data) if name == "teacher" else Network(name)
@@ -139,6 +146,17 @@ def _trained(
     """A network trained in stages, the last one by `recipe` and those before by `early`."""
     if not methods.is_trainable(method):
         raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
+    prompted = "prompts" in data.dataset
+    if methods.learns_from_images(method) != prompted:
+        raise ConfigError(
+            f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
+            f"ablation={config.ablation.name} cannot train it"
+            + (
+                ""
+                if prompted
+                else "; ablation=decoupled does, and job=evaluate judges it with weights=... on videos"
+            )
+        )
     scale = config.scale
     options = {**(OmegaConf.to_container(scale.options).get(method) or {}), **options}
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
@@ -164,6 +182,10 @@ def _recipe(node: DictConfig) -> Recipe:
     recipe = to_dataclass(node, Recipe)
     if not recipe.losses:
         raise ConfigError(f"recipe '{recipe.name}' has no loss: give one a weight above 0")
+    if recipe.rest not in REST:
+        raise ConfigError(f"unknown recipe.rest '{recipe.rest}'; known: {', '.join(REST)}")
+    if not 0 <= recipe.finetune < 1:
+        raise ConfigError(f"recipe.finetune={recipe.finetune}: give a share of at least 0 and below 1")
     if recipe.labels not in LABELS:
         raise ConfigError(f"unknown labels '{recipe.labels}'; known: {', '.join(LABELS)}")
     if recipe.attention.measure not in MEASURES:

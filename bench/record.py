@@ -31,8 +31,15 @@ class Record:
     f_seen: float | None = None  # there jf_mean is G, the mean of the four
     j_unseen: float | None = None
     f_unseen: float | None = None
-    sequences: int = 0
-    objects: int = 0
+    miou: float | None = None  # of prompted masks with the teacher's, for one point; ablation=decoupled alone
+    miou_boxes: float | None = None  # for a box
+    miou_truth: float | None = None  # for one point, with the labels
+    miou_distances: str = (
+        ""  # {distance of a background point in pixels of 1024: mIoU with the teacher's} as JSON
+    )
+    embedding_mse: float | None = None  # between the image embeddings of the network and the teacher
+    sequences: int = 0  # or images,
+    objects: int = 0  # with prompts
     frames: int = 0
     resolution: str = ""  # height x width of the evaluated frames, "mixed" when they differ
     scale: str = ""
@@ -41,6 +48,8 @@ class Record:
     soup: str = ""  # how many of which networks its weights average
     initialisation: str = ""  # of the backbones
     train_steps: int = 0
+    train_batch: int = 0
+    train_seconds: float | None = None  # of its own work; what it shares with others (teacher, data) excluded
     train_clips: str = ""  # what it was trained on
     params_m: float | None = None  # of the network that was evaluated
     fps: float | None = None  # of the evaluation: 1 / mean time of a step, decoding and scoring excluded

@@ -15,7 +15,7 @@ from methods.errors import MethodError
 if TYPE_CHECKING:
     from methods.interface import Method
 
-__all__ = ["Method", "MethodError", "available", "create", "is_trainable"]
+__all__ = ["Method", "MethodError", "available", "create", "is_trainable", "learns_from_images"]
 
 _FACTORIES = {
     "copy_first_mask": "methods.copy_first_mask:CopyFirstMask",
@@ -40,6 +40,7 @@ INFERENCE_OPTIONS = frozenset(
     | {"search_grid", "search_points", "search_similarity"}
 )
 _UNTRAINED = frozenset({"copy_first_mask"})
+_OF_IMAGES = frozenset({"mobile_sam", "sam_vit_b", "sam_vit_h"})
 
 
 def available() -> list[str]:
@@ -57,6 +58,12 @@ def is_trainable(name: str) -> bool:
     """Whether the method has weights to learn. Raises MethodError for an unknown name."""
     check_name(name)
     return name not in _UNTRAINED
+
+
+def learns_from_images(name: str) -> bool:
+    """Whether the method learns from images and prompts (SAM), not from clips. MethodError for an unknown name."""
+    check_name(name)
+    return name in _OF_IMAGES
 
 
 def create(name: str, **options) -> "Method":

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.train.objective import losses, make_projectors
 from methods.checkpoint import read_file
 from methods.errors import MethodError
 from methods.space_time import Rollout
+from methods.takeover import rest_of
 
 CURVE_POINTS = 200
 PIXELS, DROPS = 0, 1  # what noise is drawn for
@@ -57,29 +59,18 @@ class Learner:
             weight_decay=schedule.weight_decay,
             fused=True,
         )
-        self.step = 0
+        self.step, self.seconds = 0, 0.0  # that this learner's own work took
         self.curve: list[dict[str, float]] = []
         self.failure: str | None = None
 
     def learn(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> float:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
-        device = next(self.method.parameters()).device
+        began = time.perf_counter()
         self._train_mode()
-        progress = self.step / self.schedule.steps
-        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            rollout = answer(
-                self.method,
-                batch,
-                [] if self.map is None else [self.map],
-                generator_at(seed, self.step, DROPS),
-                labels if progress < self.schedule.guided else None,
-            )
-        generator = generator_at(seed, self.step, PIXELS)
-        parts = losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress)
+        parts = self._losses(batch, teacher, seed)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)
@@ -93,9 +84,26 @@ class Learner:
             values = {name: float(value.detach()) for name, value in parts.items()}
             self.curve.append({"step": self.step, "lr": lr, **values})
         self.step += 1
+        self.seconds += time.perf_counter() - began
         if self.step in snapshot_steps(self.schedule):
             self._write_weights(self.folder / "snapshots" / f"{self.step:07d}.pt")
         return total
+
+    def _losses(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> dict[str, Tensor]:
+        """The losses of the recipe and their weighted `total`."""
+        progress = self.step / self.schedule.steps
+        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
+        device = batch["frames"].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
+            rollout = answer(
+                self.method,
+                batch,
+                [] if self.map is None else [self.map],
+                generator_at(seed, self.step, DROPS),
+                labels if progress < self.schedule.guided else None,
+            )
+        generator = generator_at(seed, self.step, PIXELS)
+        return losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress)
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -104,6 +112,9 @@ class Learner:
 
     def _train_mode(self) -> None:
         self.method.train()
+        if self.recipe.rest == "frozen":
+            for part in rest_of(self.method).values():
+                part.eval()  # or normalisation would follow the batches
         if self.freeze_norm:
             for part in self.method.backbones.values():
                 for module in part.modules():
@@ -126,6 +137,7 @@ class Learner:
         last = self.folder / "last.pt"
         state = {
             "step": self.step,
+            "seconds": self.seconds,
             "method": self.method.state_dict(),
             "projectors": self.projectors.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -151,7 +163,7 @@ class Learner:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
-            self.step, self.curve = state["step"], state["curve"]
+            self.step, self.seconds, self.curve = state["step"], state.get("seconds", 0.0), state["curve"]
             return
 
     def finish(self) -> None:
@@ -163,7 +175,12 @@ class Learner:
     def _write_weights(self, path: Path) -> None:
         content = {
             "state_dict": {k: v.cpu().contiguous() for k, v in self.weights.items()},
-            "meta": {**self.meta, "recipe": asdict(self.recipe), "schedule": asdict(self.schedule)},
+            "meta": {
+                **self.meta,
+                "recipe": asdict(self.recipe),
+                "schedule": asdict(self.schedule),
+                "seconds": self.seconds,
+            },
             "curve": self.curve,
         }
         replace_atomically(path, lambda temporary: torch.save(content, temporary))

@@ -5,6 +5,7 @@ and `mobile_sam.pt` load.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,6 +47,9 @@ class Sam(nn.Module):
     published. Two networks exchange their embeddings and decoders where `image_size` and this agree.
     """
 
+    encoder_name = "image_encoder"  # what a student does not take over from its teacher
+    backbones: ClassVar[dict[str, nn.Module]] = {}  # none that ImageNet weights initialise
+
     def __init__(
         self,
         encoder: str,
@@ -61,7 +65,7 @@ class Sam(nn.Module):
         ):
             if value < step or value % step:
                 raise MethodError(f"{name}={value}: give a multiple of {step}")
-        self.image_size = image_size
+        self.image_size, self.embedding_channels = image_size, decoder_channels
         self.image_encoder = ENCODERS[encoder](image_size, width, depth, decoder_channels)
         self.prompt_encoder = PromptEncoder(decoder_channels, image_size, image_size // STRIDE)
         self.mask_decoder = MaskDecoder(decoder_channels)

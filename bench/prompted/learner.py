@@ -1,0 +1,132 @@
+"""A student of SAM in training: it imitates its teacher's embeddings, or learns masks through its decoder."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.prompted.exam import Exam
+from bench.prompted.images import prompts_of
+from bench.prompted.prompts import Prompts, best, boxes_around
+from bench.train.learner import Learner
+from methods.distillation.prompted import mask_iou, mask_losses
+from methods.sam.network import Sam
+from methods.takeover import rest_of
+
+LOOKS = 8  # at the held-out images along a training
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a teacher says of a batch: embeddings (B, C, h, w); masks bool (B, P, S / 4, S / 4) of these prompts.
+
+    None where no student asks.
+    """
+
+    embeddings: Tensor | None = None
+    prompts: Prompts | None = None
+    masks: Tensor | None = None
+
+
+class PromptLearner(Learner):
+    """A `Learner` whose batches are those of an `ImageStream`.
+
+    exam: what the network is asked before the first step, after the last one and evenly between, of held-out
+    images; the curve gets the answers as held_out_miou and held_out_mse.
+    """
+
+    exam: Exam | None = None
+
+    def learn(self, batch: dict[str, Tensor], teacher: Answers | None, seed: int) -> float:
+        if self.step == 0:
+            self._look()
+        total = super().learn(batch, teacher, seed)
+        if self.step in {round(self.schedule.steps * (i + 1) / LOOKS) for i in range(LOOKS)}:
+            self._look()
+        return total
+
+    @property
+    def finetunes(self) -> bool:
+        """Whether the encoder is done, and the decoder learns."""
+        return self.step >= (1 - self.recipe.finetune) * self.schedule.steps
+
+    @property
+    def learns_masks(self) -> bool:
+        return "masks" in self.recipe.losses or self.finetunes
+
+    def _losses(self, batch: dict[str, Tensor], teacher: Answers | None, seed: int) -> dict[str, Tensor]:
+        """The losses of the recipe and their weighted `total`."""
+        recipe, parts = self.recipe, {}
+        if self.finetunes:
+            self.method.requires_grad_(False)
+            for part in rest_of(self.method).values():
+                part.requires_grad_(True)
+        with torch.autocast(
+            batch["image"].device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"
+        ):
+            embeddings = self.method.encode_image(batch["image"])
+            if self.learns_masks:
+                prompts = prompts_of(batch, self.step) if teacher is None else teacher.prompts
+                logits, scores = prompts.decode(self.method, embeddings)
+        if "decoupled" in recipe.losses and not self.finetunes:
+            parts["decoupled"] = F.mse_loss(embeddings.float(), teacher.embeddings)
+        if self.learns_masks:
+            target = batch["truth"] if recipe.labels == "truth" else teacher.masks
+            parts["masks"], parts["predicted_iou"] = _of_masks(
+                logits.float(), scores.float(), target, batch["valid"]
+            )
+        weights = {
+            "decoupled": recipe.decoupled.weight,
+            "masks": recipe.masks.weight or 1.0,
+            "predicted_iou": recipe.masks.predicted_iou,
+        }
+        parts["total"] = sum(weights[name] * value for name, value in parts.items())
+        return parts
+
+    def _look(self) -> None:
+        if self.exam is None:
+            return
+        self.method.eval()
+        grades = self.exam.grade(self.method)
+        found = {"held_out_miou": grades.mean("point") or grades.mean_truth, "held_out_mse": grades.mse}
+        point = {"step": self.step, **{name: x for name, x in found.items() if x is not None}}
+        self.curve.append(point)
+
+
+def _of_masks(logits: Tensor, scores: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Of M answers to each prompt the best one learns the mask, and all learn how good they are.
+
+    logits (B, P, M, h, w), scores (B, P, M), target bool (B, P, h, w), valid bool (B, h, w).
+    """
+    target, valid = target[:, :, None], valid[:, None, None]
+    least = mask_losses(logits, target, valid).min(2).values.mean()
+    with torch.no_grad():
+        reached = mask_iou((logits > 0) & valid, target & valid)
+    return least, F.mse_loss(scores, reached)
+
+
+@torch.no_grad()
+def teach(teacher, batch: dict[str, Tensor], learners: list[PromptLearner], precision: str) -> Answers:
+    """What the learners need to know of a batch; all are at the same step.
+
+    teacher: a network and its `Embeddings` (`bench.prompted.train.Teacher`).
+    """
+    device = batch["image"].device
+    embeddings = teacher.embeddings.read(batch["index"].cpu()).to(device)
+    if not any(learner.learns_masks for learner in learners):
+        return Answers(embeddings)
+    prompts = prompts_of(batch, learners[0].step)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        if prompts.boxes is not None and not batch["labelled"].all():
+            prompts = _teachers_boxes(prompts, batch, teacher.network, embeddings)
+        masks = best(*prompts.decode(teacher.network, embeddings)) > 0
+    return Answers(embeddings, prompts, masks)
+
+
+def _teachers_boxes(prompts: Prompts, batch: dict[str, Tensor], network: Sam, embeddings: Tensor) -> Prompts:
+    """Where there are no labels, the boxes are those of what the teacher sees at the points."""
+    points = Prompts(batch["points"][:, :, :1], batch["labels"][:, :, :1])
+    masks = (best(*points.decode(network, embeddings)) > 0) & batch["valid"][:, None]
+    boxes = boxes_around(masks.flatten(0, 1)).unflatten(0, masks.shape[:2])
+    return Prompts(boxes=torch.where(batch["labelled"][:, None, None], prompts.boxes, boxes))
