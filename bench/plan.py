@@ -18,6 +18,7 @@ from bench.recipe import Recipe, Schedule
 PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
 MEASURES = ("cka", "kl")
+STORED = ("fp32", "fp16")
 REST = ("own", "teacher", "frozen")
 OF_IMAGES = {"decoupled", "masks"}  # losses of networks that answer prompts
 
@@ -106,7 +107,7 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
         return Network(method, options, full_path(teacher.weights))
     if method == scale.teacher_method:
         options = {**OmegaConf.to_container(scale.teacher_options), **options}
-    recipe = _recipe(teacher.recipe)
+    options, recipe = _with_scale(config, method, options), _recipe(teacher.recipe)
     if recipe.needs_teacher:
         raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")
     return _trained(config, data, "teacher", method, options, recipe, recipe, teacher.seed, None)
@@ -117,8 +118,11 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     recipe, early = _recipe(config.recipe), _recipe(config.stage_recipe)
     taught = recipe.needs_teacher or (data.stages and early.needs_teacher)
     teacher = teacher_network(config, data) if taught else None
-    options = OmegaConf.to_container(config.options)
-    return _trained(config, data, "student", config.method, options, recipe, early, seed, teacher)
+    method, options = config.method, OmegaConf.to_container(config.options)
+    options = _with_scale(config, method, options)
+    if "decoupled" in recipe.losses and not methods.learns_from_images(method):
+        method, options = _borrower(method, options, teacher)
+    return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
 
 
 def ablation_seeds(config: DictConfig) -> list[int]:
@@ -147,6 +151,7 @@ def _trained(
     if not methods.is_trainable(method):
         raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
     prompted = "prompts" in data.dataset
+    foreign = recipe.losses - OF_IMAGES if prompted else recipe.losses & {"masks"}
     if methods.learns_from_images(method) != prompted:
         raise ConfigError(
             f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
@@ -157,8 +162,12 @@ def _trained(
                 else "; ablation=decoupled does, and job=evaluate judges it with weights=... on videos"
             )
         )
+    if foreign:
+        raise ConfigError(
+            f"recipe '{recipe.name}' has a loss on {'clips' if prompted else 'images and prompts'}, "
+            f"{', '.join(sorted(foreign))}, which ablation={config.ablation.name} cannot compute: choose another"
+        )
     scale = config.scale
-    options = {**(OmegaConf.to_container(scale.options).get(method) or {}), **options}
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
     if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
         text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
@@ -177,6 +186,18 @@ def _trained(
     return Network(method, options, training=training)
 
 
+def _with_scale(config: DictConfig, method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a method at the chosen scale, but for those that are given."""
+    return {**(OmegaConf.to_container(config.scale.options).get(method) or {}), **options}
+
+
+def _borrower(method: str, options: dict[str, Any], teacher: Network) -> tuple[str, dict[str, Any]]:
+    """The decoupled student of a space-time teacher: the teacher's method with the encoder of `method`."""
+    own = {key: value for key, value in options.items() if key in methods.INFERENCE_OPTIONS}
+    encoder = {"encoder": method, "encoder_width": options.get("width", 1.0)}
+    return teacher.method, {**teacher.options, **own, **encoder}
+
+
 def _recipe(node: DictConfig) -> Recipe:
     """Raises ConfigError, before hours are spent, for what no training can follow."""
     recipe = to_dataclass(node, Recipe)
@@ -184,6 +205,17 @@ def _recipe(node: DictConfig) -> Recipe:
         raise ConfigError(f"recipe '{recipe.name}' has no loss: give one a weight above 0")
     if recipe.rest not in REST:
         raise ConfigError(f"unknown recipe.rest '{recipe.rest}'; known: {', '.join(REST)}")
+    if "decoupled" in recipe.losses and recipe.rest != "frozen":
+        raise ConfigError("recipe.decoupled teaches the encoder alone: give recipe.rest=frozen too")
+    if "decoupled" in recipe.losses and recipe.losses - OF_IMAGES:
+        others = ", ".join(sorted(recipe.losses - OF_IMAGES))
+        raise ConfigError(
+            f"recipe.decoupled goes with no other loss on clips: set the weight of {others} to 0"
+        )
+    if recipe.decoupled.stored not in STORED:
+        raise ConfigError(
+            f"unknown recipe.decoupled.stored '{recipe.decoupled.stored}'; known: {', '.join(STORED)}"
+        )
     if not 0 <= recipe.finetune < 1:
         raise ConfigError(f"recipe.finetune={recipe.finetune}: give a share of at least 0 and below 1")
     if recipe.labels not in LABELS:

@@ -71,8 +71,8 @@ class Record:
     sampling_picture: str = ""  # which pixels its representation loss compares
     curve: str = ""  # file of its training curve: [{"step": 0, "lr": 0.1, <loss>: 0.7, "total": 0.7}, ...]
     mlflow_run_id: str = ""
-    per_sequence: str = ""  # {sequence: J&F in percent} as JSON
-    objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in jf_mean
+    per_sequence: str = ""  # {sequence: J&F in percent} as JSON; {image: mIoU} where prompts are judged
+    objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in the mean
 
 
 def to_jsonl(records: list[Record]) -> str:

@@ -16,6 +16,8 @@ from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
 
+WIDTHS = {"width", "encoder_width"}
+
 
 def full_size(network: Network, runs: Path, device: str, growth: bool = False) -> dict[str, float | str]:
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
@@ -25,7 +27,7 @@ def full_size(network: Network, runs: Path, device: str, growth: bool = False) -
     """
     if not methods.is_trainable(network.method):
         return {}
-    options = {key: value for key, value in network.options.items() if key != "width"}
+    options = {key: value for key, value in network.options.items() if key not in WIDTHS}
     wanted = [field for field in MEASURES if growth or field != "growth_full"]
     found = measured(network.method, options, wanted, runs, device)
     return {field: value for field, value in found.items() if growth or field != "growth_full"}

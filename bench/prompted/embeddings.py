@@ -40,7 +40,6 @@ def store_embeddings(
     where it was. Raises ConfigError, before anything is computed, where they need more than `limit_gb` (1e9
     bytes each) or than the disk has.
     """
-    check_precision(precision)
     side = teacher.image_size // STRIDE
     shape = (len(stream.images), teacher.embedding_channels, side, side)
     names = [image.name for image in stream.images]
@@ -54,11 +53,6 @@ def store_embeddings(
                 _reserve(path, shape, precision, limit_gb)
             _compute(teacher, stream, path, state, done, device)
     return Embeddings(path)
-
-
-def check_precision(precision: str) -> None:
-    if precision not in DTYPES:
-        raise ConfigError(f"unknown recipe.decoupled.stored '{precision}'; known: {', '.join(DTYPES)}")
 
 
 def _reserve(path: Path, shape: tuple[int, ...], precision: str, limit_gb: float) -> None:

@@ -169,6 +169,8 @@ def fields_of(grades: Grades, questions: dict[str, Any]) -> dict[str, Any]:
         "miou_truth": _percent(grades.mean_truth),
         "miou_distances": json.dumps(by_distance) if grades.teacher else "",
         "embedding_mse": grades.mse,
+        "per_sequence": json.dumps({name: 100 * fmean(ious) for name, ious in each.items() if ious}),
+        "objects_per_sequence": json.dumps({name: len(ious) for name, ious in each.items() if ious}),
         "sequences": len(each),
         "objects": sum(len(ious) for ious in each.values()),
         "frames": len(each),

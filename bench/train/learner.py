@@ -14,8 +14,10 @@ from bench.files import replace_atomically
 from bench.recipe import Recipe, Schedule
 from bench.train.answers import answer, map_number
 from bench.train.objective import losses, make_projectors
+from methods.borrowed import imitation_loss
 from methods.checkpoint import read_file
 from methods.errors import MethodError
+from methods.masks import normalize
 from methods.space_time import Rollout
 from methods.takeover import rest_of
 
@@ -91,6 +93,8 @@ class Learner:
 
     def _losses(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> dict[str, Tensor]:
         """The losses of the recipe and their weighted `total`."""
+        if "decoupled" in self.recipe.losses:
+            return self._imitate(batch, teacher)
         progress = self.step / self.schedule.steps
         labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         device = batch["frames"].device.type
@@ -104,6 +108,14 @@ class Learner:
             )
         generator = generator_at(seed, self.step, PIXELS)
         return losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress)
+
+    def _imitate(self, batch: dict[str, Tensor], teacher: Rollout) -> dict[str, Tensor]:
+        """Decoupled distillation, in which the encoder of frames is all that learns."""
+        frames = normalize(batch["frames"].flatten(0, 1))
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
+            query = self.method.encode_query(frames)
+        loss = imitation_loss(query, teacher.query)
+        return {"decoupled": loss, "total": self.recipe.decoupled.weight * loss}
 
     @property
     def weights(self) -> dict[str, Tensor]:
