@@ -141,7 +141,8 @@ def _on_prompts(cell: Cell, method: Method, grid: Grid, folder: Path) -> dict:
     training = cell.network.training
     taught = training.teacher if training is not None else None
     teacher = build(taught, grid.runs, grid.device) if taught else None
-    return judge(method, teacher, grid.judged, cell.dataset["prompts"], folder, grid.device)
+    label = f"{cell.label} seed {cell.seed}"
+    return judge(method, teacher, grid.judged, cell.dataset["prompts"], folder, grid.device, label)
 
 
 def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
@@ -173,7 +174,7 @@ def _costs(cell: Cell, grid: Grid) -> dict:
     if not grid.config.measure:
         return {}
     growth = bool(grid.config.ablation.get("growth"))
-    return full_size(cell.network, grid.runs, grid.device, growth)
+    return full_size(cell.network, grid.runs, grid.device, growth, cell.prompted)
 
 
 @contextmanager

@@ -107,6 +107,10 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
         return Network(method, options, full_path(teacher.weights))
     if method == scale.teacher_method:
         options = {**OmegaConf.to_container(scale.teacher_options), **options}
+    if not scale.teacher.steps:
+        raise ConfigError(
+            f"scale={scale.name} trains no {method} to teach here: give teacher.weights=/path/to/{method}.pth"
+        )
     options, recipe = _with_scale(config, method, options), _recipe(teacher.recipe)
     if recipe.needs_teacher:
         raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")

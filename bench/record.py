@@ -60,6 +60,7 @@ class Record:
     gmacs_thop_full: float | None = None
     latency_ms_median_full: float | None = None
     memory_mb_peak_full: float | None = None  # tensors alive at the worst moment of a frame, in 2^20 bytes
+    stage_ms_full: str = ""  # {stage: milliseconds} as JSON; of networks that answer prompts
     growth_full: str = ""  # {"video_frames": [...], "latency_ms": [...], "memory_mb_peak": [...]} as JSON
     device: str = ""
     precision: str = "fp32"

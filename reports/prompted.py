@@ -80,6 +80,9 @@ def prompted_table(records: list[Record]) -> pd.DataFrame:
         seconds = _values(done, "train_seconds")
         row["Training (min)"] = f"{median(seconds) / 60:.1f}" if seconds else MISSING
         row["Params trained (M)"] = _middle(done, "params_m")
+        row["Params full size (M)"] = _middle(done, "params_m_full")
+        row["GMACs full size (torch)"] = _middle(done, "gmacs_full")
+        row["Encoder, decoder full size (ms)"] = _stage_times(done)
         own = published[published["label"] == cells[0].label]
         row["Published mIoU (full size)"] = " / ".join(f"{x:g}" for x in own["miou"]) or MISSING
         rows.append(row)
@@ -157,32 +160,41 @@ def _numbers(records: list[Record]) -> pd.DataFrame:
 
 
 def _published_table(rows: pd.DataFrame) -> pd.DataFrame:
-    rows = rows[rows["table"] == "ways"]  # the others stand beside the measured ones
-    numbers = {
+    """What does not stand beside the measured rows: how the networks were trained, and how fast they are."""
+    rows = rows[rows["table"] != "distances"]
+    columns = {
+        "Variant": "variant",
         "mIoU": "miou",
         "Batch": "batch",
         "Iterations": "iterations",
         "GPUs": "gpus",
-    }
-    texts = {
-        "Variant": "variant",
         "Data": "data",
+        "Params (M)": "params_m",
+        "Encoder (ms)": "encoder_ms",
+        "Decoder (ms)": "decoder_ms",
+        "Both (ms)": "total_ms",
         "Source": "source",
         "Certainty": "certainty",
         "Note": "note",
     }
-    shown = {
-        title: rows[field].map(lambda x: MISSING if math.isnan(x) else f"{x:.10g}")
-        for title, field in numbers.items()
-    }
-    shown |= {title: rows[field].map(lambda x: x or MISSING) for title, field in texts.items()}
-    return pd.DataFrame(
-        {name: shown[name] for name in ("Variant", *numbers, "Data", "Source", "Certainty", "Note")}
-    )
+    return pd.DataFrame({title: rows[field].map(_shown) for title, field in columns.items()})
+
+
+def _shown(value: str | float) -> str:
+    if isinstance(value, str):
+        return value or MISSING
+    return MISSING if math.isnan(value) else f"{value:.10g}"
 
 
 def _values(cells: list[Record], field: str) -> list[float]:
     return [value for cell in cells if (value := getattr(cell, field)) is not None]
+
+
+def _stage_times(cells: list[Record]) -> str:
+    found = [json.loads(cell.stage_ms_full) for cell in cells if cell.stage_ms_full]
+    if not found:
+        return MISSING
+    return " + ".join(three_digits(median(each[stage] for each in found)) for stage in found[0])
 
 
 def _mean(values: list[float]) -> float | None:

@@ -94,10 +94,11 @@ class Exam:
         ]
 
     @torch.inference_mode()
-    def grade(self, model: Sam) -> Grades:
+    def grade(self, model: Sam, label: str | None = None) -> Grades:
+        """With a progress bar of this label, if any."""
         teacher: dict[str, dict[str, list[float]]] = {}
         truth, errors = {}, []
-        for question in tqdm(self.questions, "judge", unit="image", delay=2, mininterval=2, leave=False):
+        for question in tqdm(self.questions, label, unit="image", mininterval=2, disable=label is None):
             embedding = model.encode_image(fit(question.still.read(), self.side).image[None].to(self.device))
             if question.embedding is not None:
                 errors.append(float(F.mse_loss(embedding.float().cpu(), question.embedding)))

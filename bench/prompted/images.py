@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader, Dataset
 from bench.prompted.prompts import (
     BACKGROUND,
     FOREGROUND,
-    KINDS,
     NO_POINT,
     Prompts,
     box_around,
@@ -26,7 +25,9 @@ from datasets.images import VOID
 from datasets.static import StillImage
 from methods.sam.frames import LOW_RES_STEP, input_size, to_input
 
-PROMPTS = 4  # on an image of a batch
+PROMPTS = (
+    4  # on an image of a batch: the last two by a box and with a background point, the others by a point
+)
 DISTANCES = (0.05, 0.5)  # of background points in training, as shares of the input's side
 CACHE_MB = 512
 
@@ -117,10 +118,11 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def prompts_of(batch: dict[str, Tensor], step: int) -> Prompts:
-    """The prompts that are learnt from at a step: points, boxes and pairs in turn."""
-    kind = KINDS[step % len(KINDS)]
-    if kind == "box":
-        return Prompts(boxes=batch["boxes"])
-    count = 1 if kind == "point" else 2
-    return Prompts(batch["points"][:, :, :count], batch["labels"][:, :, :count])
+def prompts_of(batch: dict[str, Tensor]) -> list[tuple[slice, Prompts]]:
+    """The prompts of a batch by kind, each with the places of its objects among the P: points, a box, a pair."""
+    point, box, pair = slice(0, -2), slice(-2, -1), slice(-1, None)
+    return [
+        (point, Prompts(batch["points"][:, point, :1], batch["labels"][:, point, :1])),
+        (box, Prompts(boxes=batch["boxes"][:, box])),
+        (pair, Prompts(batch["points"][:, pair], batch["labels"][:, pair])),
+    ]

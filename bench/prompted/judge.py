@@ -20,14 +20,20 @@ PICTURED = 6
 
 
 def judge(
-    model: Sam, teacher: Sam | None, images: Items[StillImage], prompts: dict, folder: Path, device: str
+    model: Sam,
+    teacher: Sam | None,
+    images: Items[StillImage],
+    prompts: dict,
+    folder: Path,
+    device: str,
+    label: str,
 ) -> dict:
     """The record's fields; `folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`.
 
     teacher: None for a network that was taught by nobody; it is judged by the labels alone.
     """
     exam = Exam(images, model.image_size, Questions(**prompts), teacher, device)
-    grades = exam.grade(model)
+    grades = exam.grade(model, f"judge {label}")
     write_json(folder / "scores.json", asdict(grades))
     _draw(exam, model, folder / "overlay.png")
     return {**fields_of(grades, prompts), "resolution": f"{model.image_size}x{model.image_size}"}

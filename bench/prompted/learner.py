@@ -12,21 +12,24 @@ from bench.prompted.prompts import Prompts, best, boxes_around
 from bench.train.learner import Learner
 from methods.distillation.prompted import mask_iou, mask_losses
 from methods.sam.network import Sam
-from methods.takeover import rest_of
 
 LOOKS = 8  # at the held-out images along a training
 
 
 @dataclass(frozen=True)
+class Task:
+    """Prompts of a kind and what their masks should be: bool (B, P, S / 4, S / 4)."""
+
+    prompts: Prompts
+    target: Tensor
+
+
+@dataclass(frozen=True)
 class Answers:
-    """What a teacher says of a batch: embeddings (B, C, h, w); masks bool (B, P, S / 4, S / 4) of these prompts.
+    """What a teacher says of a batch: embeddings (B, C, h, w), and its masks where a student asks for them."""
 
-    None where no student asks.
-    """
-
-    embeddings: Tensor | None = None
-    prompts: Prompts | None = None
-    masks: Tensor | None = None
+    embeddings: Tensor
+    tasks: list[Task]
 
 
 class PromptLearner(Learner):
@@ -55,27 +58,28 @@ class PromptLearner(Learner):
     def learns_masks(self) -> bool:
         return "masks" in self.recipe.losses or self.finetunes
 
+    def _train_mode(self) -> None:
+        super()._train_mode()
+        if self.finetunes:
+            for name, part in self.method.named_children():
+                part.requires_grad_(name != self.method.encoder_name)
+            self.method.image_encoder.eval()  # or normalisation would follow the batches
+
     def _losses(self, batch: dict[str, Tensor], teacher: Answers | None, seed: int) -> dict[str, Tensor]:
         """The losses of the recipe and their weighted `total`."""
         recipe, parts = self.recipe, {}
-        if self.finetunes:
-            self.method.requires_grad_(False)
-            for part in rest_of(self.method).values():
-                part.requires_grad_(True)
         with torch.autocast(
             batch["image"].device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"
         ):
             embeddings = self.method.encode_image(batch["image"])
+            if "decoupled" in recipe.losses and not self.finetunes:
+                parts["decoupled"] = F.mse_loss(embeddings.float(), teacher.embeddings)
             if self.learns_masks:
-                prompts = prompts_of(batch, self.step) if teacher is None else teacher.prompts
-                logits, scores = prompts.decode(self.method, embeddings)
-        if "decoupled" in recipe.losses and not self.finetunes:
-            parts["decoupled"] = F.mse_loss(embeddings.float(), teacher.embeddings)
-        if self.learns_masks:
-            target = batch["truth"] if recipe.labels == "truth" else teacher.masks
-            parts["masks"], parts["predicted_iou"] = _of_masks(
-                logits.float(), scores.float(), target, batch["valid"]
-            )
+                tasks = _of_labels(batch) if recipe.labels == "truth" else teacher.tasks
+                found = [_loss_of(task, self.method, embeddings, batch["valid"]) for task in tasks]
+                parts["masks"], parts["predicted_iou"] = (
+                    torch.stack(x).mean() for x in zip(*found, strict=True)
+                )
         weights = {
             "decoupled": recipe.decoupled.weight,
             "masks": recipe.masks.weight or 1.0,
@@ -87,23 +91,28 @@ class PromptLearner(Learner):
     def _look(self) -> None:
         if self.exam is None:
             return
-        self.method.eval()
-        grades = self.exam.grade(self.method)
+        network = self.method if self.average is None else self.average
+        grades = self.exam.grade(network.eval())
         found = {"held_out_miou": grades.mean("point") or grades.mean_truth, "held_out_mse": grades.mse}
         point = {"step": self.step, **{name: x for name, x in found.items() if x is not None}}
         self.curve.append(point)
 
 
-def _of_masks(logits: Tensor, scores: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Of M answers to each prompt the best one learns the mask, and all learn how good they are.
+def _loss_of(task: Task, model: Sam, embeddings: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Of M answers to each prompt the best one learns the mask, and all learn how good they are: two scalars.
 
-    logits (B, P, M, h, w), scores (B, P, M), target bool (B, P, h, w), valid bool (B, h, w).
+    valid: bool (B, S / 4, S / 4).
     """
-    target, valid = target[:, :, None], valid[:, None, None]
+    logits, scores = (x.float() for x in task.prompts.decode(model, embeddings))
+    target, valid = task.target[:, :, None], valid[:, None, None]
     least = mask_losses(logits, target, valid).min(2).values.mean()
     with torch.no_grad():
         reached = mask_iou((logits > 0) & valid, target & valid)
     return least, F.mse_loss(scores, reached)
+
+
+def _of_labels(batch: dict[str, Tensor]) -> list[Task]:
+    return [Task(prompts, batch["truth"][:, places]) for places, prompts in prompts_of(batch)]
 
 
 @torch.no_grad()
@@ -115,18 +124,19 @@ def teach(teacher, batch: dict[str, Tensor], learners: list[PromptLearner], prec
     device = batch["image"].device
     embeddings = teacher.embeddings.read(batch["index"].cpu()).to(device)
     if not any(learner.learns_masks for learner in learners):
-        return Answers(embeddings)
-    prompts = prompts_of(batch, learners[0].step)
+        return Answers(embeddings, [])
+    network, tasks = teacher.network, []
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        if prompts.boxes is not None and not batch["labelled"].all():
-            prompts = _teachers_boxes(prompts, batch, teacher.network, embeddings)
-        masks = best(*prompts.decode(teacher.network, embeddings)) > 0
-    return Answers(embeddings, prompts, masks)
+        if not batch["labelled"].all():
+            batch = {**batch, "boxes": _teachers_boxes(batch, network, embeddings)}
+        for _, prompts in prompts_of(batch):
+            tasks.append(Task(prompts, best(*prompts.decode(network, embeddings)) > 0))
+    return Answers(embeddings, tasks)
 
 
-def _teachers_boxes(prompts: Prompts, batch: dict[str, Tensor], network: Sam, embeddings: Tensor) -> Prompts:
+def _teachers_boxes(batch: dict[str, Tensor], network: Sam, embeddings: Tensor) -> Tensor:
     """Where there are no labels, the boxes are those of what the teacher sees at the points."""
     points = Prompts(batch["points"][:, :, :1], batch["labels"][:, :, :1])
     masks = (best(*points.decode(network, embeddings)) > 0) & batch["valid"][:, None]
     boxes = boxes_around(masks.flatten(0, 1)).unflatten(0, masks.shape[:2])
-    return Prompts(boxes=torch.where(batch["labelled"][:, None, None], prompts.boxes, boxes))
+    return torch.where(batch["labelled"][:, None, None], batch["boxes"], boxes)

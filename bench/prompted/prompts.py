@@ -11,7 +11,6 @@ from methods.sam.boxes import mask_boxes
 from methods.sam.frames import LOW_RES_STEP
 from methods.sam.network import Sam
 
-KINDS = ("point", "box", "pair")
 DIRECTIONS = 16  # tried for a background point
 FOREGROUND, BACKGROUND, NO_POINT = 1, 0, -1
 

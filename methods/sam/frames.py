@@ -19,7 +19,7 @@ def input_size(height: int, width: int, side: int) -> tuple[int, int]:
 def to_input(frame: Tensor, side: int) -> Tensor:
     """RGB in [0, 1] (3, H, W) -> resized, normalised, zeros below or to the right: (1, 3, side, side)."""
     size = input_size(*frame.shape[1:], side)
-    fitted = _pad(normalize(_resize(frame[None], size)), side)
+    fitted = pad_to_square(normalize(resize(frame[None], size)), side)
     return fitted.contiguous(memory_format=torch.channels_last)  # the faster layout for TinyViT
 
 
@@ -33,14 +33,15 @@ def to_frame(logits: Tensor, size: tuple[int, int], side: int) -> Tensor:
 def to_logits(masks: Tensor, side: int) -> Tensor:
     """Masks (P, H, W) in the frame's size -> (P, 1, side / 4, side / 4) logits between -10 and 10."""
     size = input_size(*masks.shape[1:], side)
-    fitted = _pad(_resize(masks[:, None].float(), size), side)
+    fitted = pad_to_square(resize(masks[:, None].float(), size), side)
     return GIVEN_LOGIT * (2 * F.avg_pool2d(fitted, LOW_RES_STEP) - 1)
 
 
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, and averaging what it shrinks, as Pillow does."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def _pad(x: Tensor, side: int) -> Tensor:
+def pad_to_square(x: Tensor, side: int) -> Tensor:
+    """Zeros below or to the right of (B, C, H, W)."""
     return F.pad(x, (0, side - x.shape[3], 0, side - x.shape[2]))

@@ -17,6 +17,8 @@ from methods.sam.frames import to_logits
 from methods.sam.network import Sam
 from methods.sam.predictor import Predictor
 from methods.sam.prompts import interior_points, looks
+from methods.sam.stages import sam_stages
+from methods.stages import Stage
 
 SHARED = 0.5  # of a proposal's pixels: more on objects that were found means it is one of them
 
@@ -79,6 +81,10 @@ class VideoSam(Sam):
     @property
     def object_ids(self) -> list[int]:
         return sorted(self._ids)
+
+    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
+        """As `Staged.stages`; see `sam_stages`. There is no memory."""
+        return sam_stages(self, height, width, objects)
 
     @torch.inference_mode()
     def start(self, frame: Tensor, mask: Tensor) -> None:
