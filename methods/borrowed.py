@@ -10,15 +10,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import methods
+from methods.errors import MethodError
 from methods.query import Query
 
 
 class BorrowedEncoder(nn.Module):
-    """The encoder of `method`, whose features 1x1 convolutions bring to the `channels` at strides 4, 8 and 16."""
+    """The encoder of `method`, whose features 1x1 convolutions bring to the `channels` at strides 4, 8 and 16.
+
+    Raises MethodError for a method that is no space-time network.
+    """
 
     def __init__(self, method: str, width: float, channels: tuple[int, int, int]) -> None:
         super().__init__()
         lender = methods.create(method, width=width)
+        if not hasattr(lender, "encoder_backbone"):
+            raise MethodError(
+                f"encoder={method}: {method} has no encoder to lend; name stcn or a MobileVOS student"
+            )
         self.channels, self.backbone = channels, lender.encoder_backbone
         self.encoder = getattr(lender, lender.encoder_name)
         pairs = zip(self.encoder.channels, channels, strict=True)

@@ -6,6 +6,7 @@ Zhang et al.: Faster Segment Anything, arXiv 2306.14289, section 3.2.
 from torch import nn
 
 from methods.checkpoint import load_strictly
+from methods.errors import MethodError
 
 
 def rest_of(method: nn.Module) -> dict[str, nn.Module]:
@@ -19,4 +20,8 @@ def take_over(student: nn.Module, teacher: nn.Module) -> None:
     Raises MethodError, which names what does not fit, where the two have parts or sizes of their own.
     """
     own, given = rest_of(student), rest_of(teacher)
-    load_strictly(nn.ModuleDict(own), nn.ModuleDict(given).state_dict(), "the rest of the teacher")
+    try:
+        load_strictly(nn.ModuleDict(own), nn.ModuleDict(given).state_dict(), "what the teacher hands on")
+    except MethodError as error:
+        text = f"a {type(student).__name__} cannot take over all but the encoder of a {type(teacher).__name__}"
+        raise MethodError(f"{text}: {error}; give both the same sizes") from None

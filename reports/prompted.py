@@ -108,7 +108,8 @@ def distance_table(records: list[Record]) -> pd.DataFrame:
     for variant, part in published[published["table"] == "distances"].groupby("variant"):
         shown = {f"{d:g}": f"{m:g}" for d, m in zip(part["distance"], part["miou"], strict=True)}
         rows.append({"Method": f"{variant} ({part['source'].iloc[0]}, not measured here)", **shown})
-    return pd.DataFrame(rows).fillna(MISSING)
+    table = pd.DataFrame(rows).fillna(MISSING)
+    return table[["Method", *sorted(table.columns.drop("Method"), key=int)]]
 
 
 def published_prompted() -> pd.DataFrame:
