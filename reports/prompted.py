@@ -13,7 +13,7 @@ from reports.latex import latex_table
 from reports.markdown import markdown_table
 from reports.published import CERTAINTY
 from reports.rows import MISSING, distinct, group_rows, succeeded
-from reports.tables import short, three_digits
+from reports.tables import shortened, three_digits
 
 MEASURES = {"mIoU": "miou", "mIoU, boxes": "miou_boxes", "mIoU with labels": "miou_truth"}
 PUBLISHED = Path(__file__).parent / "published/prompted"
@@ -66,7 +66,7 @@ def prompted_table(records: list[Record]) -> pd.DataFrame:
         row = {"Method": name}
         row |= {title: _spread(_values(done, field)) for title, field in MEASURES.items()}
         if not done:
-            row["mIoU"] = short(cells[0].status)
+            row["mIoU"] = shortened(cells[0].status)
         found = compared.get(name)
         row["Δ mIoU"] = MISSING if found is None else f"{found.difference.mean:+.1f}"
         if found is not None and found.difference.within_noise:

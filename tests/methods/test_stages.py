@@ -173,13 +173,13 @@ def test_objects_join_as_by_the_softmax_of_their_log_odds():
 def test_sam_s_stages_answer_a_point_for_each_object_as_its_predictor_does():
     torch.manual_seed(0)
     method = methods.create("mobile_sam", image_size=64, width=0.1, depth=0.1, decoder_channels=16)
-    encode, decode = method.stages(48, 80, 2, 0)
+    encode, decode = method.stages(50, 80, 2, 0)
     values = encode.run(encode.inputs) | {"points": decode.inputs["points"]}
     found = decode.run(values)
     predictor = Predictor(method)
     predictor.set_image(encode.inputs["frame"][0])
-    points = decode.inputs["points"] * 80 / 64  # in pixels of the frame
+    points = decode.inputs["points"] * 80 / 64  # in pixels of the frame, which is resized to 40 x 64
     expected = predictor.predict(points, torch.ones(2, 1, dtype=torch.long))
     torch.testing.assert_close(found["logits"], expected.logits)
     torch.testing.assert_close(found["scores"], expected.scores)
-    assert [stage.name for stage in method.to("meta").stages(48, 80, 2, 0)] == ["query_encode", "decode"]
+    assert [stage.name for stage in method.to("meta").stages(50, 80, 2, 0)] == ["query_encode", "decode"]
