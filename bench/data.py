@@ -101,8 +101,13 @@ def open_evaluation(spec: dict[str, Any]) -> VideoSet:
     return open_folder(root, spec["name"])
 
 
-def open_judged_images(spec: dict[str, Any]) -> list[StillImage]:
-    """The images to be judged on: the held-out share of stills, or the annotated frames of `open_evaluation`."""
+def open_judged(spec: dict[str, Any]) -> VideoSet | list[StillImage]:
+    """What a cell's dataset is judged on: `open_evaluation`, or images where the cell is judged by prompts.
+
+    These are the held-out share of stills, or the annotated frames of videos.
+    """
+    if "prompts" not in spec:
+        return open_evaluation(spec)
     if spec["kind"] in STILLS:
         return hold_out(STILLS[spec["kind"]](Path(spec["root"])), spec["hold_out"])[1]
     return frames_of(open_evaluation(spec))

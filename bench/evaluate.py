@@ -11,9 +11,10 @@ from tqdm import tqdm
 from bench.errors import ConfigError
 from bench.files import read_json, replace_atomically, write_json
 from bench.measure.accuracy import SequenceScores, score_sequence
-from bench.pictures import overlay_strip
+from bench.pictures import is_picture, overlay_strip
 from bench.threads import threads
-from datasets.images import frame_size, read_mask, write_mask
+from datasets.errors import DataError
+from datasets.images import frame_size, read_ids, read_mask, write_mask
 from datasets.sequence import Sequence, VideoSet
 from methods.masks import most_likely
 
@@ -57,14 +58,14 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
         for sequence in videos.sequences:
             path = folder / "scores" / f"{sequence.name}.json"
-            entry = read_json(path)
+            entry = _finished(path, sequence, folder)
             if entry is None:
                 with threads(_threads_for(sequence)):
                     entry = _evaluate_sequence(method, sequence, folder, device)
                 write_json(path, entry)
             bar.update(len(sequence))
             done.append(entry)
-    if not (folder / "overlay.png").exists():
+    if not is_picture(folder / "overlay.png"):
         _draw_strip(videos.sequences[0], folder)
     scores = [
         SequenceScores(e["name"], tuple(e["object_ids"]), _from_json(e, "j"), _from_json(e, "f"))
@@ -73,6 +74,26 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"
     return Evaluation(scores, [ms for e in done for ms in e["step_ms"]], resolution)
+
+
+def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
+    """What an earlier evaluation found of a sequence; None unless that and all masks are whole."""
+    entry = read_json(path, dict)
+    if entry is None:
+        return None
+    try:
+        for frame in sequence.frames:
+            read_ids(_mask_file(folder, sequence, frame))
+        shapes = [_from_json(entry, key).shape for key in ("j", "f")]
+    except (DataError, KeyError, TypeError, ValueError):
+        return None
+    known = (list(sequence.object_ids), len(sequence) - 1)
+    whole = shapes[0] == shapes[1] and known == (entry["object_ids"], len(entry["step_ms"]))
+    return entry if whole and {"name", "size"} <= entry.keys() else None
+
+
+def _mask_file(folder: Path, sequence: Sequence, frame: Path) -> Path:
+    return folder / "masks" / sequence.name / f"{frame.stem}.png"
 
 
 def _threads_for(sequence: Sequence) -> int | None:
@@ -87,7 +108,7 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     truths = [sequence.mask(i) for i in range(len(sequence))]  # a damaged one is told before any work
     predictions, step_ms = _segment(method, sequence, device)
     for path, mask in zip(sequence.frames, predictions, strict=True):
-        out = folder / "masks" / sequence.name / f"{path.stem}.png"
+        out = _mask_file(folder, sequence, path)
         replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
     j = f = np.empty((0, len(sequence.object_ids)))
     if sequence.has_truth:
@@ -138,6 +159,5 @@ def to_tensor(frame: np.ndarray, device: str) -> torch.Tensor:
 
 def _draw_strip(sequence: Sequence, folder: Path) -> None:
     chosen = np.linspace(0, len(sequence) - 1, min(STRIP_FRAMES, len(sequence))).astype(int)
-    stems = [sequence.frames[i].stem for i in chosen]
-    masks = [read_mask(folder / "masks" / sequence.name / f"{stem}.png") for stem in stems]
+    masks = [read_mask(_mask_file(folder, sequence, sequence.frames[i])) for i in chosen]
     overlay_strip([sequence.frame(i) for i in chosen], masks, folder / "overlay.png")

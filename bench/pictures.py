@@ -30,6 +30,16 @@ def overlay_strip(frames: list[np.ndarray], masks: list[np.ndarray], path: Path)
     replace_atomically(path, picture.save)
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a PNG is there and whole."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError):  # Pillow raises SyntaxError for a broken PNG chunk
+        return False
+    return True
+
+
 def _scaled(panel: np.ndarray) -> np.ndarray:
     width = round(panel.shape[1] * PANEL_HEIGHT / panel.shape[0])
     return cv2.resize(panel, (width, PANEL_HEIGHT), interpolation=cv2.INTER_AREA)

@@ -184,6 +184,11 @@ class Recipe:
         return learns or self.labels == "teacher" or self.rest != "own"
 
     @property
+    def judges_answers(self) -> bool:
+        """Whether a loss is on the logits, from which all of a network learns: others leave its classifier out."""
+        return bool(self.losses & {"poly_ce", "dice", "jaccard", "logits", "inter", "intra"})
+
+    @property
     def samples_pixels(self) -> bool:
         return bool(self.losses & {"representation", "itrd_mutual_information", "itrd_correlation"})
 

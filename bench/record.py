@@ -71,7 +71,7 @@ class Record:
     overlay: str = ""  # picture of its masks
     sampling_picture: str = ""  # which pixels its representation loss compares
     curve: str = ""  # file of its training curve: [{"step": 0, "lr": 0.1, <loss>: 0.7, "total": 0.7}, ...]
-    mlflow_run_id: str = ""
+    mlflow_run_id: str = ""  # "unsent-..." until MLflow has taken the run
     per_sequence: str = ""  # {sequence: J&F in percent} as JSON; {image: mIoU} where prompts are judged
     objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in the mean
 
@@ -83,6 +83,11 @@ def to_jsonl(records: list[Record]) -> str:
 
 def read_records(path: Path) -> list[Record]:
     """Read a file of `to_jsonl` lines; unknown fields (of a newer version) are ignored."""
-    known = {field.name for field in fields(Record)}
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [Record(**{k: v for k, v in json.loads(line).items() if k in known}) for line in lines if line]
+    return [to_record(json.loads(line)) for line in lines if line]
+
+
+def to_record(values: dict) -> Record:
+    """The record of these fields, without unknown ones; TypeError when one that it needs is missing."""
+    known = {field.name for field in fields(Record)}
+    return Record(**{name: value for name, value in values.items() if name in known})

@@ -6,7 +6,6 @@ made of them; the memory, its encoder and the decoder are the teacher's.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import methods
@@ -38,9 +37,9 @@ class BorrowedEncoder(nn.Module):
 
 
 def imitation_loss(student: Query, teacher: Query) -> Tensor:
-    """Mean over keys and features of their MSE, each as a share of the variance of the teacher's."""
+    """Mean over frames, and over keys and features, of their MSE as a share of the variance of the teacher's."""
     parts = []
     for name in Query.__dataclass_fields__:
-        own, wanted = getattr(student, name).float(), getattr(teacher, name).float()
-        parts.append(F.mse_loss(own, wanted) / wanted.var().clamp(min=1e-6))
+        own, wanted = (getattr(query, name).float().flatten(1) for query in (student, teacher))
+        parts.append(((own - wanted) ** 2).mean(1) / wanted.var(1).clamp(min=1e-6))
     return torch.stack(parts).mean()

@@ -1,5 +1,6 @@
 """Loading weights strictly: what does not fit is named, never dropped."""
 
+import zipfile
 from pathlib import Path
 
 import torch
@@ -29,10 +30,23 @@ def read_file(path: Path):
     if not Path(path).is_file():
         raise MethodError(f"checkpoint not found: {path}")
     try:
+        check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise MethodError(f"cannot read the checkpoint {path}: {reason or type(error).__name__}") from None
+
+
+def check_sums(path: Path) -> None:
+    """Raise zipfile.BadZipFile where the bytes are not those that `torch.save` wrote, which torch does not tell.
+
+    Files of before torch 1.6 hold no sums.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def load_weights(method: nn.Module, path: Path) -> None:

@@ -11,6 +11,7 @@ import methods
 from bench.cells import Network, content_hash
 from bench.environment import describe_environment
 from bench.files import read_json, write_json
+from bench.locks import alone
 from bench.measure.complexity import complexity
 from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
@@ -31,12 +32,19 @@ def full_size(
     prompted: parameters, multiply-adds and stages alone, of a network that is no method for videos here.
     What the file of an earlier run lacks is measured and added to it.
     """
-    if not methods.is_trainable(network.method):
+    wanted = wanted_fields(network, growth, prompted)
+    if not wanted:
         return {}
     options = {key: value for key, value in network.options.items() if key not in SIZES}
-    wanted = PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
     found = measured(network.method, options, wanted, runs, device)
     return {field: value for field, value in found.items() if growth or field != "growth_full"}
+
+
+def wanted_fields(network: Network, growth: bool, prompted: bool = False) -> list[str]:
+    """The fields of a record that tell whether all costs of the network are measured."""
+    if not methods.is_trainable(network.method):
+        return []
+    return PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
 
 
 def measured(
@@ -46,12 +54,13 @@ def measured(
     environment = describe_environment(device)
     key = content_hash([name, options, environment["device"], environment["versions"]])
     path = runs / "measured" / f"{name}-{key}.json"
-    found = read_json(path) or {}
-    missing = [field for field in wanted if field not in found]
-    if missing:
+    if set(wanted) <= (found := read_json(path, dict) or {}).keys():
+        return found
+    with alone(path.with_suffix(".lock"), f"measuring {name}"):
+        found = read_json(path, dict) or {}
+        missing = [field for field in wanted if field not in found]
         method = methods.create(name, **options)
-        bar = tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2)
-        for field in bar:
+        for field in tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2):
             found |= MEASURES[field](method, device)
             write_json(path, found)
     return found

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
 from bench.cells import content_hash
 from bench.errors import ConfigError
-from bench.files import read_json, write_json
+from bench.files import read_json, room_in, write_json
+from bench.locks import alone
 from bench.prompted.images import ImageStream
 from methods.sam.network import STRIDE, Sam
 
@@ -37,17 +37,17 @@ def store_embeddings(
     """The embeddings of all images of a stream by a teacher, computed and written where they are not there yet.
 
     They lie in `folder/<hash of the teacher's key, the images and the precision>`; a killed computation goes on
-    where it was. Raises ConfigError, before anything is computed, where they need more than `limit_gb` (1e9
-    bytes each) or than the disk has.
+    where it was. Before anything is computed, raises ConfigError where they need more than `limit_gb` (1e9 bytes
+    each) and DiskFull where the disk has no room.
     """
     side = teacher.image_size // STRIDE
     shape = (len(stream.images), teacher.embedding_channels, side, side)
     names = [image.name for image in stream.images]
     place = folder / content_hash([key, names, stream.side, precision])
     place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place / "lock"):
+    with alone(place / "lock", "computing the teacher's embeddings"), room_in(place):
         path, state = place / "embeddings.npy", place / "done.json"
-        done = (read_json(state) or {}).get("images", 0) if path.exists() else 0
+        done = (read_json(state, dict) or {}).get("images", 0) if path.exists() else 0
         if done < len(names):
             if not done:
                 _reserve(path, shape, precision, limit_gb)
@@ -71,12 +71,9 @@ def _reserve(path: Path, shape: tuple[int, ...], precision: str, limit_gb: float
     try:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, offset + int(np.prod(shape)) * np.dtype(dtype).itemsize)
-    except OSError as error:
+    except OSError:
         path.unlink(missing_ok=True)
-        raise ConfigError(
-            f"no room for the teacher's embeddings, {need:.3g} GB in {path.parent}: {error.strerror}; free some, "
-            f"choose another runs=..., store fp16 (recipe.decoupled.stored=fp16) or learn from fewer images"
-        ) from None
+        raise
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 """Images as SAM sees them: a stream of them with prompts to learn from, a function of the seed alone."""
 
+import copy
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,7 +64,7 @@ def low_res(mask: np.ndarray, side: int) -> Tensor:
 class ImageStream(Dataset):
     """A map-style dataset of `steps * batch` images with prompts; every image comes once in an epoch.
 
-    Item `number` is {"image": float32 (3, S, S), "index": int64, which of the images; "valid": bool (S / 4, S / 4),
+    An item is {"image": float32 (3, S, S), "index": int64, which of the images; "valid": bool (S / 4, S / 4),
     what is no padding; "truth": bool (P, S / 4, S / 4), the object under each foreground point; "labelled": bool;
     "points": float32 (P, 2, 2), a foreground and a background point; "labels": int64 (P, 2); "boxes": float32
     (P, 4)}. Without an object in view prompts lie anywhere, and mean the background. DataError without images.
@@ -72,13 +73,22 @@ class ImageStream(Dataset):
     def __init__(self, images: Items[StillImage], side: int, steps: int, batch: int, seed: int) -> None:
         if not images:
             raise DataError("no images to learn from: open a folder of them or hold out fewer")
-        self.images, self.side, self.steps, self.batch, self.seed = tuple(images), side, steps, batch, seed
+        self.images, self.side, self.steps, self.seed = tuple(images), side, steps, seed
+        self.whole_batch, self.part, self.batch = batch, 0, batch
         self.cache = ImageCache(CACHE_MB)
+
+    def part_of(self, part: int, parts: int) -> "ImageStream":
+        """The stream of one of `parts` equal, consecutive parts of every batch."""
+        own = copy.copy(self)
+        own.part, own.batch = part, self.whole_batch // parts
+        return own
 
     def __len__(self) -> int:
         return self.steps * self.batch
 
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        step, within = divmod(place, self.batch)
+        number = step * self.whole_batch + self.part * self.batch + within
         index = self.index(number)
         fitted, rng = self.fitted(index), np.random.default_rng([self.seed, number])
         points = draw_points(fitted.labels, PROMPTS, rng)
@@ -99,7 +109,7 @@ class ImageStream(Dataset):
         }
 
     def index(self, number: int) -> int:
-        """Which image comes at this place of the stream."""
+        """Which image comes as the stream's `number`-th."""
         epoch, place = divmod(number, len(self.images))
         return int(_order(self.seed, epoch, len(self.images))[place])
 

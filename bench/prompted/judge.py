@@ -19,7 +19,7 @@ from methods.sam.network import Sam
 PICTURED = 6
 
 
-def judge(
+def judge_answers(
     model: Sam,
     teacher: Sam | None,
     images: Items[StillImage],

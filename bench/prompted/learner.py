@@ -1,5 +1,6 @@
 """A student of SAM in training: it imitates its teacher's embeddings, or learns masks through its decoder."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,8 @@ class PromptLearner(Learner):
     def learn(self, batch: dict[str, Tensor], teacher: Answers | None, seed: int) -> float:
         if self.step == 0:
             self._look()
+        if self.step == self._tuned_from:  # what learns is another now
+            self.__dict__.pop("_spread_losses", None)
         total = super().learn(batch, teacher, seed)
         if self.step in {round(self.schedule.steps * (i + 1) / LOOKS) for i in range(LOOKS)}:
             self._look()
@@ -52,7 +55,11 @@ class PromptLearner(Learner):
     @property
     def finetunes(self) -> bool:
         """Whether the encoder is done, and the decoder learns."""
-        return self.step >= (1 - self.recipe.finetune) * self.schedule.steps
+        return self.step >= self._tuned_from
+
+    @property
+    def _tuned_from(self) -> int:
+        return math.ceil((1 - self.recipe.finetune) * self.schedule.steps)
 
     @property
     def learns_masks(self) -> bool:

@@ -16,6 +16,7 @@ from methods.errors import MethodError
 from methods.interface import channel_order, check_added, check_frame, check_start
 from methods.masks import most_likely, normalize
 from methods.memory import MemoryPolicy
+from methods.noise import permutations
 from methods.space_time import Rollout
 from methods.stages import Stage
 
@@ -262,8 +263,7 @@ class DeAOT(Network):
         """int64 (clips, 11): in which slot of the bank the background (always 0) and each object sit."""
         if not (self.training and self.shuffle_slots):
             return torch.arange(OBJECTS + 1).expand(clips, -1)
-        drawn = [torch.randperm(OBJECTS, generator=generator) + 1 for _ in range(clips)]
-        return torch.stack([torch.cat([each.new_zeros(1), each]) for each in drawn])
+        return nn.functional.pad(permutations(clips, OBJECTS, generator) + 1, (1, 0))
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Official checkpoints know no deformable attention: its offsets stay at their start."""

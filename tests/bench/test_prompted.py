@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import methods
-from bench.errors import ConfigError
+from bench.errors import ConfigError, DiskFull
 from bench.prompted import embeddings
 from bench.prompted.embeddings import store_embeddings
 from bench.prompted.exam import Exam
@@ -148,6 +148,12 @@ def test_batches_are_a_function_of_the_seed(stream, images):
     assert not torch.equal(next(iter(stream.loader()))["image"], next(iter(other.loader()))["image"])
 
 
+def test_parts_of_a_batch_are_the_batch(stream):
+    whole = next(iter(stream.loader(2)))
+    parts = [next(iter(stream.part_of(part, 3).loader(2))) for part in range(3)]
+    assert all(torch.equal(torch.cat([part[key] for part in parts]), whole[key]) for key in whole)
+
+
 def test_an_epoch_holds_every_image_once(stream):
     count = len(stream.images)
     assert sorted(stream.index(n) for n in range(count)) == list(range(count))
@@ -230,7 +236,7 @@ def test_embeddings_that_are_too_large_are_refused_before_any_is_computed(stream
         raise full
 
     monkeypatch.setattr(embeddings.os, "posix_fallocate", fallocate)
-    with pytest.raises(ConfigError, match=r"no room .*No space left on device; free some"):
+    with pytest.raises(DiskFull, match=r"no space left to write to .*it goes on"):
         store_embeddings(teacher, "key", stream, tmp_path, "fp32", 1.0, "cpu")
     assert not list(tmp_path.glob("*/embeddings.npy"))
 
