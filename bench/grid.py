@@ -30,9 +30,8 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     `config.launcher` says where. A cell whose training or evaluation fails is recorded as failed and stops
     nothing; when the user stops the run, unfinished cells are recorded so.
     """
-    choose_sequences(
-        open_evaluation(cells[0].dataset), config.pictures
-    )  # a name that is not there: told first
+    if not cells[0].prompted:
+        choose_sequences(open_evaluation(cells[0].dataset), config.pictures)  # a wrong name is told first
     launcher = LAUNCHERS[config.launcher.name](config, runs)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))

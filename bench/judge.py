@@ -22,10 +22,13 @@ from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
 from bench.networks import build, describe, training_curve
 from bench.pictures import is_picture
+from bench.prompted.judge import judge_answers
 from bench.record import Record, to_record
 from bench.sampling_picture import sampling_picture
 from datasets.sequence import VideoSet
+from datasets.static import StillImage
 from datasets.youtube_vos import export_submission
+from methods.interface import Method
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,19 @@ def cell_folder(cell: Cell, runs: Path) -> Path:
     return runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
 
 
-def judge(cell: Cell, place: Place, videos: VideoSet) -> Record:
+def judge(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Record:
     """The cell's record. That of an evaluation is kept in the cell's folder: nothing is evaluated twice.
 
+    judged: what `open_judged` gives for the cell's dataset.
     Why an evaluation fails is the record's status; a mistake of the user's (USER_ERRORS) is raised.
     """
     if cell.cost_only:
         return replace(blank(cell, place), **_costs(cell, place))
     try:
         with alone(cell_folder(cell, place.runs) / "lock", f"judging {cell.label} seed {cell.seed}"):
-            record = stored(cell, place.runs) or _evaluated(cell, place, videos)
-            record = replace(record, **_pictures(cell, place, videos), **_costs(cell, place))
+            record = stored(cell, place.runs) or _evaluated(cell, place, judged)
+            drawn = {} if cell.prompted else _pictures(cell, place, judged)
+            record = replace(record, **drawn, **_costs(cell, place))
             store(cell, record, place.runs)
             return record
     except (RuntimeError, MemoryError) as error:  # out of memory, say: the others may go on
@@ -112,26 +117,19 @@ def blank(cell: Cell, place: Place, status: str = "ok") -> Record:
     )
 
 
-def _evaluated(cell: Cell, place: Place, videos: VideoSet) -> Record:
+def _evaluated(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Record:
     runs, device = place.runs, place.device
     folder = cell_folder(cell, runs)
     drop_unfinished(folder)
     method = build(cell.network, runs, device)
-    result = evaluate(method, videos, folder, device, f"{cell.label} seed {cell.seed}")
     record = replace(
         blank(cell, place),
         **describe(cell.network, runs),
-        **_scores(result, videos, folder),
-        sequences=len(videos),
-        objects=sum(len(s.object_ids) for s in result.scores),
-        frames=len(result.step_ms),
-        resolution=result.resolution,
-        fps=1000 / fmean(result.step_ms),
-        latency_ms_median=median(result.step_ms),
+        **(_on_prompts if cell.prompted else _on_videos)(cell, method, place, judged),
         params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
-    if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None:
+    if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None and not cell.prompted:
         root, split = Path(cell.dataset["root"]), cell.dataset["split"]
         export_submission(root, folder / "masks", folder / "submission.zip", split)
     if curve := training_curve(cell.network, runs):
@@ -152,6 +150,32 @@ def _pictures(cell: Cell, place: Place, videos: VideoSet) -> dict[str, str]:
     }
 
 
+def _on_videos(cell: Cell, method: Method, place: Place, videos: VideoSet) -> dict:
+    """The record's fields of a method that follows objects through the videos."""
+    folder = cell_folder(cell, place.runs)
+    result = evaluate(method, videos, folder, place.device, f"{cell.label} seed {cell.seed}")
+    return {
+        **_scores(result, videos, folder),
+        "sequences": len(videos),
+        "objects": sum(len(s.object_ids) for s in result.scores),
+        "frames": len(result.step_ms),
+        "resolution": result.resolution,
+        "fps": 1000 / fmean(result.step_ms),
+        "latency_ms_median": median(result.step_ms),
+    }
+
+
+def _on_prompts(cell: Cell, method: Method, place: Place, images: list[StillImage]) -> dict:
+    """The record's fields of a network that answers prompts on the images, as its teacher does or not."""
+    training = cell.network.training
+    taught = training.teacher if training is not None else None
+    teacher = build(taught, place.runs, place.device) if taught else None
+    folder, label = cell_folder(cell, place.runs), f"{cell.label} seed {cell.seed}"
+    prompts = cell.dataset["prompts"]
+    answers = judge_answers(method, teacher, images, prompts, folder, place.device, label)
+    return {**answers, "overlay": str(folder / "overlay.png")}
+
+
 def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
     """The record's fields of accuracy, in percent."""
     scores = summarize(result.scores).as_dict()  # empty for a test set, whose masks are not public
@@ -165,4 +189,4 @@ def _costs(cell: Cell, place: Place) -> dict:
     if not place.config.measure:
         return {}
     growth = bool(place.config.ablation.get("growth"))
-    return full_size(cell.network, place.runs, place.device, growth)
+    return full_size(cell.network, place.runs, place.device, growth, cell.prompted)

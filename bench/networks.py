@@ -15,16 +15,19 @@ from bench.data import open_training
 from bench.files import drop_unfinished
 from bench.locks import alone
 from bench.processes import Failures, run_jobs
+from bench.prompted.learner import PromptLearner
+from bench.prompted.train import IMAGES, held_out_exam, open_stream, with_embeddings
 from bench.soups import make_soup
 from bench.together import count_ranks, together
 from bench.train.answers import map_number
-from bench.train.group import OnStep, train_group
+from bench.train.group import CLIPS, OnStep, train_group
 from bench.train.learner import Learner, check_schedule
 from bench.train.ranks import Ranks
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
 from methods.errors import MethodError
+from methods.takeover import rest_of, take_over
 
 
 def trained_folder(training: Training, runs: Path) -> Path:
@@ -130,13 +133,22 @@ def _train(
     ranks: Ranks, trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
 ) -> dict[str, str]:
     first = trainings[0]
-    clips = open_training(first.data, first.schedule, first.seed)
     taught = next((training.teacher for training in trainings if training.teacher), None)
     teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
     learners = {training.key: _learner(training, runs, device, teacher, ranks) for training in trainings}
-    train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device, on_step)
+    bunch = list(learners.values())
+    if methods.learns_from_images(first.method):
+        stream, lessons = open_stream(first, bunch[0].method.image_size), IMAGES
+        exam = held_out_exam(first, stream.side, teacher, device) if ranks.leads else None
+        for learner in bunch:
+            learner.exam = exam
+        if teacher is not None:
+            teacher = with_embeddings(teacher, taught, first, stream, runs, device)
+    else:
+        stream, lessons = open_training(first.data, first.schedule, first.seed), CLIPS
+    train_group(bunch, stream, first.schedule, first.seed, teacher, device, on_step, lessons)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 
@@ -205,8 +217,14 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             "initialisation": initialisation,
             "imagenet": training.imagenet,
         }
+        if training.recipe.rest != "own":
+            take_over(method, teacher)
+        if training.recipe.rest == "frozen":
+            for part in rest_of(method).values():
+                part.requires_grad_(False)
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
-        return Learner(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher, ranks)
+        kind = PromptLearner if methods.learns_from_images(training.method) else Learner
+        return kind(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher, ranks)
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:
@@ -236,6 +254,8 @@ def describe(network: Network, runs: Path) -> dict:
     return facts | {
         "initialisation": ", ".join(f"{name} {how}" for name, how in meta["initialisation"].items()),
         "train_steps": sum(stage.schedule.steps for stage in stages),
+        "train_batch": stages[-1].schedule.batch,
+        "train_seconds": meta.get("seconds"),
         "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
         "soup": meta.get("soup", ""),
     }

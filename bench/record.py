@@ -39,8 +39,15 @@ class Record:
     f_seen: float | None = None  # there jf_mean is G, the mean of the four
     j_unseen: float | None = None
     f_unseen: float | None = None
-    sequences: int = 0
-    objects: int = 0
+    miou: float | None = None  # of prompted masks with the teacher's, for one point; ablation=decoupled alone
+    miou_boxes: float | None = None  # for a box
+    miou_truth: float | None = None  # for one point, with the labels
+    miou_distances: str = (
+        ""  # {distance of a background point in pixels of 1024: mIoU with the teacher's} as JSON
+    )
+    embedding_mse: float | None = None  # between the image embeddings of the network and the teacher
+    sequences: int = 0  # or images,
+    objects: int = 0  # with prompts
     frames: int = 0
     resolution: str = ""  # height x width of the evaluated frames, "mixed" when they differ
     scale: str = ""
@@ -49,6 +56,8 @@ class Record:
     soup: str = ""  # how many of which networks its weights average
     initialisation: str = ""  # of the backbones
     train_steps: int = 0
+    train_batch: int = 0
+    train_seconds: float | None = None  # of its own work; what it shares with others (teacher, data) excluded
     train_clips: str = ""  # what it was trained on
     params_m: float | None = None  # of the network that was evaluated
     fps: float | None = None  # of the evaluation: 1 / mean time of a step, decoding and scoring excluded
@@ -59,6 +68,7 @@ class Record:
     gmacs_thop_full: float | None = None
     latency_ms_median_full: float | None = None
     memory_mb_peak_full: float | None = None  # tensors alive at the worst moment of a frame, in 2^20 bytes
+    stage_ms_full: str = ""  # {stage: milliseconds} as JSON; of networks that answer prompts
     growth_full: str = ""  # {"video_frames": [...], "latency_ms": [...], "memory_mb_peak": [...]} as JSON
     device: str = ""
     precision: str = "fp32"
@@ -74,8 +84,8 @@ class Record:
     sampling_picture: str = ""  # which pixels its representation loss compares
     curve: str = ""  # file of its training curve: [{"step": 0, "lr": 0.1, <loss>: 0.7, "total": 0.7}, ...]
     mlflow_run_id: str = ""  # "unsent-..." until MLflow has taken the run
-    per_sequence: str = ""  # {sequence: J&F in percent} as JSON
-    objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in jf_mean
+    per_sequence: str = ""  # {sequence: J&F in percent} as JSON; {image: mIoU} where prompts are judged
+    objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in the mean
 
 
 def to_jsonl(records: list[Record]) -> str:

@@ -145,7 +145,8 @@ def _metrics(record: Record) -> list[tuple[str, float, int]]:
         if isinstance(value, int | float) and name not in ("seed", "train_steps")
     ]
     sequences = json.loads(record.per_sequence or "{}")
-    return numbers + [(f"jf_sequence/{_safe(name)}", value, 0) for name, value in sequences.items()]
+    kind = "miou_image" if record.miou is not None else "jf_sequence"
+    return numbers + [(f"{kind}/{_safe(name)}", value, 0) for name, value in sequences.items()]
 
 
 def _curve(points: list[dict[str, float]]) -> list[tuple[str, float, int]]:

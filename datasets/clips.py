@@ -252,13 +252,20 @@ class ClipStream:
 
     def loader(self, first_step: int = 0, workers: int = 0) -> torch.utils.data.DataLoader:
         """Batches from step `first_step` on, the same for any number of worker processes."""
-        return torch.utils.data.DataLoader(
-            self,
-            batch_size=self.batch,
-            sampler=range(first_step * self.batch, len(self)),
-            num_workers=workers,
-            worker_init_fn=_start_worker,
-        )
+        return load_stream(self, first_step, workers)
+
+
+def load_stream(
+    stream: torch.utils.data.Dataset, first_step: int, workers: int
+) -> torch.utils.data.DataLoader:
+    """The items of a map-style stream (with a `batch` size), in order, from step `first_step` on."""
+    return torch.utils.data.DataLoader(
+        stream,
+        batch_size=stream.batch,
+        sampler=range(first_step * stream.batch, len(stream)),
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+    )
 
 
 def _start_worker(_worker: int) -> None:

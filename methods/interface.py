@@ -47,7 +47,18 @@ class Method(Protocol):
 
 
 @runtime_checkable
-class Remembering(Method, Protocol):
+class Staged(Method, Protocol):
+    """A network of known stages: what is needed to count and time it."""
+
+    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
+        """The stages of a frame of this size, in the order of `methods.stages.STAGES`, on the method's device.
+
+        The method must be in evaluation mode; the modules share its weights. On the meta device too.
+        """
+
+
+@runtime_checkable
+class Remembering(Staged, Protocol):
     """A network that reads a memory of past frames: what measuring and exporting know of it.
 
     compiled_parts: its methods that torch.compile is for. What reads the memory is not among them where the
@@ -66,12 +77,6 @@ class Remembering(Method, Protocol):
 
     def fill_memory(self, frames: int) -> None:
         """Act as if the video had gone on until `frames` frames are kept, the steady state without running it."""
-
-    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
-        """The stages of a frame of this size, in the order of `methods.stages.STAGES`, on the method's device.
-
-        The method must be in evaluation mode; the modules share its weights. On the meta device too.
-        """
 
 
 def check_start(frame: Tensor, mask: Tensor) -> list[int]:

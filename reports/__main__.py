@@ -37,8 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
         from reports.error_pictures import error_films, error_sheets
         from reports.figures import write_figures
         from reports.figures.measure import measure_chart
+        from reports.figures.prompted import prompted_charts
         from reports.figures.search import search_charts
         from reports.pictures import overlay_sheet, sampling_sheet
+        from reports.prompted import is_prompted, write_prompted_tables
         from reports.search import write_search_table
         from reports.tables import write_tables
 
@@ -47,10 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
         if search:
             table = write_search_table(folder, _title(folder))
             return _show(table, search_charts(folder))
-        written = write_tables(records, folder, _title(folder))
+        prompted = is_prompted(records)
+        written = (write_prompted_tables if prompted else write_tables)(records, folder, _title(folder))
         written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
         written += [*error_sheets(records, folder), *error_films(records, folder)]
-        written += write_figures(records, folder)
+        written += (prompted_charts if prompted else write_figures)(records, folder)
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)
         return 2

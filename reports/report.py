@@ -14,6 +14,7 @@ import pandas as pd
 from bench.record import Record
 from reports import papers
 from reports.adopted import adopt_pictures
+from reports.prompted import is_prompted, tabulate_prompted
 from reports.results import COSTS, Result, read_results
 from reports.rows import MISSING, distinct, succeeded
 from reports.shown import PICTURES, Shown, show_gap, show_pictures, show_table, show_text
@@ -26,6 +27,7 @@ TABLES = "tables"  # folder of a report
 ABLATIONS = {  # that a paper's notebook shows; others stand in the overview
     "mobilevos": ("distillation", "sampling", "omega", "losses", "queue", "soup", "aspp", "teacher"),
     "deaot_distilled": ("attention", "kd", "attention_map", "lambda"),
+    "mobile_sam": ("decoupled",),
 }
 
 
@@ -85,7 +87,8 @@ class Report:
     def _result(self, result: Result) -> Shown:
         if result.records:
             about = f" ({result.dataset}, scale {result.scale}, {result.method})" if result.ablation else ""
-            return self._shown(result, tabulate(result.records, f"{result.title}{about}"))
+            tabled = tabulate_prompted if is_prompted(result.records) else tabulate
+            return self._shown(result, tabled(result.records, f"{result.title}{about}"))
         text = result.folder / "table.md"
         if result.job == "search" and text.is_file():
             pictures = adopt_pictures(result, self.out / PICTURES)

@@ -98,7 +98,7 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
         table[column] = [_score(*pair) for pair in zip(rows[field], rows[f"{field}_std"], strict=True)]
     cells = group_rows(records)
     none = table["Method"][rows["n"] == 0]
-    table.loc[none.index, "J&F"] = [_short(cells[name][0].status) for name in none]
+    table.loc[none.index, "J&F"] = [shortened(cells[name][0].status) for name in none]
     table["Seeds"] = [
         f"{n}" if n == cells else f"{n}/{cells}" for n, cells in zip(rows["n"], rows["cells"], strict=True)
     ]
@@ -150,7 +150,7 @@ def three_digits(value: float) -> str:
     return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(value))))}f}"
 
 
-def _short(status: str) -> str:
+def shortened(status: str) -> str:
     """A status on one line that fits a cell."""
     status = " ".join(status.split())
     return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench.cells import Cell
-from bench.data import open_evaluation
+from bench.data import open_judged
 from bench.judge import failed, here, judge
 from bench.networks import train_all
 from bench.record import Record
@@ -24,10 +24,10 @@ class Local:
         Training starts with the first cell that needs it: baselines before it have by then read all of the
         data, so that damaged files are told before hours are spent.
         """
-        videos, failures = open_evaluation(cells[0].dataset), None
+        judged, failures = open_judged(cells[0].dataset), None
         for number, cell in enumerate(cells):
             if cell.network.trainings and failures is None:
                 wanted = [training for c in cells for training in c.network.trainings]
                 place = self.place
                 failures = train_all(wanted, place.runs, place.device, place.config.processes)
-            yield number, failed(cell, self.place, failures or {}) or judge(cell, self.place, videos)
+            yield number, failed(cell, self.place, failures or {}) or judge(cell, self.place, judged)

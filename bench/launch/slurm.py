@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench.cells import Cell, Training, content_hash
-from bench.data import open_evaluation
+from bench.data import open_judged
 from bench.databases import without_passwords
 from bench.environment import git_commit, pick_device, versions
 from bench.judge import Place, blank, failed, here, judge, stored
@@ -88,7 +88,7 @@ class Slurm:
         if record is None or not self.place.config.measure:
             return record
         growth = bool(self.place.config.ablation.get("growth"))
-        wanted = wanted_fields(cell.network, growth)
+        wanted = wanted_fields(cell.network, growth, cell.prompted)
         return record if all(getattr(record, field) not in (None, "") for field in wanted) else None
 
     def _record(self, cell: Cell, task: Task) -> Record:
@@ -110,7 +110,7 @@ def train_here(trainings: list[Training], runs: Path, device: str) -> Failures:
 def judge_here(judgings: list[Judging], runs: Path) -> Record:
     """Inside a job: the record of one cell."""
     (judging,) = judgings
-    return judge(judging.cell, here(judging.config, runs), open_evaluation(judging.cell.dataset))
+    return judge(judging.cell, here(judging.config, runs), open_judged(judging.cell.dataset))
 
 
 def _trained(trainings: list[Training]) -> str:

@@ -16,27 +16,35 @@ from bench.measure.complexity import complexity
 from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
+from bench.measure.protocols import Scene, stage_milliseconds
+from bench.measure.stages import frozen_copy
+
+# Options that make a network smaller than the published one
+SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
 
 
-def full_size(network: Network, runs: Path, device: str, growth: bool = False) -> dict[str, float | str]:
+def full_size(
+    network: Network, runs: Path, device: str, growth: bool = False, prompted: bool = False
+) -> dict[str, float | str]:
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
 
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
+    prompted: parameters, multiply-adds and stages alone, of a network that is no method for videos here.
     What the file of an earlier run lacks is measured and added to it.
     """
-    wanted = wanted_fields(network, growth)
+    wanted = wanted_fields(network, growth, prompted)
     if not wanted:
         return {}
-    options = {key: value for key, value in network.options.items() if key != "width"}
+    options = {key: value for key, value in network.options.items() if key not in SIZES}
     found = measured(network.method, options, wanted, runs, device)
     return {field: value for field, value in found.items() if growth or field != "growth_full"}
 
 
-def wanted_fields(network: Network, growth: bool) -> list[str]:
+def wanted_fields(network: Network, growth: bool, prompted: bool = False) -> list[str]:
     """The fields of a record that tell whether all costs of the network are measured."""
     if not methods.is_trainable(network.method):
         return []
-    return [field for field in MEASURES if growth or field != "growth_full"]
+    return PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
 
 
 def measured(
@@ -80,10 +88,18 @@ def _growth(method: nn.Module, device: str) -> dict[str, str]:
     return {"growth_full": json.dumps(measure_growth(method, device=device))}
 
 
+def _stages(method: nn.Module, device: str) -> dict[str, str]:
+    times = stage_milliseconds(frozen_copy(method, device), Scene(device=device))
+    return {"stage_ms_full": json.dumps(times)}
+
+
 # A field that tells whether the measurement was made -> the measurement.
 MEASURES = {
     "params_m_full": _complexity,
     "latency_ms_median_full": _latency,
     "memory_mb_peak_full": _memory,
     "growth_full": _growth,
+    "stage_ms_full": _stages,
 }
+VIDEO = ["params_m_full", "latency_ms_median_full", "memory_mb_peak_full"]
+PROMPTED = ["params_m_full", "stage_ms_full"]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -35,12 +36,13 @@ def train_group(
     teacher: nn.Module | None,
     device: str,
     on_step: OnStep | None = None,
+    lessons: "Lessons | None" = None,
 ) -> None:
     """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
     Learners that stopped at different steps are trained one bunch after the other. What `on_step` answers
     after a learner's step, if not None, is why that one stops here; it keeps its checkpoint. Of several ranks the
-    first one's `on_step` is asked.
+    first one's `on_step` is asked. `lessons` says what becomes of the items of `clips`; by default they are clips.
     """
     if learners[0].ranks.from_first(lambda: on_step is not None):
         on_step = on_step or _asked_elsewhere
@@ -49,7 +51,7 @@ def train_group(
         learner.projectors.to(device)
         learner.resume()
     for _, bunch in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
-        _train_bunch(list(bunch), clips, schedule, seed, teacher, device, on_step)
+        _train_bunch(list(bunch), clips, schedule, seed, teacher, device, on_step, lessons or CLIPS)
 
 
 def _train_bunch(
@@ -60,6 +62,7 @@ def _train_bunch(
     teacher: nn.Module | None,
     device: str,
     on_step: OnStep | None,
+    lessons: "Lessons",
 ) -> None:
     start = learners[0].step
     running = list(learners)
@@ -71,8 +74,7 @@ def _train_bunch(
         for learner in running:
             learner.save()
 
-    stream = batches(clips.part_of(ranks.number, ranks.size), schedule, start, device)
-    maps = {x.teacher_map for x in learners if x.teacher_map is not None}
+    stream = lessons.batches(clips.part_of(ranks.number, ranks.size), schedule, start, device)
     with (
         saving_first(save),
         tqdm(
@@ -86,7 +88,7 @@ def _train_bunch(
         _side_by_side(len(running), device, ranks) as for_each,
     ):
         for batch in stream:
-            answers = _teach(teacher, batch, maps, schedule.precision) if teacher is not None else None
+            answers = None if teacher is None else lessons.teach(teacher, batch, learners, schedule.precision)
             results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed, on_step), running)
             running = [learner for learner in running if learner.failure is None]
             bar.set_postfix(loss=f"{results[0]:.3f}", refresh=False)
@@ -147,7 +149,21 @@ def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> I
 
 
 @torch.no_grad()
-def _teach(teacher: nn.Module, batch: dict[str, Tensor], maps: set[int], precision: str) -> Rollout:
+def teach(teacher: nn.Module, batch: dict[str, Tensor], learners: list[Learner], precision: str) -> Rollout:
+    """The teacher's rollout over a batch, with the attention maps that the learners compare."""
+    maps = {x.teacher_map for x in learners if x.teacher_map is not None}
     device = batch["frames"].device.type
     with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         return answer(teacher, batch, maps)
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """How a stream becomes batches on the device, (stream, schedule, first step, device) -> batches, and what the
+    teacher says of one, (teacher, batch, learners, precision) -> what `Learner.learn` takes."""
+
+    batches: Callable[..., Iterator[dict[str, Tensor]]]
+    teach: Callable
+
+
+CLIPS = Lessons(batches, teach)

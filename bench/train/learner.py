@@ -3,6 +3,7 @@
 import copy
 import math
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
@@ -18,10 +19,13 @@ from bench.train.answers import answer, map_number
 from bench.train.norms import share_statistics
 from bench.train.objective import losses, make_projectors
 from bench.train.ranks import ALONE, Ranks
+from methods.borrowed import imitation_loss
 from methods.checkpoint import read_file
 from methods.errors import MethodError
+from methods.masks import normalize
 from methods.noise import PartGenerator
 from methods.space_time import Rollout
+from methods.takeover import rest_of
 
 CURVE_POINTS = 200
 PIXELS, DROPS = 0, 1  # what noise is drawn for
@@ -68,19 +72,18 @@ class Learner:
             weight_decay=schedule.weight_decay,
             fused=True,
         )
-        self.step = 0
+        self.step, self.seconds = 0, 0.0  # that this learner's own work took
         self.curve: list[dict[str, float]] = []
         self.failure: str | None = None
 
     def learn(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> float:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
+        began = time.perf_counter()
         self._train_mode()
-        progress = self.step / self.schedule.steps
-        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]
-        parts = self._spread_losses(batch, teacher, labels, seed, progress)
+        parts = self._spread_losses(batch, teacher, seed)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)
@@ -94,6 +97,7 @@ class Learner:
             values = {name: self.ranks.mean(value) for name, value in parts.items()}
             self.curve.append({"step": self.step, "lr": lr, **values})
         self.step += 1
+        self.seconds += time.perf_counter() - began
         if self.ranks.leads and self.step in snapshot_steps(self.schedule):
             self._write_weights(self.folder / "snapshots" / f"{self.step:07d}.pt")
         return total
@@ -104,13 +108,16 @@ class Learner:
         parts = [self.method, self.projectors]
         return self.ranks.spread(self._losses, parts, partly=not self.recipe.judges_answers)
 
-    def _losses(
-        self, batch: dict[str, Tensor], teacher: Rollout | None, labels: Tensor, seed: int, progress: float
-    ) -> dict[str, Tensor]:
-        device = next(self.method.parameters()).device
+    def _losses(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> dict[str, Tensor]:
+        """The losses of the recipe and their weighted `total`."""
+        if "decoupled" in self.recipe.losses:
+            return self._imitate(batch, teacher)
+        progress = self.step / self.schedule.steps
+        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         noise = generator_at(seed, self.step, DROPS)
         noise.part, noise.parts = self.ranks.number, self.ranks.size
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
+        device = batch["frames"].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
             rollout = answer(
                 self.method,
                 batch,
@@ -121,6 +128,14 @@ class Learner:
         generator = generator_at(seed, self.step, PIXELS)
         return losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress, self.ranks)
 
+    def _imitate(self, batch: dict[str, Tensor], teacher: Rollout) -> dict[str, Tensor]:
+        """Decoupled distillation, in which the encoder of frames is all that learns."""
+        frames = normalize(batch["frames"].flatten(0, 1))
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
+            query = self.method.encode_query(frames)
+        loss = imitation_loss(query, teacher.query)
+        return {"decoupled": loss, "total": self.recipe.decoupled.weight * loss}
+
     @property
     def weights(self) -> dict[str, Tensor]:
         """What is evaluated: the current weights, or their average where the schedule wants one."""
@@ -128,6 +143,9 @@ class Learner:
 
     def _train_mode(self) -> None:
         self.method.train()
+        if self.recipe.rest == "frozen":
+            for part in rest_of(self.method).values():
+                part.eval()  # or normalisation would follow the batches
         if self.freeze_norm:
             for part in self.method.backbones.values():
                 for module in part.modules():
@@ -152,6 +170,7 @@ class Learner:
         last = self.folder / "last.pt"
         state = {
             "step": self.step,
+            "seconds": self.seconds,
             "method": self.method.state_dict(),
             "projectors": self.projectors.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -173,7 +192,7 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.step, self.curve = state["step"], state["curve"]
+        self.step, self.seconds, self.curve = state["step"], state.get("seconds", 0.0), state["curve"]
 
     def _checkpoint(self) -> dict | None:
         for name in ("last.pt", "previous.pt"):
@@ -198,7 +217,12 @@ class Learner:
     def _write_weights(self, path: Path) -> None:
         content = {
             "state_dict": {k: v.cpu().contiguous() for k, v in self.weights.items()},
-            "meta": {**self.meta, "recipe": asdict(self.recipe), "schedule": asdict(self.schedule)},
+            "meta": {
+                **self.meta,
+                "recipe": asdict(self.recipe),
+                "schedule": asdict(self.schedule),
+                "seconds": self.seconds,
+            },
             "curve": self.curve,
         }
         write_checkpoint(path, content)

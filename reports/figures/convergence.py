@@ -33,6 +33,7 @@ WIDTH = 4.6  # inches of a panel
 TOTAL = "total"
 RATE, RATE_LABEL = "lr", "learning rate"
 NO_LOSSES = {RATE, TOTAL}
+HELD_OUT = "held_out_"  # begins what is measured along a training and is no loss
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def _read(path: Path) -> pd.DataFrame | None:
         points = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).set_index("step").astype(float)
     except (ValueError, KeyError, TypeError):
         return None  # a damaged curve is no reason to lose the others
+    points = points[[name for name in points if not name.startswith(HELD_OUT)]].dropna(how="all")
     points = points[~points.index.duplicated(keep="last")]  # a training that was resumed repeats steps
     window = max(1, round(SMOOTHED * len(points)))
     return points.rolling(window, center=True, min_periods=1).mean()

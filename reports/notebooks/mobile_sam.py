@@ -27,3 +27,9 @@ report.mobile_sam(4)
 
 # %%
 report.mobile_sam(7)
+
+# %% [markdown]
+# ## Coupled, semi-coupled and decoupled, all rows
+
+# %%
+report.ablation("decoupled")

@@ -147,9 +147,13 @@ def quick(monkeypatch) -> list[str]:
     return done
 
 
-def test_all_methods_are_measured_unless_some_are_named(quick, tmp_path):
+def test_all_methods_but_the_heavy_ones_are_measured_unless_some_are_named(quick, tmp_path, capsys):
     main([*QUICK, f"output={tmp_path}"])
-    assert quick == available()
+    assert quick == [name for name in available() if name not in ("sam_vit_b", "sam_vit_h")]
+    assert "not measured unless named" in capsys.readouterr().err
+    quick.clear()
+    main([*QUICK, "method=sam_vit_b", f"output={tmp_path}"])
+    assert quick == ["sam_vit_b"]
     quick.clear()
     main([*QUICK, "methods=[stcn,mobilevos_r18,stcn]", f"output={tmp_path}"])
     assert quick == ["stcn", "mobilevos_r18"] == list(read(tmp_path)["methods"])

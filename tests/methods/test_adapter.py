@@ -7,6 +7,8 @@ import methods
 from methods.masks import most_likely
 
 SMALL = {name: {"width": 0.25} for name in methods.available() if methods.is_trainable(name)}
+for name in ("mobile_sam", "sam_vit_b", "sam_vit_h"):
+    SMALL[name] = {"width": 0.1, "depth": 0.1, "image_size": 64, "decoder_channels": 64}
 
 
 @pytest.fixture(params=methods.available())
