@@ -2,9 +2,9 @@
 # Runs the suite: ./run_all.sh [key=value ...]; ./run_all.sh --help
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
-extras=reports
+extras=reports,video
 for argument in "$@"; do
-    [ "$argument" != launcher=slurm ] || extras=reports,cluster
+    [ "$argument" != launcher=slurm ] || extras=reports,video,cluster
 done
 set_up "$extras"
 

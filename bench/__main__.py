@@ -25,12 +25,15 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh ablation=sampling scale=gpu ranks=4   four GPUs for every network: docs/cluster.md
+  ./run_all.sh job=segment video=clip.mp4 mask=first.png method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
   ./run_all.sh job=measure target=phone            latency on an Android phone attached by adb: docs/phone.md
   ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=search search=mobilevos         hyper-parameters, chosen on held-out training data
   ./run_all.sh ablation=sampling launcher=slurm    as jobs of a cluster: docs/cluster.md
+  ./run_all.sh job=report                          tables of the papers, published beside measured: docs/reports.md
+  ./run_all.sh job=ui                              MLflow's own pages of all runs
 
 jobs:      {job}
 ablations: {ablation}
@@ -45,7 +48,8 @@ stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1;
 
 overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
 Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
-processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>. All, with their defaults: --config
+pictures, processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>.
+All, with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
 """
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from bench.cell_pictures import choose_sequences
 from bench.cells import Cell
+from bench.data import open_evaluation
 from bench.databases import without_passwords
 from bench.files import write_text
 from bench.judge import blank, cell_folder, store
@@ -28,11 +30,13 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     `config.launcher` says where. A cell whose training or evaluation fails is recorded as failed and stops
     nothing; when the user stops the run, unfinished cells are recorded so.
     """
+    if not cells[0].prompted:
+        choose_sequences(open_evaluation(cells[0].dataset), config.pictures)  # a wrong name is told first
     launcher = LAUNCHERS[config.launcher.name](config, runs)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     tracker = Tracker(config.tracking_uri, runs, out.name)
-    with tracker.invocation(title, config, launcher.place.facts):
+    with tracker.invocation(title, config, launcher.place.facts, out):
         records = [blank(cell, launcher.place, status=NOT_RUN) for cell in cells]
         with _told_when_stopped(cells, records, runs, out):
             for number, record in launcher.finish(cells):

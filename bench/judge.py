@@ -9,6 +9,7 @@ from statistics import fmean, median
 from omegaconf import DictConfig
 from torch import nn
 
+from bench.cell_pictures import choose_sequences, draw_cell
 from bench.cells import Cell
 from bench.environment import describe_environment, pick_device
 from bench.evaluate import Evaluation, evaluate
@@ -65,7 +66,8 @@ def judge(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Reco
     try:
         with alone(cell_folder(cell, place.runs) / "lock", f"judging {cell.label} seed {cell.seed}"):
             record = stored(cell, place.runs) or _evaluated(cell, place, judged)
-            record = replace(record, **_costs(cell, place))
+            drawn = {} if cell.prompted else _pictures(cell, place, judged)
+            record = replace(record, **drawn, **_costs(cell, place))
             store(cell, record, place.runs)
             return record
     except (RuntimeError, MemoryError) as error:  # out of memory, say: the others may go on
@@ -89,8 +91,8 @@ def stored(cell: Cell, runs: Path) -> Record | None:
         return None
     whole = read_json(folder / "scores.json", dict) is not None
     whole &= not record.curve or read_json(folder / "curve.json", list) is not None
-    pictures = (record.overlay, record.sampling_picture)
-    whole &= all(is_picture(folder / Path(name).name) for name in pictures if name)
+    picture = record.sampling_picture
+    whole &= not picture or is_picture(folder / Path(picture).name)
     return replace(record, label=cell.label, varied=json.dumps(cell.varied)) if whole else None
 
 
@@ -125,7 +127,6 @@ def _evaluated(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) ->
         **describe(cell.network, runs),
         **(_on_prompts if cell.prompted else _on_videos)(cell, method, place, judged),
         params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
-        overlay=str(folder / "overlay.png"),
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
     if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None and not cell.prompted:
@@ -135,6 +136,18 @@ def _evaluated(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) ->
         write_json(folder / "curve.json", curve)
         record = replace(record, curve=str(folder / "curve.json"))
     return record
+
+
+def _pictures(cell: Cell, place: Place, videos: VideoSet) -> dict[str, str]:
+    """The record's fields of what may be drawn later than a cell was judged, and of the scores to draw."""
+    folder = cell_folder(cell, place.runs)
+    drawn = draw_cell(videos, choose_sequences(videos, place.config.pictures), folder)
+    strip = folder / "overlay.png"
+    return {
+        "overlay": str(strip) if strip.exists() else "",
+        "pictures": json.dumps(drawn),
+        "frame_scores": str(folder / "scores"),
+    }
 
 
 def _on_videos(cell: Cell, method: Method, place: Place, videos: VideoSet) -> dict:
@@ -158,7 +171,9 @@ def _on_prompts(cell: Cell, method: Method, place: Place, images: list[StillImag
     taught = training.teacher if training is not None else None
     teacher = build(taught, place.runs, place.device) if taught else None
     folder, label = cell_folder(cell, place.runs), f"{cell.label} seed {cell.seed}"
-    return judge_answers(method, teacher, images, cell.dataset["prompts"], folder, place.device, label)
+    prompts = cell.dataset["prompts"]
+    answers = judge_answers(method, teacher, images, prompts, folder, place.device, label)
+    return {**answers, "overlay": str(folder / "overlay.png")}
 
 
 def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:

@@ -7,10 +7,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from bench.databases import INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
 from bench.errors import ConfigError
+from bench.store import store_uri
 
 BATCH = 1000  # metrics that MLflow takes in one call: single calls cost up to 100 ms each
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -57,7 +58,7 @@ class Store:
         for name in ("mlflow", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is told by the one who sends
         self.is_server = _check(uri)
-        self.uri = uri or f"sqlite:///{quote(str(runs / 'mlflow.db'))}"
+        self.uri = store_uri(uri, runs)
         self.artifacts = None if self.is_server else runs / "artifacts"
         self.shown = without_password(self.uri)
         self.name = "local" if uri is None else re.sub(r"[^\w.-]+", "_", self.shown).strip("_")

@@ -4,6 +4,14 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+# RGB, told apart by colour-blind readers and in grey: what is wrong in the pictures that `pictures` names
+ERROR_COLOURS = {
+    "missed": (86, 180, 233),
+    "false positive": (213, 94, 0),
+    "another object": (240, 228, 66),
+    "true boundary": (255, 255, 255),
+}
+
 
 @dataclass(frozen=True)
 class Record:
@@ -69,6 +77,10 @@ class Record:
     config_hash: str = ""
     weights: str = ""  # file the network came from
     overlay: str = ""  # picture of its masks
+    pictures: str = ""  # {sequence: folder of its frames, errors in ERROR_COLOURS} as JSON
+    frame_scores: str = (
+        ""  # folder of <sequence>.json: {"j": [...], "f": [...]}, a row a judged frame, in [0, 1]
+    )
     sampling_picture: str = ""  # which pixels its representation loss compares
     curve: str = ""  # file of its training curve: [{"step": 0, "lr": 0.1, <loss>: 0.7, "total": 0.7}, ...]
     mlflow_run_id: str = ""  # "unsent-..." until MLflow has taken the run

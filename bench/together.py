@@ -197,13 +197,12 @@ class Leader:
     def _what_happened(self, error: Exception | None = None) -> str:
         if error is not None and not GONE.search(str(error)):
             return f"rank 0 of {self.place.size}: {_told(error)}; {GOES_ON}"
-        if self.others:  # the end of a process comes after that of its connections
-            connection.wait([other.sentinel for other in self.others], GRACE)
-        ends = [
-            f"rank {rank} has ended with exit code {other.exitcode}"
-            for rank, other in enumerate(self.others, 1)
-            if other.exitcode is not None
-        ]
+        ranks = {other.sentinel: (rank, other) for rank, other in enumerate(self.others, 1)}
+        ends = []
+        for sentinel in connection.wait(list(ranks), GRACE) if ranks else []:
+            rank, other = ranks[sentinel]
+            other.join()  # the end of a process comes after that of its connections
+            ends.append(f"rank {rank} has ended with exit code {other.exitcode}")
         return f"{', '.join(ends) or 'another rank has ended'}, so the training cannot go on; {GOES_ON}"
 
 
@@ -212,8 +211,9 @@ _leader: Leader | None = None
 
 def _start_following(place: Place, device: str, share: int) -> None:
     start_worker()
-    with threads(share):
-        sys.exit(follow(place, device))
+    torch.set_num_threads(share)
+    code = follow(place, device)
+    os._exit(code)  # to take the interpreter down takes seconds, for which the first one would wait
 
 
 def _own_device(place: Place, wanted: str) -> str:

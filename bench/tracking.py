@@ -16,7 +16,7 @@ from bench.databases import without_passwords
 from bench.mlflow_store import Run, Store
 from bench.networks import weights_file
 from bench.outbox import Outbox
-from bench.record import Record
+from bench.record import Record, to_jsonl
 from methods.checkpoint import read_file
 
 PARAMS = ("label", "method", "recipe", "dataset", "seed", "scale", "options", "initialisation", "train_steps",
@@ -41,10 +41,15 @@ class Tracker:
         self.name, self.close = self._outbox.name, self._outbox.close
 
     @contextmanager
-    def invocation(self, title: str, config: DictConfig, facts: dict[str, str]) -> Iterator["Tracker"]:
-        """The parent run of all cells that this invocation finishes."""
+    def invocation(
+        self, title: str, config: DictConfig, facts: dict[str, str], out: Path
+    ) -> Iterator["Tracker"]:
+        """The parent run of all cells that this invocation finishes; its tags tell invocations apart."""
         text = OmegaConf.to_yaml(without_passwords(config))
-        tags = {"kind": "invocation", **facts}
+        tags = {"kind": "invocation", "job": config.job, "folder": str(out), **facts}
+        if config.job == "ablate":
+            tags |= {"ablation": config.ablation.name, "method": config.method}
+        tags |= {"dataset": config.dataset.name, "scale": config.scale.name}
         start = Run(uuid4().hex, self.experiment, title, "RUNNING", _now(), tags, texts={"config.yaml": text})
         self.parent = self._outbox.put(start)
         status = "FAILED"
@@ -52,13 +57,14 @@ class Tracker:
             yield self
             status = "FINISHED"
         finally:
-            self._outbox.put(replace(start, status=status, time=_now(), texts={}, **self._all_cells()))
+            self._outbox.put(replace(start, status=status, time=_now(), **self._all_cells()))
             self.close()
 
     def log_cell(self, cell: Cell, record: Record, folder: Path) -> str:
         """Record a finished cell with its curves, scores, checkpoint and picture."""
         run = self._run(record)
-        files, metrics = [folder / "overlay.png", folder / "scores.json"], run.metrics
+        files = [path for name in ("overlay.png", "scores.json") if (path := folder / name).exists()]
+        metrics = run.metrics
         weights = weights_file(cell.network, self.runs)
         if weights is not None and cell.network.training is not None:
             metrics = metrics + _curve(read_file(weights).get("curve", []))
@@ -107,9 +113,11 @@ class Tracker:
         )
 
     def _all_cells(self) -> dict:
-        rows = [asdict(replace(r, mlflow_run_id=self.name(r.mlflow_run_id))) for r in self._table]
+        records = [replace(r, mlflow_run_id=self.name(r.mlflow_run_id)) for r in self._table]
+        rows = [asdict(record) for record in records]
         scores = [(f"jf_mean/{_safe(r['label'])}", r["jf_mean"], r["seed"]) for r in rows]
         return {
+            "texts": {"records.jsonl": to_jsonl(records)} if records else {},
             "table": {key: [row[key] for row in rows] for key in SHOWN} if rows else {},
             "metrics": [(name, value, seed) for name, value, seed in scores if value is not None],
         }

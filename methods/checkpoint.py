@@ -25,13 +25,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in content.items()}
 
 
-def read_file(path: Path):
-    """`torch.load` with one clear message for a file that is absent, damaged or not a plain checkpoint."""
+def read_file(path: Path, device: str = "cpu"):
+    """`torch.load` onto a device; one clear message for a file that is absent, damaged or no plain checkpoint."""
     if not Path(path).is_file():
         raise MethodError(f"checkpoint not found: {path}")
     try:
         check_sums(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise MethodError(f"cannot read the checkpoint {path}: {reason or type(error).__name__}") from None

@@ -14,7 +14,8 @@ from methods.stages import Stage
 class Method(Protocol):
     """A semi-supervised VOS method: give it the first frame with its mask, then frame after frame.
 
-    `add` is optional: without it a method takes only videos whose objects are all in the first mask.
+    `add` is optional: without it a method takes only videos whose objects are all in the first mask. So are
+    `video_state` and `load_video_state`, which come together: without them an interrupted video starts again.
     """
 
     @property
@@ -37,6 +38,12 @@ class Method(Protocol):
         predicted of the N objects followed so far, which go on as before. Raises MethodError before `start`,
         for an id that is followed already, and as `start` does.
         """
+
+    def video_state(self) -> dict:
+        """All it knows of the video so far: tensors, numbers and text in dictionaries, lists and tuples."""
+
+    def load_video_state(self, state: dict) -> None:
+        """Go on where the `video_state` of a method of the same weights and options was taken."""
 
 
 @runtime_checkable

@@ -144,6 +144,17 @@ class SpaceTimeMethod(nn.Module, ABC):
             self._remember(padded, query, probabilities[1:])
         return unpad(probabilities[channel_order(self._ids)], padding)
 
+    def video_state(self) -> dict:
+        memory = None if self._memory is None else self._memory.state()
+        return {"ids": list(self._ids), "memory": memory, "frame_index": self._frame_index}
+
+    def load_video_state(self, state: dict) -> None:
+        self._ids, self._frame_index = list(state["ids"]), state["frame_index"]
+        self._memory = None
+        if state["memory"] is not None:
+            self._memory = VideoMemory(self.policy)
+            self._memory.load(state["memory"])
+
     def segment(self, query: Query, *memory: Tensor) -> Tensor:
         """Read memories for one frame -> joint probabilities (O + 1, H, W), background first.
 

@@ -13,6 +13,7 @@ from reports.latex import latex_table
 from reports.markdown import markdown_table
 from reports.published import CERTAINTY
 from reports.rows import MISSING, distinct, group_rows, succeeded
+from reports.table import Table
 from reports.tables import shortened, three_digits
 
 MEASURES = {"mIoU": "miou", "mIoU, boxes": "miou_boxes", "mIoU with labels": "miou_truth"}
@@ -54,6 +55,11 @@ def write_prompted_tables(records: list[Record], folder: Path, title: str) -> li
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in texts]
+
+
+def tabulate_prompted(records: list[Record], title: str) -> Table:
+    """`prompted_table` with its notes, and the raw numbers."""
+    return Table(title, prompted_table(records), _notes(records), _numbers(records))
 
 
 def prompted_table(records: list[Record]) -> pd.DataFrame:

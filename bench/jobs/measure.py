@@ -23,8 +23,10 @@ from bench.measure.page import csv_text, page
 from bench.measure.settings import Settings, check
 from bench.record import Record, to_jsonl
 from bench.threads import threads
+from bench.tracking import Tracker
 from methods.errors import MethodError
 
+TITLE = "Speed, size and operations"
 TARGETS = ("desktop", "phone")
 HEAVY = ("sam_vit_b", "sam_vit_h")  # minutes each on a CPU: measured where they are named
 FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  # of a record's `_full` fields
@@ -67,6 +69,10 @@ def run(config: DictConfig, runs: Path) -> int:
                 content["methods"][name] = _measure(name, options, settings, device, begin)
                 _write(content, out)
             bar.update(len(names) * len(parts) - bar.n)
+        with Tracker(config.tracking_uri, runs, out.name).invocation(
+            TITLE, config, environment, out
+        ) as tracker:
+            tracker.log_table(_records(content))
     finally:  # a kill by ^C too leaves the methods that are done
         if content["methods"]:
             tell(out)
@@ -115,7 +121,11 @@ def _write(content: dict, out: Path) -> None:
     write_json(out / "measure.json", content)
     write_text(out / "measure.md", page(content))
     write_text(out / "measure.csv", csv_text(content))
-    write_text(out / "records.jsonl", to_jsonl([_record(name, content) for name in content["methods"]]))
+    write_text(out / "records.jsonl", to_jsonl(_records(content)))
+
+
+def _records(content: dict) -> list[Record]:
+    return [_record(name, content) for name in content["methods"]]
 
 
 def _record(name: str, content: dict) -> Record:

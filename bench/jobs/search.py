@@ -56,7 +56,7 @@ def run(config: DictConfig, runs: Path) -> int:
     tracker = Tracker(config.tracking_uri, runs, search.experiment)
     facts = describe_environment(search.device)
     try:
-        with tracker.invocation(f"Search: {settings.title}", shown, facts), _progress(study, settings):
+        with tracker.invocation(f"Search: {settings.title}", shown, facts, out), _progress(study, settings):
             search = replace(search, parent=tracker.parent)
             jobs = [[Worker(f"worker {number + 1}")] for number in range(config.workers)]
             failures = run_jobs(work, jobs, (search,), config.workers)

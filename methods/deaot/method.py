@@ -155,6 +155,25 @@ class DeAOT(Network):
         self._since = 0 if keep else self._since
         return probabilities[channel_order(self._ids)]
 
+    def video_state(self) -> dict:
+        groups = [
+            (
+                g.first,
+                g.count,
+                [(m.key, m.value) for m in g.long_term],
+                [(m.key, m.value) for m in g.short_term],
+            )
+            for g in self._groups
+        ]
+        return {"ids": list(self._ids), "groups": groups, "since": self._since}
+
+    def load_video_state(self, state: dict) -> None:
+        self._ids, self._since, self._copied = list(state["ids"]), state["since"], []
+        self._groups = [
+            Group(first, count, *(tuple(Memory(*pair) for pair in pairs) for pairs in memories))
+            for first, count, *memories in state["groups"]
+        ]
+
     def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
         """Make `frame` a reference frame: new objects where the mask has them, the others where memory says."""
         features, size = self._encode(frame)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,25 @@ QUICK = [*SMALL, "measure.max_seconds=0", "measure.lengths=[1,10]", "measure.obj
 
 def read(out: Path) -> dict:
     return json.loads((out / "measure.json").read_text())
+
+
+class NoTracker:
+    """In place of bench.tracking.Tracker, whose new database takes seconds; test_report_job.py has a real one."""
+
+    def __init__(self, *_) -> None: ...
+
+    @contextmanager
+    def invocation(self, *_):
+        yield self
+
+    def log_table(self, records) -> None: ...
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untracked():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "Tracker", NoTracker)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,13 @@ def test_mlflow_shows_cells_below_their_invocation(tiny_run):
     assert student.data.metrics["jf_mean"] == pytest.approx(record.jf_mean)
     assert "jf_sequence/val-000" in student.data.metrics
     assert len(client.get_metric_history(student.info.run_id, "train/total")) == 3
+    invocation = parents[0]
+    assert invocation.data.tags["ablation"] == "sampling"
+    assert invocation.data.tags["folder"] == str(tiny_run.out)
+    whole = Path(
+        client.download_artifacts(invocation.info.run_id, "records.jsonl", str(tiny_run.out / "logged"))
+    )
+    assert read_records(whole) == tiny_run.records
     names = {artifact.path for artifact in client.list_artifacts(student.info.run_id)}
     assert {"overlay.png", "scores.json", "weights.pt"} <= names
 
