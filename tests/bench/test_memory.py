@@ -193,7 +193,7 @@ def test_full_size_measures_growth_only_when_asked_and_nothing_twice(measured, t
 
 def test_full_size_completes_the_file_of_an_older_version(measured, tmp_path):
     full_size(NETWORK, tmp_path, "cpu")
-    (path,) = (tmp_path / "measured").iterdir()
+    (path,) = (tmp_path / "measured").glob("*.json")
     old = {"params_m_full": 2.5, "gmacs_full": 7.0, "latency_ms_median_full": 80.0}
     write_json(path, old)
     measured.clear()
