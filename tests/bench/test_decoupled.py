@@ -200,7 +200,6 @@ def test_embeddings_that_are_too_large_end_the_run_with_one_line(ran, tiny_davis
         ),
         (["ablation=decoupled", "recipe.rest=own"], "give recipe.rest=frozen too"),
         (["ablation=decoupled", "recipe.finetune=1"], "recipe.finetune=1.0: give a share"),
-        (["ablation=decoupled", "recipe.decoupled.stored=fp8"], "known: fp32, fp16"),
         (["ablation=decoupled", "scale=paper"], "give teacher.weights=/path/to/sam_vit_h.pth"),
         (["ablation=decoupled", "ablation.prompts.points=0"], "ablation.prompts.points=0: give 1 or more"),
         (["ablation=decoupled", "ablation.prompts.distances=[2000]"], "give pixels from 1 to 1024"),
@@ -227,5 +226,5 @@ def test_settings_of_storing_change_no_key_but_the_precision_does():
         return next(cell.key for cell in cells if cell.label == "decoupled")
 
     assert key() == key("scale.student.embeddings_gb=1")
-    assert key() != key("recipe.decoupled.stored=fp16")
+    assert key() != key("scale.student.embeddings=fp16")
     assert key() != key("ablation.prompts.seed=1")
