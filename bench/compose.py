@@ -22,7 +22,7 @@ CONFIGS = Path(__file__).parent / "configs"
 STAGES = ("stage0", "stage1")  # of training, before the last
 # Keys whose value is the name of a file of a group
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
-OmegaConf.register_new_resolver("half", lambda number: number // 2, replace=True)
+OmegaConf.register_new_resolver("half", lambda number: max(1, number // 2), replace=True)
 # Keys of a method or of sbatch, or not there by default
 FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.")
 

@@ -140,7 +140,8 @@ def _train(
     learners = {training.key: _learner(training, runs, device, teacher, ranks) for training in trainings}
     bunch = list(learners.values())
     if methods.learns_from_images(first.method):
-        stream, lessons = open_stream(first, bunch[0].method.image_size), IMAGES
+        networks = [learner.method for learner in bunch] + ([] if teacher is None else [teacher])
+        stream, lessons = open_stream(trainings, networks), IMAGES
         exam = held_out_exam(first, stream.side, teacher, device) if ranks.leads else None
         for learner in bunch:
             learner.exam = exam

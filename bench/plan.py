@@ -18,7 +18,6 @@ from bench.recipe import Recipe, Schedule
 PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
 MEASURES = ("cka", "kl")
-STORED = ("fp32", "fp16")
 REST = ("own", "teacher", "frozen")
 OF_IMAGES = {"decoupled", "masks"}  # losses of networks that answer prompts
 
@@ -215,10 +214,6 @@ def _recipe(node: DictConfig) -> Recipe:
         others = ", ".join(sorted(recipe.losses - OF_IMAGES))
         raise ConfigError(
             f"recipe.decoupled goes with no other loss on clips: set the weight of {others} to 0"
-        )
-    if recipe.decoupled.stored not in STORED:
-        raise ConfigError(
-            f"unknown recipe.decoupled.stored '{recipe.decoupled.stored}'; known: {', '.join(STORED)}"
         )
     if not 0 <= recipe.finetune < 1:
         raise ConfigError(f"recipe.finetune={recipe.finetune}: give a share of at least 0 and below 1")

@@ -115,13 +115,9 @@ class ProjectorEnsemble:
 
 @dataclass
 class Decoupled:
-    """MSE between what the student's encoder and the teacher's make of an image or frame (MobileSAM).
-
-    stored: the precision of the teacher's embeddings on disk, fp32 or fp16 (of images alone).
-    """
+    """MSE between what the student's encoder and the teacher's make of an image or frame (MobileSAM)."""
 
     weight: float = 0.0
-    stored: str = "fp32"
 
 
 @dataclass
@@ -204,7 +200,8 @@ class Schedule:
     answers (AOT: 0.5; STCN: 0). snapshots: weights kept along the last half of the training, for soups.
     ema: decay per step of the averaged weights that are evaluated; 0 evaluates the last weights.
     precision: "fp32", or "bf16" for autocast. workers: processes that load data (0: none).
-    embeddings_gb: the most that a teacher's stored embeddings of images may take, in 1e9 bytes.
+    embeddings: the precision, fp32 or fp16, of a teacher's embeddings of images on disk. embeddings_gb: the most
+    that these may take, in 1e9 bytes.
     """
 
     steps: int = 1000
@@ -225,4 +222,5 @@ class Schedule:
     workers: int = 0
     snapshots: int = 5
     guided: float = 0.0
+    embeddings: str = "fp32"
     embeddings_gb: float = 10.0

@@ -36,9 +36,9 @@ def store_embeddings(
 ) -> Embeddings:
     """The embeddings of all images of a stream by a teacher, computed and written where they are not there yet.
 
-    They lie in `folder/<hash of the teacher's key, the images and the precision>`; a killed computation goes on
-    where it was. Before anything is computed, raises ConfigError where they need more than `limit_gb` (1e9 bytes
-    each) and DiskFull where the disk has no room.
+    key: of the teacher and of what the images hold. They lie in `folder/<hash of it, the images' names and the
+    precision>`; a killed computation goes on where it was. Before anything is computed, raises ConfigError where
+    they need more than `limit_gb` (1e9 bytes each) and DiskFull where the disk has no room.
     """
     side = teacher.image_size // STRIDE
     shape = (len(stream.images), teacher.embedding_channels, side, side)
@@ -59,7 +59,7 @@ def _reserve(path: Path, shape: tuple[int, ...], precision: str, limit_gb: float
     """A file of this size, all of which the disk has given: a memory map of a full disk would crash."""
     dtype = DTYPES[precision]
     need = np.prod(shape, dtype=float) * np.dtype(dtype).itemsize / GB
-    advice = "raise it, store fp16 (recipe.decoupled.stored=fp16) or learn from fewer images"
+    advice = "raise it, store them in half of that (scale.student.embeddings=fp16) or learn from fewer images"
     if need > limit_gb:
         raise ConfigError(
             f"the teacher's embeddings of {shape[0]} images need {need:.3g} GB, and "

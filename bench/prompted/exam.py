@@ -31,10 +31,11 @@ from methods.sam.network import Sam
 
 @dataclass(frozen=True)
 class Question:
-    """What an image is asked, and what is held to be right: masks bool (P, S / 4, S / 4) by kind of prompt.
+    """What an image is asked, and what is held to be right: masks bool (P, S / 4, S / 4).
 
-    boxes: ask for the object under each point by its box. pairs, by distance: the points of it that have one.
-    theirs: the teacher's masks. truth: the objects under the points; None without labels.
+    prompts, by kind: "point"; "box", around the objects under the points; "100" and other distances, the points
+    that have a background point so far away. theirs: the teacher's masks, by kind. truth: the objects under the
+    points; None without labels. embedding: the teacher's, float32 (1, C, h, w).
     """
 
     name: str
@@ -77,17 +78,17 @@ class Exam:
         self,
         images: Items[StillImage],
         side: int,
-        asked_for: Questions,
+        wanted: Questions,
         teacher: Sam | None,
         device: str,
         kinds: tuple[str, ...] | None = None,
     ) -> None:
         chosen = np.unique(
-            np.linspace(0, len(images) - 1, min(asked_for.images, len(images))).round().astype(int)
+            np.linspace(0, len(images) - 1, min(wanted.images, len(images))).round().astype(int)
         )
         self.side, self.device = side, device
         self.questions = [
-            self._question(images[i], number, asked_for, teacher, kinds)
+            self._question(images[i], number, wanted, teacher, kinds)
             for number, i in enumerate(
                 tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
             )
@@ -124,13 +125,13 @@ class Exam:
         self,
         still: StillImage,
         number: int,
-        asked_for: Questions,
+        wanted: Questions,
         teacher: Sam | None,
         kinds: tuple[str, ...] | None,
     ) -> Question:
-        fitted, rng = fit(still.read(), self.side), np.random.default_rng([asked_for.seed, number])
+        fitted, rng = fit(still.read(), self.side), np.random.default_rng([wanted.seed, number])
         valid = low_res(np.ones_like(fitted.labels, bool), self.side)
-        points = draw_points(fitted.labels, asked_for.points, rng)
+        points = draw_points(fitted.labels, wanted.points, rng)
         regions = [fitted.labels == fitted.labels[y, x] for x, y in points]
         truth = (
             None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
@@ -142,7 +143,7 @@ class Exam:
         elif embedding is not None:  # nobody says what is there but the teacher
             found = self._answer(teacher, embedding, prompts["point"], valid)
             prompts["box"] = Prompts(boxes=boxes_around(found)[None])
-        for distance in asked_for.distances:
+        for distance in wanted.distances:
             beside = [draw_background(fitted.labels, p, distance * self.side / SPAN, rng) for p in points]
             pairs = [[p, other] for p, other in zip(points, beside, strict=True) if other is not None]
             if pairs:

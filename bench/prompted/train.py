@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bench.cells import Network, Training
+from bench.cells import Network, Training, content_hash, placeless
 from bench.data import open_training_images
 from bench.errors import ConfigError
 from bench.prompted.embeddings import Embeddings, store_embeddings
@@ -33,27 +33,34 @@ class Teacher:
         return self.network.embedding_channels
 
 
-def open_stream(training: Training, side: int) -> ImageStream:
-    """The training's images and prompts, for a network whose input has this side."""
-    schedule = training.schedule
-    images = open_training_images(training.data)
-    if training.recipe.labels == "truth" and not all(image.mask for image in images):
+def open_stream(trainings: list[Training], networks: list[Sam]) -> ImageStream:
+    """The images and prompts of trainings that share a stream; networks: theirs, and their teacher.
+
+    Raises ConfigError where they see images at different sizes, and for labels that are wanted but not there.
+    """
+    sides = {network.image_size for network in networks}
+    if len(sides) > 1:
         raise ConfigError(
-            f"training '{training.data['name']}' has no masks to train {training.method} on: give teacher.weights, "
-            f"or images with masks (training=static, say)"
+            f"image_size is {' and '.join(map(str, sorted(sides)))}: a teacher and its students see one size"
         )
-    return ImageStream(images, side, schedule.steps, schedule.batch, training.seed)
+    first, images = trainings[0], open_training_images(trainings[0].data)
+    labelled = all(image.mask for image in images)
+    for training in trainings:
+        if training.recipe.labels == "truth" and not labelled:
+            raise ConfigError(
+                f"training '{first.data['name']}' has no masks to train {training.method} on: give "
+                f"teacher.weights, or images with masks (training=static, say)"
+            )
+    return ImageStream(images, sides.pop(), first.schedule.steps, first.schedule.batch, first.seed)
 
 
 def with_embeddings(
     network: Sam, described: Network, training: Training, stream: ImageStream, runs: Path, device: str
 ) -> Teacher:
     """The teacher of a training, its embeddings in `runs/embeddings`."""
-    precision, limit = training.recipe.decoupled.stored, training.schedule.embeddings_gb
-    folder = runs / "embeddings"
-    return Teacher(
-        network, store_embeddings(network, described.key, stream, folder, precision, limit, device)
-    )
+    key, schedule = content_hash([described.key, placeless(training.data)]), training.schedule
+    storing = (runs / "embeddings", schedule.embeddings, schedule.embeddings_gb)
+    return Teacher(network, store_embeddings(network, key, stream, *storing, device))
 
 
 def held_out_exam(training: Training, side: int, teacher: Sam | None, device: str) -> Exam | None:

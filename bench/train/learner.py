@@ -30,6 +30,7 @@ from methods.takeover import rest_of
 CURVE_POINTS = 200
 PIXELS, DROPS = 0, 1  # what noise is drawn for
 DECAYS = ("cosine", "poly", "step")
+EMBEDDINGS = ("fp32", "fp16")
 
 
 class Diverged(RuntimeError):
@@ -267,6 +268,8 @@ def check_schedule(schedule: Schedule, ranks: int = 1) -> None:
         raise ConfigError(f"crop={schedule.crop} must be a multiple of 16, the networks' stride")
     if schedule.precision not in ("fp32", "bf16"):
         raise ConfigError(f"unknown precision '{schedule.precision}'; known: fp32, bf16")
+    if schedule.embeddings not in EMBEDDINGS:
+        raise ConfigError(f"unknown embeddings '{schedule.embeddings}'; known: {', '.join(EMBEDDINGS)}")
     if schedule.decay not in DECAYS:
         raise ConfigError(f"unknown decay '{schedule.decay}'; known: {', '.join(DECAYS)}")
     if min(schedule.steps, schedule.batch) < 1 or schedule.length < 2:

@@ -115,6 +115,13 @@ class VideoSam(Sam):
         self._tracks = [*self._tracks, *self._given(mask, ids)]
         return self._join(low_res, known)
 
+    def video_state(self) -> dict:
+        return {"ids": list(self._ids), "tracks": [dict(vars(track)) for track in self._tracks]}
+
+    def load_video_state(self, state: dict) -> None:
+        self._ids = list(state["ids"])
+        self._tracks = [Track(**track) for track in state["tracks"]]
+
     def _given(self, mask: Tensor, ids: list[int]) -> list[Track]:
         """Tracks of objects that are new in the frame that is set."""
         planes = torch.stack([mask == i for i in ids])
