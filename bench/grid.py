@@ -10,24 +10,26 @@ from pathlib import Path
 from statistics import fmean, median
 
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
-from bench.cells import Cell
+from bench.cells import Cell, name_for_files
 from bench.data import open_evaluation
 from bench.environment import describe_environment, pick_device
+from bench.errors import ConfigError
 from bench.evaluate import Evaluation, evaluate
 from bench.files import read_json, write_json, write_text
 from bench.measure.accuracy import summarize
 from bench.measure.classes import seen_unseen
-from bench.measure.complexity import parameters
 from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
+from bench.measure.parameters import method_parameters
 from bench.networks import build, describe, progress, train_all, training_curve
 from bench.record import Record, to_jsonl
 from bench.sampling_picture import sampling_picture
 from bench.tracking import Tracker
+from datasets.errors import DataError
 from datasets.sequence import VideoSet
 from datasets.youtube_vos import export_submission
+from methods import outside
 
 NOT_RUN = "not run: an earlier cell is still at work"
 
@@ -81,34 +83,37 @@ def _finish(cell: Cell, grid: Grid, failures: dict[str, str]) -> Record:
     else:
         try:
             return _evaluated(cell, grid)
-        except (RuntimeError, MemoryError) as error:  # out of memory, say: the others may go on
-            traceback.print_exc()
-            first_line = (str(error).splitlines() or [""])[0]
-            record = _blank(cell, grid, status=f"failed: {type(error).__name__}: {first_line}")
+        except DataError:
+            raise
+        except Exception as error:  # out of memory, say: the others may go on
+            record = _blank(cell, grid, status=f"failed: {_reason(error, cell, grid)}")
     return replace(record, mlflow_run_id=grid.tracker.log_bare(record))
 
 
 def _evaluated(cell: Cell, grid: Grid) -> Record:
     """The cell's record: from its folder when an earlier run has finished it, otherwise from work done now."""
     runs, device = grid.runs, grid.device
-    folder = runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
+    name = name_for_files(cell.network.method)
+    folder = runs / "cells" / f"{name}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
     stored = read_json(folder / "record.json")
     if stored is not None:
         varied = json.dumps(cell.varied)
-        return replace(Record(**stored), label=cell.label, varied=varied, **_costs(cell, grid))
+        told = {"label": cell.label, "varied": varied, "reference": cell.reference}
+        return replace(Record(**stored), **told, **_costs(cell, grid))
     method = build(cell.network, runs, device)
     result = evaluate(method, grid.videos, folder, device, f"{cell.label} seed {cell.seed}")
+    params = method_parameters(method)
     record = replace(
         _blank(cell, grid),
         **describe(cell.network, runs),
         **_scores(result, grid.videos, folder),
         sequences=len(grid.videos),
         objects=sum(len(s.object_ids) for s in result.scores),
-        frames=len(result.step_ms),
+        frames=sum(len(sequence) - 1 for sequence in grid.videos.sequences),
         resolution=result.resolution,
-        fps=1000 / fmean(result.step_ms),
-        latency_ms_median=median(result.step_ms),
-        params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
+        fps=1000 / fmean(result.step_ms) if result.step_ms else None,
+        latency_ms_median=median(result.step_ms) if result.step_ms else None,
+        params_m=None if params is None else params / 1e6,
         overlay=str(folder / "overlay.png"),
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
@@ -136,7 +141,7 @@ def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
 def _blank(cell: Cell, grid: Grid, status: str = "ok") -> Record:
     return Record(
         label=cell.label,
-        method=cell.network.method,
+        method=outside.short_name(cell.network.method),
         recipe=cell.recipe_name,
         dataset=cell.dataset["name"],
         seed=cell.seed,
@@ -144,6 +149,7 @@ def _blank(cell: Cell, grid: Grid, status: str = "ok") -> Record:
         scale=grid.config.scale.name if cell.network.trainings else "",
         options=json.dumps(cell.network.options, sort_keys=True),
         varied=json.dumps(cell.varied),
+        reference=cell.reference,
         config_hash=cell.key,
         **grid.facts,
     )
@@ -155,6 +161,22 @@ def _costs(cell: Cell, grid: Grid) -> dict:
         return {}
     growth = bool(grid.config.ablation.get("growth"))
     return full_size(cell.network, grid.runs, grid.device, growth)
+
+
+def _reason(error: Exception, cell: Cell, grid: Grid) -> str:
+    """Why a cell failed, in a line. Of the suite's methods only RuntimeError and MemoryError may fail a cell.
+
+    A user's own method may raise anything, whose traceback goes to a file of the folder of results.
+    """
+    method = cell.network.method
+    if outside.is_outside(method):
+        path = grid.out / f"{name_for_files(method)}.traceback.txt"
+        write_text(path, "".join(traceback.format_exception(error)))
+        return str(error) if isinstance(error, ConfigError) else outside.describe_failure(error, method)
+    if not isinstance(error, RuntimeError | MemoryError):
+        raise error
+    traceback.print_exc()
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 @contextmanager

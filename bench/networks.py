@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import methods
-from bench.cells import Network, Training, content_hash, groups
+from bench.cells import Network, Training, content_hash, groups, name_for_files
 from bench.data import open_training
 from bench.processes import run_jobs
 from bench.soups import make_soup
@@ -21,7 +21,8 @@ from methods.checkpoint import load_weights, read_file
 
 def trained_folder(training: Training, runs: Path) -> Path:
     """Where a training keeps its checkpoints: `runs/trained/<method>-<recipe>-s<seed>-<key>`."""
-    return runs / "trained" / f"{training.method}-{training.recipe.name}-s{training.seed}-{training.key}"
+    name = name_for_files(training.method)
+    return runs / "trained" / f"{name}-{training.recipe.name}-s{training.seed}-{training.key}"
 
 
 def weights_file(network: Network, runs: Path) -> Path | None:
@@ -29,14 +30,14 @@ def weights_file(network: Network, runs: Path) -> Path | None:
     if network.training is not None:
         return trained_folder(network.training, runs) / "weights.pt"
     if network.soup is not None:
-        return runs / "soups" / f"{network.method}-{network.soup.pick}-{network.soup.key}.pt"
+        return runs / "soups" / f"{name_for_files(network.method)}-{network.soup.pick}-{network.soup.key}.pt"
     return Path(network.weights) if network.weights else None
 
 
 def build(network: Network, runs: Path, device: str):
     """The method, with weights, on the device, ready for inference. Raises MethodError for wrong weights."""
-    path = weights_file(network, runs)
-    options = network.options
+    options = network.built_with
+    path = None if "folder" in options else weights_file(network, runs)
     if path is not None:
         if network.soup is not None and not path.exists():
             folders = [trained_folder(member, runs) for member in network.soup.members]
@@ -45,8 +46,7 @@ def build(network: Network, runs: Path, device: str):
     method = methods.create(network.method, **options)
     if path is not None:
         load_weights(method, path)
-        method.to(device).eval()
-    return method
+    return method.to(device).eval() if isinstance(method, nn.Module) else method
 
 
 def checkpoint_options(path: Path) -> dict:

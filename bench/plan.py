@@ -13,6 +13,7 @@ from bench.compose import STAGES, to_dataclass, with_override
 from bench.errors import ConfigError
 from bench.files import full_path
 from bench.recipe import Recipe, Schedule
+from methods import outside
 
 PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
@@ -82,12 +83,12 @@ def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
 
 def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
     """The one cell of job=evaluate: `config.method` with `config.weights`."""
-    trainable = methods.is_trainable(config.method)
-    if trainable and not config.weights:
-        raise ConfigError(f"job=evaluate of '{config.method}' needs weights=/path/to/checkpoint.pth")
+    name = config.method
+    if methods.needs_weights(name) and not config.weights:
+        raise ConfigError(f"job=evaluate of '{name}' needs weights=/path/to/checkpoint.pth")
     options = OmegaConf.to_container(config.options)
-    network = Network(config.method, options, full_path(config.weights) if trainable else None)
-    return [Cell(config.method, network, dataset, 0)]
+    weights = config.weights if methods.needs_weights(name) or outside.is_outside(name) else None
+    return [Cell(outside.label(name), Network(name, options, full_path(weights)), dataset, 0)]
 
 
 def teacher_network(config: DictConfig, data: Data) -> Network:
@@ -138,7 +139,9 @@ def _trained(
 ) -> Network:
     """A network trained in stages, the last one by `recipe` and those before by `early`."""
     if not methods.is_trainable(method):
-        raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
+        own = outside.is_outside(method) and not outside.is_masks(method)
+        why = "cannot be trained by the suite: it has no roll_out" if own else "has nothing to train"
+        raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
     scale = config.scale
     options = {**(OmegaConf.to_container(scale.options).get(method) or {}), **options}
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}

@@ -4,12 +4,14 @@
     method.start(frame, mask)         # float (3, H, W) RGB in [0, 1]; integer (H, W) object ids, 0 = background
     probabilities = method.step(frame)   # float (N + 1, H, W), background first, then ids in increasing order
 
-Importing this package is cheap: torch and the model code load when a method is created.
+Importing this package is cheap: torch and the model code load when a method is created. Methods of users' own
+are named as `methods.outside` says.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from methods import outside
 from methods.errors import MethodError
 
 if TYPE_CHECKING:
@@ -38,29 +40,55 @@ _UNTRAINED = frozenset({"copy_first_mask"})
 
 
 def available() -> list[str]:
-    """Names that `create` accepts, sorted."""
+    """Names of the suite's own methods, sorted."""
     return sorted(_FACTORIES)
 
 
 def check_name(name: str) -> None:
     """Raise MethodError, listing the known names, when there is no method of this name."""
-    if name not in _FACTORIES:
-        raise MethodError(f"unknown method '{name}'; known: {', '.join(available())}")
+    if outside.is_outside(name):
+        outside.check(name)
+    elif name not in _FACTORIES:
+        hint = (
+            f"'{name}:<its class>'"
+            if name.endswith(".py")
+            else "my_file.py:MyMethod or masks:/path/to/folder"
+        )
+        raise MethodError(f"unknown method '{name}'; known: {', '.join(available())}; of your own: {hint}")
 
 
 def is_trainable(name: str) -> bool:
-    """Whether the method has weights to learn. Raises MethodError for an unknown name."""
+    """Whether the suite can train it. Raises MethodError for an unknown name; runs the code of a user's own."""
     check_name(name)
+    if outside.is_outside(name):
+        return outside.is_trainable(name)
     return name not in _UNTRAINED
 
 
-def create(name: str, **options) -> "Method":
+def needs_weights(name: str) -> bool:
+    """Whether it is worth nothing as it is built, with random weights. A user's own may load them itself."""
+    return name in _FACTORIES and name not in _UNTRAINED
+
+
+def reads_folders(name: str) -> bool:
+    """Whether its weights may be a folder, which its constructor reads as the option `folder`."""
+    return outside.is_outside(name)
+
+
+def family(name: str) -> str:
+    """The folder that one of the suite's methods comes from: stcn, mobilevos, deaot; empty for a user's own."""
+    return _FACTORIES[name].split(".")[1] if name in _FACTORIES else ""
+
+
+def create(name: str, **options) -> "Method | outside.MaskFolder":
     """Build a method with random weights, ready for inference (eval mode).
 
     `options` are its constructor's; their defaults are the published ones.
     Raises MethodError for an unknown name or option.
     """
     check_name(name)
+    if outside.is_outside(name):
+        return outside.create(name, options)
     module, factory = _FACTORIES[name].split(":")
     try:
         method = getattr(import_module(module), factory)(**options)

@@ -36,7 +36,8 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     lines += [_training(done), _scores(done)]
     if any(len(succeeded(cells)) > 1 for cells in group_rows(records).values()):
         lines.append(SPREAD)
-    lines += [*_comparisons(compared), *_sizes(done), *_published(records)]
+    trained = {name for name, cells in group_rows(records).items() if any(cell.train_steps for cell in cells)}
+    lines += [*_comparisons(compared, trained), *_sizes(done), *_published(records)]
     lines += [
         f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."
         for name, cells in group_rows(records).items()
@@ -102,11 +103,15 @@ def _sizes(records: list[Record]) -> list[str]:
     ]
 
 
-def _comparisons(compared: dict[str, Comparison]) -> list[str]:
+def _comparisons(compared: dict[str, Comparison], trained: set[str]) -> list[str]:
     """How rows were compared, and how many seeds would tell smaller differences from noise."""
     if not compared:
         return []
-    single = [name for name, found in compared.items() if found.difference.seeds == 1]
+    single = [
+        name
+        for name, found in compared.items()
+        if found.difference.seeds == 1 and trained & {name, found.reference}
+    ]
     lines = [PAIRED]
     if single:
         lines.append(

@@ -14,8 +14,10 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from thop import profile
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.measure.latency import started_copy
 from bench.measure.stages import check_objects, frozen_copy, stages, steady_memory_frames
 from methods.interface import Method, Remembering
 from methods.stages import Stage
@@ -142,6 +144,19 @@ def complexity(
         stages=counters["torch"],
         counters=counters,
     )
+
+
+@torch.no_grad()
+def step_gmacs(
+    method: Method, height: int = 480, width: int = 864, objects: int = 1, device: str = "cpu"
+) -> float | None:
+    """GMACs of one `step` right after `start`, by torch's counter; None where it saw none.
+
+    For methods whose stages are not known: whatever torch computes is counted, what other libraries do is not.
+    """
+    method, frame = started_copy(method, height, width, objects, device)
+    with sdpa_kernel(SDPBackend.MATH):  # attention as matrix products; a CPU's fused kernel is not counted
+        return gmacs_torch(method.step, frame) or None
 
 
 @torch.no_grad()

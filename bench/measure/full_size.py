@@ -1,6 +1,7 @@
 """Cost of a network at its published size: each figure is measured once a machine and kept in a file."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +9,40 @@ from torch import nn
 from tqdm import tqdm
 
 import methods
-from bench.cells import Network, content_hash
+from bench.cells import Network, content_hash, identity, name_for_files
 from bench.environment import describe_environment
 from bench.files import read_json, write_json
-from bench.measure.complexity import complexity
+from bench.measure.complexity import complexity, step_gmacs
 from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
+from bench.measure.parameters import method_parameters
+from methods import outside
+from methods.interface import Remembering
 
 
 def full_size(network: Network, runs: Path, device: str, growth: bool = False) -> dict[str, float | str]:
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
 
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
-    What the file of an earlier run lacks is measured and added to it.
+    What the file of an earlier run lacks is measured and added to it. A user's own method is measured as it was
+    built; where it fails at this size, the fields from there on are left out with a warning.
     """
-    if not methods.is_trainable(network.method):
+    name, own = network.method, outside.is_outside(network.method)
+    if outside.is_masks(name) or not (own or methods.needs_weights(name)):
         return {}
-    options = {key: value for key, value in network.options.items() if key != "width"}
+    options = {key: value for key, value in network.built_with.items() if key != "width"}
     wanted = [field for field in MEASURES if growth or field != "growth_full"]
-    found = measured(network.method, options, wanted, runs, device)
+    found: dict[str, float | str] = {}
+    for fields in [[field] for field in wanted] if own else [wanted]:
+        try:
+            found = measured(name, options, fields, runs, device)
+        except Exception as error:
+            if not own:
+                raise
+            reason = outside.describe_failure(error, name)
+            warnings.warn(f"costs of a frame of 480x864 are left out: {reason}", stacklevel=2)
+            break
     return {field: value for field, value in found.items() if growth or field != "growth_full"}
 
 
@@ -36,20 +51,25 @@ def measured(
 ) -> dict[str, float | str]:
     """All that the file of a method with these options holds, once the `wanted` keys of MEASURES are in it."""
     environment = describe_environment(device)
-    key = content_hash([name, options, environment["device"], environment["versions"]])
-    path = runs / "measured" / f"{name}-{key}.json"
+    key = content_hash([identity(name), options, environment["device"], environment["versions"]])
+    path = runs / "measured" / f"{name_for_files(name)}-{key}.json"
     found = read_json(path) or {}
     missing = [field for field in wanted if field not in found]
     if missing:
         method = methods.create(name, **options)
-        bar = tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2)
+        bar = tqdm(missing, f"measure {outside.short_name(name)}", leave=False, mininterval=2, delay=2)
         for field in bar:
             found |= MEASURES[field](method, device)
             write_json(path, found)
     return found
 
 
-def _complexity(method: nn.Module, device: str) -> dict[str, float]:
+def _complexity(method: nn.Module, device: str) -> dict[str, float | None]:
+    if not isinstance(method, Remembering):
+        return {
+            "params_m_full": method_parameters(method) / 1e6,
+            "gmacs_full": step_gmacs(method, device=device),
+        }
     cost = complexity(method)
     return {
         "params_m_full": cost.params_m,
