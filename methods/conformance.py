@@ -6,7 +6,7 @@ segments.
 
 import gc
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,9 +53,14 @@ class Outcome:
     remark: str
 
 
-def check_all(method: Method, device: str, describe: Callable[[Exception], str] = repr) -> Iterator[Outcome]:
-    """Check one promise after another; `describe` makes a line of an exception of the method's own."""
-    for promise in PROMISES:
+def check_all(
+    method: Method,
+    device: str,
+    describe: Callable[[Exception], str] = repr,
+    promises: Sequence[Promise] | None = None,
+) -> Iterator[Outcome]:
+    """Check one promise after another, by default all; `describe` makes a line of a method's own exception."""
+    for promise in PROMISES if promises is None else promises:
         try:
             with torch.no_grad():
                 remark = promise.check(method, device)
@@ -171,18 +176,23 @@ def _inputs(method: Method, device: str) -> None:
 
 
 def _own_answers(method: Method, device: str) -> None:
-    frames = video(4, device=device)
-    method.start(frames[0], first_mask(device=device))
-    first = method.step(frames[1])
-    kept = first.clone()
-    with torch.inference_mode():  # an answer that was made there may be written to there alone
-        first.zero_()
-    method.start(frames[0], first_mask(device=device))
-    first = method.step(frames[1])
-    _expect_same([kept], [first], "when the caller wrote into an answer")
-    for frame in frames[2:]:
-        method.step(frame)
-    _expect(torch.equal(first, kept), "an answer changed when the next frame came")
+    frames, mask = video(4, device=device), first_mask(device=device)
+
+    def run(then: Callable[[Tensor], object]) -> list[Tensor]:
+        """The answers as they were when they came; `then` is called with each."""
+        method.start(frames[0], mask)
+        seen = []
+        for frame in frames[1:]:
+            answer = method.step(frame)
+            seen.append(answer.clone())
+            then(answer)
+        return seen
+
+    kept: list[Tensor] = []
+    plain = run(kept.append)
+    _expect_same(plain, kept, "once the next frame has come")
+    with torch.inference_mode():  # answers that were made there may be written to there alone
+        _expect_same(plain, run(Tensor.zero_), "when the caller has written into the one before")
 
 
 def _memory(method: Method, device: str) -> str | None:

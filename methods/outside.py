@@ -134,7 +134,7 @@ def describe_failure(error: BaseException, name: str) -> str:
     places = [place for place in places if place[0] and Path(place[0]).resolve() in own]
     text = (str(error).strip().splitlines() or [""])[0]
     if not isinstance(error, MethodError):
-        text = f"{type(error).__name__}: {text}"
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     elif not places:
         return text  # ours, which names the method
     return f"{'{}:{}'.format(*places[-1]) if places else short_name(name)}: {text}"

@@ -94,8 +94,12 @@ def _sizes(records: list[Record]) -> list[str]:
     if not full:
         return []
     device, scale = distinct(full, "device") or "an unknown device", distinct(records, "scale")
+    own = list(dict.fromkeys(r.label for r in full if r.method.partition(":")[0].endswith(".py")))
     return [
         f"Full size = the published network at 480x864 with one object; measured on {device}.",
+        f"{', '.join(own)}: full size is the method as it was built; torch's counter sees what torch computes."
+        if own
+        else "",
         f"Latency and MACs of the full-size network, accuracy and FPS of the trained {scale} network: "
         f"one network does not reach both.",
         COUNTERS,
