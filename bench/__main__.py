@@ -17,6 +17,8 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh ablation=sampling                   another grid of cells
   ./run_all.sh ablation=sampling dataset=davis2016 dataset.root=/path/to/DAVIS
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
+  ./run_all.sh job=check method=my_file.py:MyMethod          does a class of your own do what the suite needs?
+  ./run_all.sh job=compare methods=[my_file.py:MyMethod,mobilevos_r18,stcn@/path/stcn.pth]    docs/own_method.md
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
   ./run_all.sh job=measure target=phone            latency on an Android phone attached by adb: docs/phone.md
@@ -27,6 +29,7 @@ usage: ./run_all.sh [key=value ...]
 jobs:      {job}
 ablations: {ablation}
 methods:   {methods}
+           my_file.py:MyMethod, masks:/path/to/folder
 datasets:  {dataset}      (to be judged on: dataset=..., dataset.root=...)
 training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
@@ -35,7 +38,7 @@ searches:  {search}
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
 overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
-Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
+Other keys: method, methods, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
 processes, runs, output, tracking_uri, recipe.<...>, scale.<...>. All with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
 """

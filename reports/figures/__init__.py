@@ -5,20 +5,12 @@ from pathlib import Path
 from bench.record import Record
 from reports.figures.accuracy import accuracy_chart
 from reports.figures.convergence import convergence_chart
-from reports.figures.costs import footprint_chart, latency_chart
+from reports.figures.costs import footprint_chart
 from reports.figures.curves import sweep_chart
 from reports.figures.differences import difference_chart
 from reports.figures.growth import growth_chart
 
-CHARTS = (
-    accuracy_chart,
-    footprint_chart,
-    latency_chart,
-    difference_chart,
-    sweep_chart,
-    growth_chart,
-    convergence_chart,
-)
+CHARTS = (accuracy_chart, footprint_chart, difference_chart, sweep_chart, growth_chart, convergence_chart)
 
 
 def write_figures(records: list[Record], folder: Path) -> list[Path]:

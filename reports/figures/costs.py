@@ -23,7 +23,6 @@ class Cost:
 
 GMACS = Cost("gmacs_full", "GMACs")
 FOOTPRINT = Cost("memory_mb_peak_full", "memory footprint", "MiB")
-LATENCY = Cost("latency_ms_median_full", "latency", "ms a frame")
 
 
 def footprint_chart(records: list[Record], folder: Path) -> list[Path]:
@@ -31,27 +30,16 @@ def footprint_chart(records: list[Record], folder: Path) -> list[Path]:
 
     Writes footprint.png and footprint.pdf; nothing, and returns [], unless two scored labels differ in memory.
     """
-    return _cost_chart(records, folder, FOOTPRINT, "footprint")
-
-
-def latency_chart(records: list[Record], folder: Path) -> list[Path]:
-    """J&F of every label against its latency, the cost that every method has: latency.png and latency.pdf.
-
-    Writes nothing, and returns [], unless two methods that were scored differ in it.
-    """
-    methods = {record.method for record in records if record.latency_ms_median_full}
-    return _cost_chart(records, folder, LATENCY, "latency") if len(methods) > 1 else []
-
-
-def _cost_chart(records: list[Record], folder: Path, cost: Cost, name: str) -> list[Path]:
     rows = aggregate(records)
-    costed = costed_rows(rows, cost)
+    costed = costed_rows(rows, FOOTPRINT)
     if costed.empty:
         return []
     with theme():
         figure = Figure(figsize=(6.4, 1.4 + INCHES_PER_ROW * max(len(costed), 6)), layout="constrained")
-        draw_cost(figure.subplots(), costed, cost, dict(zip(rows["label"], marks(len(rows)), strict=True)))
-        return save(figure, folder, name)
+        draw_cost(
+            figure.subplots(), costed, FOOTPRINT, dict(zip(rows["label"], marks(len(rows)), strict=True))
+        )
+        return save(figure, folder, "footprint")
 
 
 def costed_rows(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
