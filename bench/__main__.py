@@ -29,7 +29,7 @@ usage: ./run_all.sh [key=value ...]
 jobs:      {job}
 ablations: {ablation}
 methods:   {methods}
-           my_file.py:MyMethod, masks:/path/to/folder
+           my_file.py:MyMethod, masks:/path/to/folder; with the extra hf: {optional}
 datasets:  {dataset}      (to be judged on: dataset=..., dataset.root=...)
 training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
@@ -75,7 +75,8 @@ def _run(config) -> int:
 def _help() -> str:
     groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search")
     names = {group: choices(group) for group in groups}
-    return HELP.format(methods=", ".join(methods.available()), **{k: ", ".join(v) for k, v in names.items()})
+    named = {"methods": ", ".join(methods.available()), "optional": ", ".join(methods.optional())}
+    return HELP.format(**named, **{k: ", ".join(v) for k, v in names.items()})
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ def check_entries(config: DictConfig) -> None:
     for number, (name, weights) in enumerate(entries):
         if (name, weights) in entries[:number]:
             raise ConfigError(f"methods: '{name}' is listed twice")
+        if not weights and methods.needs_weights(name) and not methods.is_trainable(name):
+            raise ConfigError(f"methods: '{name}' needs a pretrained model: {name}@/path/to/folder")
         if weights and not Path(weights).expanduser().exists():
             raise ConfigError(f"methods: no weights at {weights}")
         if weights and not (methods.needs_weights(name) or outside.is_outside(name)):

@@ -139,8 +139,8 @@ def _trained(
 ) -> Network:
     """A network trained in stages, the last one by `recipe` and those before by `early`."""
     if not methods.is_trainable(method):
-        own = outside.is_outside(method) and not outside.is_masks(method)
-        why = "cannot be trained by the suite: it has no roll_out" if own else "has nothing to train"
+        fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.needs_weights(method))
+        why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
     scale = config.scale
     options = {**(OmegaConf.to_container(scale.options).get(method) or {}), **options}

@@ -9,6 +9,7 @@ are named as `methods.outside` says.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from methods import outside
@@ -32,6 +33,11 @@ _FACTORIES = {
     "deaot_l": "methods.deaot.method:deaot_l",
     "r50_deaot_l": "methods.deaot.method:r50_deaot_l",
 }
+# Of the extra `hf`: pretrained elsewhere, from a folder, and not trained here
+_HUGGING_FACE = {
+    "hf_sam2_video": "methods.hf.video:sam2_video",
+    "hf_edgetam_video": "methods.hf.video:edgetam_video",
+}
 # Options that change how a video is read but not what is learnt: networks that differ in these share weights.
 INFERENCE_OPTIONS = frozenset(
     {"memory_every", "top_k", "include_last", "queue_length", "write_rule", "long_term_gap", "max_long_edge"}
@@ -40,13 +46,23 @@ _UNTRAINED = frozenset({"copy_first_mask"})
 
 
 def available() -> list[str]:
-    """Names of the suite's own methods, sorted."""
+    """Names of the suite's own methods, sorted; `create` accepts those of `optional` and of users' own too."""
     return sorted(_FACTORIES)
 
 
+def optional() -> list[str]:
+    """Names of methods that need an extra, sorted."""
+    return sorted(_HUGGING_FACE)
+
+
 def check_name(name: str) -> None:
-    """Raise MethodError, listing the known names, when there is no method of this name."""
-    if outside.is_outside(name):
+    """Raise MethodError when there is no method of this name, listing those that are, or its extra is missing."""
+    if name in _HUGGING_FACE:
+        if find_spec("transformers") is None:
+            raise MethodError(
+                f"method '{name}' needs transformers: pip install -e '.[hf]' -c constraints.txt"
+            )
+    elif outside.is_outside(name):
         outside.check(name)
     elif name not in _FACTORIES:
         hint = (
@@ -62,17 +78,17 @@ def is_trainable(name: str) -> bool:
     check_name(name)
     if outside.is_outside(name):
         return outside.is_trainable(name)
-    return name not in _UNTRAINED
+    return name in _FACTORIES and name not in _UNTRAINED
 
 
 def needs_weights(name: str) -> bool:
     """Whether it is worth nothing as it is built, with random weights. A user's own may load them itself."""
-    return name in _FACTORIES and name not in _UNTRAINED
+    return name in _HUGGING_FACE or (name in _FACTORIES and name not in _UNTRAINED)
 
 
 def reads_folders(name: str) -> bool:
     """Whether its weights may be a folder, which its constructor reads as the option `folder`."""
-    return outside.is_outside(name)
+    return name in _HUGGING_FACE or outside.is_outside(name)
 
 
 def family(name: str) -> str:
@@ -89,10 +105,10 @@ def create(name: str, **options) -> "Method | outside.MaskFolder":
     check_name(name)
     if outside.is_outside(name):
         return outside.create(name, options)
-    module, factory = _FACTORIES[name].split(":")
+    module, factory = (_FACTORIES | _HUGGING_FACE)[name].split(":")
     try:
         method = getattr(import_module(module), factory)(**options)
-        return method.eval() if is_trainable(name) else method
+        return method.eval() if needs_weights(name) else method
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise

@@ -67,6 +67,20 @@ def test_check_tells_what_is_broken_and_how_to_mend_it(tiny_run, mine, capsys):
     assert {p["promise"] for p in promises if p["kept"] is False} >= {"shapes", "sizes"}
 
 
+def test_a_folder_of_weights_reaches_its_constructor_and_counts_by_its_bytes(tiny_run, mine, tmp_path):
+    (tmp_path / "model").mkdir()
+    name = mine(
+        "def __init__(self, folder):\n    super().__init__()\n    open(folder + '/weights.bin').close()"
+    )
+    found = []
+    for content in (b"one", b"two"):
+        (tmp_path / "model/weights.bin").write_bytes(content)
+        assert tiny_run("job=evaluate", f"method={name}", f"weights={tmp_path}/model") == 0
+        found += tiny_run.records
+    assert [record.status for record in found] == ["ok", "ok"]
+    assert found[0].config_hash != found[1].config_hash
+
+
 def test_its_costs_stand_beside_the_others(tiny_run, mine):
     name = mine(
         "def __init__(self):\n    import torch\n    super().__init__()\n    self.net = torch.nn.Linear(9, 100)\n"

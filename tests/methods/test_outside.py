@@ -174,3 +174,12 @@ def test_a_failure_is_placed_in_the_users_own_code_not_in_the_libraries(write):
 def test_a_name_that_leads_nowhere(name, message):
     with pytest.raises(methods.MethodError, match=message):
         methods.check_name(name)
+
+
+def test_a_method_whose_extra_is_missing_says_which(monkeypatch):
+    monkeypatch.setattr(methods, "find_spec", lambda name: None)
+    with pytest.raises(
+        methods.MethodError, match=r"'hf_sam2_video' needs transformers: pip install -e '.\[hf\]'"
+    ):
+        methods.create("hf_sam2_video")
+    assert methods.optional() == ["hf_edgetam_video", "hf_sam2_video"]
