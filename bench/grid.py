@@ -11,6 +11,7 @@ from statistics import fmean, median
 
 from omegaconf import DictConfig, OmegaConf
 
+import methods
 from bench.cells import Cell, name_for_files
 from bench.data import open_evaluation
 from bench.environment import describe_environment, pick_device
@@ -166,10 +167,10 @@ def _costs(cell: Cell, grid: Grid) -> dict:
 def _reason(error: Exception, cell: Cell, grid: Grid) -> str:
     """Why a cell failed, in a line. Of the suite's methods only RuntimeError and MemoryError may fail a cell.
 
-    A user's own method may raise anything, whose traceback goes to a file of the folder of results.
+    Others' code may raise anything, whose traceback goes to a file of the folder of results.
     """
     method = cell.network.method
-    if outside.is_outside(method):
+    if not methods.family(method):
         path = grid.out / f"{name_for_files(method)}.traceback.txt"
         write_text(path, "".join(traceback.format_exception(error)))
         return str(error) if isinstance(error, ConfigError) else outside.describe_failure(error, method)

@@ -92,7 +92,7 @@ def reads_folders(name: str) -> bool:
 
 
 def family(name: str) -> str:
-    """The folder that one of the suite's methods comes from: stcn, mobilevos, deaot; empty for a user's own."""
+    """The folder that one of the suite's own methods comes from: stcn, mobilevos, deaot; empty for others' code."""
     return _FACTORIES[name].split(".")[1] if name in _FACTORIES else ""
 
 

@@ -105,7 +105,7 @@ def _measure(name: str, options: dict, settings: Settings, device: str, begin) -
     except (MethodError, ConfigError) as error:
         return {"status": f"failed: {error}", "warnings": []}
     except Exception as error:
-        if not outside.is_outside(name):
+        if methods.family(name):
             raise
         return {"status": f"failed: {outside.describe_failure(error, name)}", "warnings": []}
 

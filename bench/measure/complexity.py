@@ -50,6 +50,12 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def networks(method) -> list[nn.Module]:
+    """The method itself where it is a network, else those that it holds as attributes."""
+    held = [method] if isinstance(method, nn.Module) else getattr(method, "__dict__", {}).values()
+    return [module for module in held if isinstance(module, nn.Module)]
+
+
 def gmacs_torch(compute: Callable, *inputs: Tensor) -> float:
     """GMACs of `compute(*inputs)` by torch.utils.flop_counter (2 FLOPs a multiply-add); also on meta."""
     with FlopCounterMode(display=False) as counter:
@@ -155,6 +161,7 @@ def step_gmacs(
     For methods whose stages are not known: whatever torch computes is counted, what other libraries do is not.
     """
     method, frame = started_copy(method, height, width, objects, device)
+    nn.ModuleList(networks(method)).requires_grad_(False)  # the counter wants gradients of what has some
     with sdpa_kernel(SDPBackend.MATH):  # attention as matrix products; a CPU's fused kernel is not counted
         return gmacs_torch(method.step, frame) or None
 

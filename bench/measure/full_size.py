@@ -25,20 +25,20 @@ def full_size(network: Network, runs: Path, device: str, growth: bool = False) -
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
 
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
-    What the file of an earlier run lacks is measured and added to it. A user's own method is measured as it was
-    built; where it fails at this size, the fields from there on are left out with a warning.
+    What the file of an earlier run lacks is measured and added to it. Others' code is measured as it was built;
+    where it fails at this size, the fields from there on are left out with a warning.
     """
-    name, own = network.method, outside.is_outside(network.method)
-    if outside.is_masks(name) or not (own or methods.needs_weights(name)):
+    name, others = network.method, not methods.family(network.method)
+    if outside.is_masks(name) or not (others or methods.needs_weights(name)):
         return {}
     options = {key: value for key, value in network.built_with.items() if key != "width"}
     wanted = [field for field in MEASURES if growth or field != "growth_full"]
     found: dict[str, float | str] = {}
-    for fields in [[field] for field in wanted] if own else [wanted]:
+    for fields in [[field] for field in wanted] if others else [wanted]:
         try:
             found = measured(name, options, fields, runs, device)
         except Exception as error:
-            if not own:
+            if not others:
                 raise
             reason = outside.describe_failure(error, name)
             warnings.warn(f"costs of a frame of 480x864 are left out: {reason}", stacklevel=2)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from bench.measure.complexity import parameters
+from bench.measure.complexity import networks, parameters
 from methods.outside import MaskFolder
 
 
@@ -27,8 +27,7 @@ def method_parameters(method) -> int | None:
     """Parameters of a method, of one that is no network those of its attributes; None for a folder of masks."""
     if isinstance(method, MaskFolder):
         return None
-    held = [method] if isinstance(method, nn.Module) else getattr(method, "__dict__", {}).values()
-    return parameters(nn.ModuleList([module for module in held if isinstance(module, nn.Module)]))
+    return parameters(nn.ModuleList(networks(method)))
 
 
 def parameter_count(module: nn.Module) -> ParameterCount:
