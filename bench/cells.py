@@ -94,10 +94,15 @@ class Network:
         return content_hash([identity(self.method), self.options, content])
 
     @property
+    def folder(self) -> str | None:
+        """Its weights, where they are a folder, which its constructor reads."""
+        read = self.weights and methods.reads_folders(self.method) and Path(self.weights).is_dir()
+        return self.weights if read else None
+
+    @property
     def built_with(self) -> dict[str, Any]:
-        """Its constructor's options; a folder of weights, where the constructor reads it, is one: `folder`."""
-        folder = self.weights and Path(self.weights).is_dir() and methods.reads_folders(self.method)
-        return {"folder": self.weights, **self.options} if folder else self.options
+        """Its constructor's options."""
+        return {"folder": self.folder, **self.options} if self.folder else self.options
 
     @property
     def trainings(self) -> list[Training]:

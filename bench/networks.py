@@ -37,7 +37,7 @@ def weights_file(network: Network, runs: Path) -> Path | None:
 def build(network: Network, runs: Path, device: str):
     """The method, with weights, on the device, ready for inference. Raises MethodError for wrong weights."""
     options = network.built_with
-    path = None if "folder" in options else weights_file(network, runs)
+    path = None if network.folder else weights_file(network, runs)
     if path is not None:
         if network.soup is not None and not path.exists():
             folders = [trained_folder(member, runs) for member in network.soup.members]
