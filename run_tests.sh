@@ -3,7 +3,7 @@
 # VOS_BENCH_EXTRAS=phone installs that extra too (several: joined by commas), for tests that are skipped without.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
-set_up "reports,dev,search,cluster${VOS_BENCH_EXTRAS:+,$VOS_BENCH_EXTRAS}"
+set_up "reports,video,dev,search,cluster${VOS_BENCH_EXTRAS:+,$VOS_BENCH_EXTRAS}"
 
 cd "$root"
 # One thread a worker: the tests run side by side.

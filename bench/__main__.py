@@ -1,13 +1,19 @@
 """The command line: `python -m bench key=value ...`; `./run_all.sh` calls it and then `python -m reports`."""
 
+import signal
 import sys
 import warnings
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
 import methods
 from bench.compose import choices, load_config
 from bench.errors import USER_ERRORS, show_warning
+from bench.files import room_in
+from bench.launch.settings import check_launcher
+from bench.ranks import Place, find_place, launched
+from bench.stopping import EXIT_CODE, Stopped, listening
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
@@ -20,11 +26,16 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=check method=my_file.py:MyMethod          does a class of your own do what the suite needs?
   ./run_all.sh job=compare methods=[my_file.py:MyMethod,mobilevos_r18,stcn@/path/stcn.pth]    docs/own_method.md
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
+  ./run_all.sh ablation=sampling scale=gpu ranks=4   four GPUs for every network: docs/cluster.md
+  ./run_all.sh job=segment video=clip.mp4 mask=first.png method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
   ./run_all.sh job=measure target=phone            latency on an Android phone attached by adb: docs/phone.md
   ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
   ./run_all.sh job=export format=onnx method=mobilevos_r18 weights=/path/weights.pt
   ./run_all.sh job=search search=mobilevos         hyper-parameters, chosen on held-out training data
+  ./run_all.sh ablation=sampling launcher=slurm    as jobs of a cluster: docs/cluster.md
+  ./run_all.sh job=report                          tables of the papers, published beside measured: docs/reports.md
+  ./run_all.sh job=ui                              MLflow's own pages of all runs
 
 jobs:      {job}
 ablations: {ablation}
@@ -35,11 +46,13 @@ training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
 scales:    {scale}
 searches:  {search}
+launchers: {launcher}      (where cells are trained and evaluated: launcher.<...>)
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
 overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
 Other keys: method, methods, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
-processes, runs, output, tracking_uri, recipe.<...>, scale.<...>. All with their defaults: ./run_all.sh --config
+pictures, processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>.
+All, with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
 """
 
@@ -49,6 +62,7 @@ def main(arguments: list[str]) -> int:
         print(_help())
         return 0
     show = "--config" in arguments
+    place = launched() or Place()
     try:
         config = load_config([a for a in arguments if a != "--config"])
         if show:
@@ -56,28 +70,40 @@ def main(arguments: list[str]) -> int:
 
             print(OmegaConf.to_yaml(config))
             return 0
-        return _run(config)
+        place = find_place(config)
+        return _run(config, place)
     except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
+        if place.rank == 0:  # the others' command line has the same mistake
+            print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
         print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return EXIT_CODE if isinstance(error, Stopped) else 130
 
 
-def _run(config) -> int:
+def _run(config, place: Place) -> int:
     warnings.showwarning = show_warning
+    check_launcher(config)
     # torch and its company load only now: mistakes in the arguments have been answered before that
+    if place.size > 1:
+        from bench.together import follow, leading
+    if place.rank > 0:
+        return follow(place, config.device) if place.size > 1 else 0
     job = import_module(f"bench.jobs.{config.job}")
-    return job.run(config, Path(config.runs or ROOT / "runs").expanduser().absolute())
+    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+    with listening(), room_in(runs), leading(place, config.device) if place.size > 1 else nullcontext():
+        return job.run(config, runs)
 
 
 def _help() -> str:
-    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search")
+    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search", "launcher")
     names = {group: choices(group) for group in groups}
     named = {"methods": ", ".join(methods.available()), "optional": ", ".join(methods.optional())}
     return HELP.format(**named, **{k: ", ".join(v) for k, v in names.items()})
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell in whose background this runs ignores it
     sys.exit(main(sys.argv[1:]))

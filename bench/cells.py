@@ -38,8 +38,8 @@ class Training:
                 "method": identity(self.method),
                 "options": self.options,
                 "recipe": {**asdict(self.recipe), "name": ""},
-                # workers change only the speed
-                "schedule": {**asdict(self.schedule), "workers": 0},
+                # workers change only the speed, and a limit nothing
+                "schedule": {**asdict(self.schedule), "workers": 0, "embeddings_gb": 0},
                 "data": placeless(self.data),
                 "seed": self.seed,
                 "imagenet": {k: file_hash(v) for k, v in self.imagenet.items() if v},
@@ -132,6 +132,11 @@ class Cell:
         """A network without weights is there for what it costs, not for what it scores."""
         network = self.network
         return methods.needs_weights(network.method) and not (network.trainings or network.weights)
+
+    @property
+    def prompted(self) -> bool:
+        """Whether it is judged by its answers to prompts on images, not by following objects through videos."""
+        return "prompts" in self.dataset
 
     @property
     def recipe_name(self) -> str:

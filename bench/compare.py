@@ -31,12 +31,18 @@ def check_entries(config: DictConfig) -> None:
     for number, (name, weights) in enumerate(entries):
         if (name, weights) in entries[:number]:
             raise ConfigError(f"methods: '{name}' is listed twice")
-        if not weights and methods.needs_weights(name) and not methods.is_trainable(name):
-            raise ConfigError(f"methods: '{name}' needs a pretrained model: {name}@/path/to/folder")
+        if not weights and methods.needs_weights(name) and not _learns_from_clips(name):
+            raise ConfigError(
+                f"methods: '{name}' is not trained here, it needs weights: {name}@/path/to/them"
+            )
         if weights and not Path(weights).expanduser().exists():
             raise ConfigError(f"methods: no weights at {weights}")
         if weights and not (methods.needs_weights(name) or outside.is_outside(name)):
             raise ConfigError(f"methods: '{name}' has no weights; leave out @{weights}")
+
+
+def _learns_from_clips(name: str) -> bool:
+    return methods.is_trainable(name) and not methods.learns_from_images(name)
 
 
 def is_trained(name: str, weights: str | None) -> bool:

@@ -22,7 +22,9 @@ CONFIGS = Path(__file__).parent / "configs"
 STAGES = ("stage0", "stage1")  # of training, before the last
 # Keys whose value is the name of a file of a group
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
-FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.")  # keys of a method, or not there by default
+OmegaConf.register_new_resolver("half", lambda number: number // 2, replace=True)
+# Keys of a method or of sbatch, or not there by default
+FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.")
 
 
 @dataclass
@@ -75,6 +77,8 @@ def load_config(overrides: list[str]) -> DictConfig:
                 del config["hydra"]
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         raise ConfigError(_explain(error, overrides)) from None
+    if str(config.job) not in choices("job"):  # its module is imported by this name
+        raise ConfigError(f"unknown job '{config.job}'; known: {', '.join(choices('job'))}")
     listed = [name for name, _ in method_entries(config)]
     for name in (config.method, config.teacher.method or config.scale.teacher_method, *listed):
         if name is not None:  # job=measure: all methods

@@ -16,10 +16,11 @@ from datasets.errors import DataError
 from datasets.folder import open_folder
 from datasets.sequence import VideoSet
 from datasets.split import hold_out, hold_out_videos
-from datasets.static import open_static
+from datasets.static import StillImage, frames_of, open_photos, open_static
 from datasets.youtube_vos import open_youtube_vos, split_folders, split_held_out
 
 SHARES = ("hold_out", "judged", "unseen")
+STILLS = {"static": open_static, "photos": open_photos}  # kinds of data that are no videos
 
 
 def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
@@ -55,6 +56,13 @@ def check_apart(dataset: dict[str, Any], learnt: list[dict[str, Any]]) -> None:
 
     Held-out parts are nested: a larger share holds out all that a smaller one does.
     """
+    if dataset["kind"] in STILLS:
+        same = [spec for spec in learnt if spec["fingerprint"] == dataset["fingerprint"]]
+        if any(spec.get("hold_out", 0) < dataset["hold_out"] for spec in same):
+            raise ConfigError(
+                f"training '{same[0]['name']}' would learn from images that dataset '{dataset['name']}' judges on: "
+                f"give both the same hold_out"
+            )
     if dataset["kind"] != "youtube_vos" or dataset["split"] not in ("held_out", "train"):
         return
     for spec in learnt:
@@ -67,8 +75,15 @@ def check_apart(dataset: dict[str, Any], learnt: list[dict[str, Any]]) -> None:
 
 
 def open_evaluation(spec: dict[str, Any]) -> VideoSet:
-    """The sequences to be judged on: the validation part of the embedded set, DAVIS, YouTube-VOS, a folder."""
+    """The sequences to be judged on: the validation part of the embedded set, DAVIS, YouTube-VOS, a folder.
+
+    Raises ConfigError for still images.
+    """
     root = Path(spec["root"])
+    if spec["kind"] in STILLS:
+        raise ConfigError(
+            f"dataset '{spec['name']}' holds no videos: judge on it by ablation=decoupled alone"
+        )
     if spec["kind"] == "embedded":
         return open_davis(root, 2017, "val", name=spec["name"])
     if spec["kind"] == "davis":
@@ -84,6 +99,33 @@ def open_evaluation(spec: dict[str, Any]) -> VideoSet:
             )
         return held_out
     return open_folder(root, spec["name"])
+
+
+def open_judged(spec: dict[str, Any]) -> VideoSet | list[StillImage]:
+    """What a cell's dataset is judged on: `open_evaluation`, or images where the cell is judged by prompts.
+
+    These are the held-out share of stills, or the annotated frames of videos.
+    """
+    if "prompts" not in spec:
+        return open_evaluation(spec)
+    if spec["kind"] in STILLS:
+        return hold_out(STILLS[spec["kind"]](Path(spec["root"])), spec["hold_out"])[1]
+    return frames_of(open_evaluation(spec))
+
+
+def open_training_images(spec: dict[str, Any], held_out: bool = False) -> list[StillImage]:
+    """The images to learn from: stills, or the annotated frames of videos; `held_out`: those of the other part.
+
+    Without a held-out part (`spec.hold_out` 0) there are none in it.
+    """
+    if spec["kind"] in STILLS:
+        return hold_out(STILLS[spec["kind"]](Path(spec["root"])), spec["hold_out"])[held_out]
+    sets = [videos for videos, _ in _training_videos(spec)]
+    if spec["hold_out"] > 0:
+        sets = [hold_out_videos(videos, spec["hold_out"])[held_out] for videos in sets]
+    elif held_out:
+        return []
+    return [image for videos in sets for image in frames_of(videos)]
 
 
 def open_training(
@@ -107,6 +149,8 @@ def open_training(
         "max_objects": schedule.max_objects,
         "seed": seed,
     }
+    if spec["kind"] == "photos":
+        raise ConfigError(f"training '{spec['name']}' has no masks: it is for ablation=decoupled alone")
     if spec["kind"] == "static":
         source = StillClips(hold_out(open_static(Path(spec["root"])), spec["hold_out"])[part], **size)
     else:

@@ -1,4 +1,4 @@
-"""Running a method over a set of videos: masks, scores and a picture, a sequence at a time."""
+"""Running a method over a set of videos: masks and scores, a sequence at a time."""
 
 import time
 import warnings
@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from bench.errors import ConfigError
 from bench.files import read_json, replace_atomically, write_json
 from bench.measure.accuracy import SequenceScores, score_sequence
-from bench.pictures import overlay_strip
 from bench.score import choose_protocol, find_tasks, read_predictions
 from bench.threads import threads
-from datasets.images import frame_size, read_mask, write_mask
+from datasets.errors import DataError
+from datasets.images import frame_size, read_ids, write_mask
 from datasets.sequence import Sequence, VideoSet
 from methods.errors import MethodError
 from methods.masks import most_likely
 from methods.outside import MaskFolder
 
-STRIP_FRAMES = 6
 # Frames of fewer pixels are segmented by one thread: a second one gains nothing there and, when another program
 # wants its core, costs tenfold (measured with a ResNet-18 student of a quarter of its width).
 SMALL_FRAME = 160 * 160
@@ -40,7 +40,7 @@ class Evaluation:
 
 
 def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "") -> Evaluation:
-    """Segment and score every sequence; `folder` gets `masks/<sequence>/*.png`, `scores/*.json`, `overlay.png`.
+    """Segment and score every sequence; `folder` gets `masks/<sequence>/*.png` and `scores/*.json`.
 
     Sequences that an earlier, interrupted evaluation finished are taken from the folder. The score follows
     the DAVIS protocol (first and last frame not judged) or, for a sequence that tells when its objects
@@ -64,15 +64,13 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
         for sequence in videos.sequences:
             path = folder / "scores" / f"{sequence.name}.json"
-            entry = read_json(path)
+            entry = _finished(path, sequence, folder)
             if entry is None:
-                with threads(_threads_for(sequence)):
+                with threads(threads_for(*frame_size(sequence.frames[0]))):
                     entry = _evaluate_sequence(method, sequence, folder, device)
                 write_json(path, entry)
             bar.update(len(sequence))
             done.append(entry)
-    if not (folder / "overlay.png").exists():
-        _draw_strip(videos.sequences[0], folder)
     scores = [
         SequenceScores(e["name"], tuple(e["object_ids"]), _from_json(e, "j"), _from_json(e, "f"))
         for e in done
@@ -87,9 +85,25 @@ def check_masks(method: MaskFolder, videos: VideoSet) -> None:
     find_tasks(videos, method.folder, choose_protocol("ours", {}))
 
 
-def _threads_for(sequence: Sequence) -> int | None:
-    height, width = frame_size(sequence.frames[0])
-    return 1 if height * width < SMALL_FRAME else None
+def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
+    """What an earlier evaluation found of a sequence; None unless that and all masks are whole."""
+    entry = read_json(path, dict)
+    if entry is None:
+        return None
+    try:
+        for frame in sequence.frames:
+            read_ids(_mask_file(folder, sequence, frame))
+        shapes = [_from_json(entry, key).shape for key in ("j", "f")]
+    except (DataError, KeyError, TypeError, ValueError):
+        return None
+    steps = (len(sequence) - 1, 0)  # none where the masks were there
+    whole = shapes[0] == shapes[1] and list(sequence.object_ids) == entry["object_ids"]
+    whole = whole and len(entry["step_ms"]) in steps
+    return entry if whole and {"name", "size"} <= entry.keys() else None
+
+
+def _mask_file(folder: Path, sequence: Sequence, frame: Path) -> Path:
+    return folder / "masks" / sequence.name / f"{frame.stem}.png"
 
 
 def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) -> dict:
@@ -99,7 +113,7 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     truths = [sequence.mask(i) for i in range(len(sequence))]  # a damaged one is told before any work
     predictions, step_ms = _predict(method, sequence, device)
     for path, mask in zip(sequence.frames, predictions, strict=True):
-        out = folder / "masks" / sequence.name / f"{path.stem}.png"
+        out = _mask_file(folder, sequence, path)
         replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
     j = f = np.empty((0, len(sequence.object_ids)))
     if sequence.has_truth:
@@ -139,28 +153,45 @@ def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
             method.start(frame, given)
             predictions.append(mask)
             continue
-        started = time.perf_counter()
-        probabilities = method.step(frame) if given is None else method.add(frame, given)
-        check_answer(method, probabilities, frame)
-        labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
-        step_ms.append(1000 * (time.perf_counter() - started))
-        predictions.append(np.array([0, *method.object_ids], np.uint8)[labels])
+        prediction, milliseconds = timed_answer(method, frame, given)
+        predictions.append(prediction)
+        step_ms.append(milliseconds)
     return predictions, step_ms
+
+
+def timed_answer(
+    method, frame: torch.Tensor, given: torch.Tensor | None = None, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, float]:
+    """The next frame's mask, uint8 (H, W) object ids, and the milliseconds from a frame on the device to it.
+
+    given: the mask of new objects of this frame. size: (H, W) of the mask where it is not the frame's.
+    Raises MethodError for an answer of the wrong shape.
+    """
+    started = time.perf_counter()
+    probabilities = method.step(frame) if given is None else method.add(frame, given)
+    check_answer(method, probabilities, frame)
+    if size is not None and probabilities.shape[1:] != size:
+        probabilities = interpolate(probabilities[None], size, mode="bilinear")[0]
+    labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
+    milliseconds = 1000 * (time.perf_counter() - started)
+    return np.array([0, *method.object_ids], np.uint8)[labels], milliseconds
 
 
 def check_answer(method, probabilities, frame: torch.Tensor) -> None:
     """Raise MethodError unless there is a plane of the frame's size for the background and each object."""
     wanted = (len(method.object_ids) + 1, *frame.shape[1:])
-    found = (
-        tuple(probabilities.shape)
-        if isinstance(probabilities, torch.Tensor)
-        else type(probabilities).__name__
-    )
+    shape = getattr(probabilities, "shape", ())
+    found = tuple(shape) if isinstance(probabilities, torch.Tensor) else type(probabilities).__name__
     if found != wanted:
         raise MethodError(
             f"{type(method).__name__} answered {found} where a tensor {wanted} is due: the background and "
             f"{wanted[0] - 1} object(s) at the frame's size"
         )
+
+
+def threads_for(height: int, width: int) -> int | None:
+    """How many threads segment frames of this size; None: torch's own choice."""
+    return 1 if height * width < SMALL_FRAME else None
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:
@@ -175,10 +206,3 @@ def _from_json(entry: dict, key: str) -> np.ndarray:
 def to_tensor(frame: np.ndarray, device: str) -> torch.Tensor:
     """uint8 (H, W, 3) RGB -> float (3, H, W) in [0, 1] on the device."""
     return torch.from_numpy(frame).to(device).permute(2, 0, 1).float() / 255
-
-
-def _draw_strip(sequence: Sequence, folder: Path) -> None:
-    chosen = np.linspace(0, len(sequence) - 1, min(STRIP_FRAMES, len(sequence))).astype(int)
-    stems = [sequence.frames[i].stem for i in chosen]
-    masks = [read_mask(folder / "masks" / sequence.name / f"{stem}.png") for stem in stems]
-    overlay_strip([sequence.frame(i) for i in chosen], masks, folder / "overlay.png")

@@ -1,6 +1,9 @@
 """Networks with their weights: trained or mixed when they are not yet there, then loaded for use."""
 
+import sys
 import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -9,14 +12,22 @@ from torch import nn
 import methods
 from bench.cells import Network, Training, content_hash, groups, name_for_files
 from bench.data import open_training
-from bench.processes import run_jobs
+from bench.files import drop_unfinished
+from bench.locks import alone
+from bench.processes import Failures, run_jobs
+from bench.prompted.learner import PromptLearner
+from bench.prompted.train import IMAGES, held_out_exam, open_stream, with_embeddings
 from bench.soups import make_soup
+from bench.together import count_ranks, together
 from bench.train.answers import map_number
-from bench.train.group import OnStep, train_group
+from bench.train.group import CLIPS, OnStep, train_group
 from bench.train.learner import Learner, check_schedule
+from bench.train.ranks import Ranks
 from bench.workers import count_processes
 from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
+from methods.errors import MethodError
+from methods.takeover import rest_of, take_over
 
 
 def trained_folder(training: Training, runs: Path) -> Path:
@@ -39,9 +50,11 @@ def build(network: Network, runs: Path, device: str):
     options = network.built_with
     path = None if network.folder else weights_file(network, runs)
     if path is not None:
-        if network.soup is not None and not path.exists():
-            folders = [trained_folder(member, runs) for member in network.soup.members]
-            make_soup(network.soup, folders, path, device)
+        if network.soup is not None and _to_be_made(path):
+            with alone(path.with_suffix(".lock"), f"making the soup {path.stem}"):
+                if not _is_whole(path):
+                    folders = [trained_folder(member, runs) for member in network.soup.members]
+                    make_soup(network.soup, folders, path, device)
         options = {**checkpoint_options(path), **options}
     method = methods.create(network.method, **options)
     if path is not None:
@@ -62,33 +75,38 @@ def train_all(
     device: str,
     processes: int | str = "auto",
     on_step: OnStep | None = None,
-) -> dict[str, str]:
+    elsewhere: Callable[[list[list[Training]]], Failures] | None = None,
+) -> Failures:
     """Train what has no weights yet, after what it needs; returns {key: why it failed}.
 
     Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
     up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
-    that they need, and wants `processes=1`.
+    that they need, and wants `processes=1`. `elsewhere` trains the groups, in place of this machine. Several
+    ranks train all networks together, one group after the other.
     """
     failures: dict[str, str] = {}
     for training in trainings:
-        check_schedule(training.schedule)
+        check_schedule(training.schedule, count_ranks())
     _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
-        failures |= train_all(list(needed.values()), runs, device, processes)
+        failures |= train_all(list(needed.values()), runs, device, processes, elsewhere=elsewhere)
     pending = []
     for training in trainings:
         reasons = [failures[needed.key] for needed in training.needs if needed.key in failures]
         if reasons:
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
-        elif not _done(training, runs):
+        elif _to_be_made(trained_folder(training, runs) / "weights.pt"):
             pending.append(training)
-    jobs, processes = groups(pending), count_processes(processes, device)
-    if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
-        jobs = [
-            part for job in jobs for part in ([job] if any(t.teacher for t in job) else [[t] for t in job])
-        ]
-    found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
+    jobs = groups(pending)
+    if elsewhere is not None:
+        found = elsewhere(jobs)
+    else:
+        processes = 1 if count_ranks() > 1 else count_processes(processes, device)
+        if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
+            parts = [[job] if any(t.teacher for t in job) else [[t] for t in job] for job in jobs]
+            jobs = [job for part in parts for job in part]
+        found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
     undone = {training.key for training in pending if not _done(training, runs)}
     return failures | {key: why for key, why in found.items() if key in undone}
 
@@ -96,18 +114,41 @@ def train_all(
 def train_job(
     trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
 ) -> dict[str, str]:
-    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
-    trainings = [training for training in trainings if not _done(training, runs)]
-    if not trainings:
-        return {}
+    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}.
+
+    What another process is training is waited for.
+    """
+    pending = {
+        trained_folder(training, runs): training for training in trainings if not _done(training, runs)
+    }
+    with ExitStack() as stack:
+        for folder in sorted(pending):  # in one order, so that no two wait for each other
+            stack.enter_context(alone(folder / "lock", f"training {folder.name}"))
+            drop_unfinished(folder)
+        undone = [training for training in pending.values() if not _done(training, runs)]
+        return together(_train, undone, runs, device=device, on_step=on_step) if undone else {}
+
+
+def _train(
+    ranks: Ranks, trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
+) -> dict[str, str]:
     first = trainings[0]
-    clips = open_training(first.data, first.schedule, first.seed)
     taught = next((training.teacher for training in trainings if training.teacher), None)
     teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
-    learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
-    train_group(list(learners.values()), clips, first.schedule, first.seed, teacher, device, on_step)
+    learners = {training.key: _learner(training, runs, device, teacher, ranks) for training in trainings}
+    bunch = list(learners.values())
+    if methods.learns_from_images(first.method):
+        stream, lessons = open_stream(first, bunch[0].method.image_size), IMAGES
+        exam = held_out_exam(first, stream.side, teacher, device) if ranks.leads else None
+        for learner in bunch:
+            learner.exam = exam
+        if teacher is not None:
+            teacher = with_embeddings(teacher, taught, first, stream, runs, device)
+    else:
+        stream, lessons = open_training(first.data, first.schedule, first.seed), CLIPS
+    train_group(bunch, stream, first.schedule, first.seed, teacher, device, on_step, lessons)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 
@@ -129,10 +170,33 @@ def _check_maps(trainings: list[Training]) -> None:
 
 
 def _done(training: Training, runs: Path) -> bool:
-    return (trained_folder(training, runs) / "weights.pt").exists()
+    return _is_whole(trained_folder(training, runs) / "weights.pt")
 
 
-def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None) -> Learner:
+def _is_whole(path: Path) -> bool:
+    try:
+        read_file(path)
+    except MethodError:
+        return False
+    return True
+
+
+def _to_be_made(path: Path) -> bool:
+    """Whether a checkpoint of the suite's own is not there, or damaged, which is told."""
+    missing = not _is_whole(path)
+    if missing and path.exists():
+        print(f"warning: {path} is damaged: it is made again", file=sys.stderr)
+    return missing
+
+
+def _saved_step(path: Path) -> int:
+    try:
+        return read_file(path)["step"]
+    except MethodError:  # absent or damaged
+        return 0
+
+
+def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None, ranks: Ranks) -> Learner:
     """A fresh student, or one that goes on from the stage before; the seed alone decides random weights."""
     folder = trained_folder(training, runs)
     name = f"{training.method} seed {training.seed}"
@@ -153,8 +217,14 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             "initialisation": initialisation,
             "imagenet": training.imagenet,
         }
+        if training.recipe.rest != "own":
+            take_over(method, teacher)
+        if training.recipe.rest == "frozen":
+            for part in rest_of(method).values():
+                part.requires_grad_(False)
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
-        return Learner(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher)
+        kind = PromptLearner if methods.learns_from_images(training.method) else Learner
+        return kind(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher, ranks)
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:
@@ -184,6 +254,8 @@ def describe(network: Network, runs: Path) -> dict:
     return facts | {
         "initialisation": ", ".join(f"{name} {how}" for name, how in meta["initialisation"].items()),
         "train_steps": sum(stage.schedule.steps for stage in stages),
+        "train_batch": stages[-1].schedule.batch,
+        "train_seconds": meta.get("seconds"),
         "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
         "soup": meta.get("soup", ""),
     }
@@ -200,7 +272,6 @@ def progress(network: Network, runs: Path) -> str:
         folder = trained_folder(training, runs)
         if (folder / "weights.pt").exists():
             continue
-        last = folder / "last.pt"
-        step = read_file(last)["step"] if last.exists() else 0
+        step = max(_saved_step(folder / name) for name in ("last.pt", "previous.pt"))
         return f"trained for {step} of {training.schedule.steps} steps"
     return "not evaluated yet"

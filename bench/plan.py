@@ -1,7 +1,7 @@
 """From a configuration to the cells of a grid."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -12,12 +12,16 @@ from bench.cells import Cell, Network, Soup, Training
 from bench.compose import STAGES, to_dataclass, with_override
 from bench.errors import ConfigError
 from bench.files import full_path
+from bench.prompted.settings import Questions, check
 from bench.recipe import Recipe, Schedule
 from methods import outside
 
 PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
 MEASURES = ("cka", "kl")
+STORED = ("fp32", "fp16")
+REST = ("own", "teacher", "frozen")
+OF_IMAGES = {"decoupled", "masks"}  # losses of networks that answer prompts
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Data:
 def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
     """The cells of `config.ablation`: baselines, then row by row and seed by seed, then soups of them."""
     ablation, seeds = config.ablation, ablation_seeds(config)
+    if "prompts" in ablation:
+        questions = to_dataclass(ablation.prompts, Questions)
+        check(questions)
+        data = replace(data, dataset={**data.dataset, "prompts": asdict(questions)})
     cells = []
     for name in ablation.get("baselines") or []:
         network = teacher_network(config, data) if name == "teacher" else Network(name)
@@ -83,12 +91,19 @@ def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
 
 def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
     """The one cell of job=evaluate: `config.method` with `config.weights`."""
-    name = config.method
-    if methods.needs_weights(name) and not config.weights:
-        raise ConfigError(f"job=evaluate of '{name}' needs weights=/path/to/checkpoint.pth")
-    options = OmegaConf.to_container(config.options)
-    weights = config.weights if methods.needs_weights(name) or outside.is_outside(name) else None
-    return [Cell(outside.label(name), Network(name, options, full_path(weights)), dataset, 0)]
+    return [Cell(outside.label(config.method), given_network(config), dataset, 0)]
+
+
+def given_network(config: DictConfig) -> Network:
+    """`config.method` with `config.weights`, for jobs that train nothing; ConfigError where it is worth nothing."""
+    name, weights = config.method, config.weights
+    if methods.needs_weights(name) and not weights:
+        raise ConfigError(
+            f"job={config.job} with '{name}' needs weights=/path/to/checkpoint.pth "
+            f"(method=copy_first_mask needs none)"
+        )
+    taken = methods.needs_weights(name) or outside.is_outside(name)
+    return Network(name, OmegaConf.to_container(config.options), full_path(weights) if taken else None)
 
 
 def teacher_network(config: DictConfig, data: Data) -> Network:
@@ -100,7 +115,11 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
         return Network(method, options, full_path(teacher.weights))
     if method == scale.teacher_method:
         options = {**OmegaConf.to_container(scale.teacher_options), **options}
-    recipe = _recipe(teacher.recipe)
+    if not scale.teacher.steps:
+        raise ConfigError(
+            f"scale={scale.name} trains no {method} to teach here: give teacher.weights=/path/to/{method}.pth"
+        )
+    options, recipe = _with_scale(config, method, options), _recipe(teacher.recipe)
     if recipe.needs_teacher:
         raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")
     return _trained(config, data, "teacher", method, options, recipe, recipe, teacher.seed, None)
@@ -111,8 +130,11 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     recipe, early = _recipe(config.recipe), _recipe(config.stage_recipe)
     taught = recipe.needs_teacher or (data.stages and early.needs_teacher)
     teacher = teacher_network(config, data) if taught else None
-    options = OmegaConf.to_container(config.options)
-    return _trained(config, data, "student", config.method, options, recipe, early, seed, teacher)
+    method, options = config.method, OmegaConf.to_container(config.options)
+    options = _with_scale(config, method, options)
+    if "decoupled" in recipe.losses and not methods.learns_from_images(method):
+        method, options = _borrower(method, options, teacher)
+    return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
 
 
 def ablation_seeds(config: DictConfig) -> list[int]:
@@ -142,8 +164,24 @@ def _trained(
         fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.needs_weights(method))
         why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
+    prompted = "prompts" in data.dataset
+    foreign = recipe.losses - OF_IMAGES if prompted else recipe.losses & {"masks"}
+    if methods.learns_from_images(method) != prompted:
+        raise ConfigError(
+            f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
+            f"ablation={config.ablation.name} cannot train it"
+            + (
+                ""
+                if prompted
+                else "; ablation=decoupled does, and job=evaluate judges it with weights=... on videos"
+            )
+        )
+    if foreign:
+        raise ConfigError(
+            f"recipe '{recipe.name}' has a loss on {'clips' if prompted else 'images and prompts'}, "
+            f"{', '.join(sorted(foreign))}, which ablation={config.ablation.name} cannot compute: choose another"
+        )
     scale = config.scale
-    options = {**(OmegaConf.to_container(scale.options).get(method) or {}), **options}
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
     if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
         text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
@@ -162,11 +200,38 @@ def _trained(
     return Network(method, options, training=training)
 
 
+def _with_scale(config: DictConfig, method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a method at the chosen scale, but for those that are given."""
+    return {**(OmegaConf.to_container(config.scale.options).get(method) or {}), **options}
+
+
+def _borrower(method: str, options: dict[str, Any], teacher: Network) -> tuple[str, dict[str, Any]]:
+    """The decoupled student of a space-time teacher: the teacher's method with the encoder of `method`."""
+    own = {key: value for key, value in options.items() if key in methods.INFERENCE_OPTIONS}
+    encoder = {"encoder": method, "encoder_width": options.get("width", 1.0)}
+    return teacher.method, {**teacher.options, **own, **encoder}
+
+
 def _recipe(node: DictConfig) -> Recipe:
     """Raises ConfigError, before hours are spent, for what no training can follow."""
     recipe = to_dataclass(node, Recipe)
     if not recipe.losses:
         raise ConfigError(f"recipe '{recipe.name}' has no loss: give one a weight above 0")
+    if recipe.rest not in REST:
+        raise ConfigError(f"unknown recipe.rest '{recipe.rest}'; known: {', '.join(REST)}")
+    if "decoupled" in recipe.losses and recipe.rest != "frozen":
+        raise ConfigError("recipe.decoupled teaches the encoder alone: give recipe.rest=frozen too")
+    if "decoupled" in recipe.losses and recipe.losses - OF_IMAGES:
+        others = ", ".join(sorted(recipe.losses - OF_IMAGES))
+        raise ConfigError(
+            f"recipe.decoupled goes with no other loss on clips: set the weight of {others} to 0"
+        )
+    if recipe.decoupled.stored not in STORED:
+        raise ConfigError(
+            f"unknown recipe.decoupled.stored '{recipe.decoupled.stored}'; known: {', '.join(STORED)}"
+        )
+    if not 0 <= recipe.finetune < 1:
+        raise ConfigError(f"recipe.finetune={recipe.finetune}: give a share of at least 0 and below 1")
     if recipe.labels not in LABELS:
         raise ConfigError(f"unknown labels '{recipe.labels}'; known: {', '.join(LABELS)}")
     if recipe.attention.measure not in MEASURES:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from bench.errors import USER_ERRORS, show_warning
+from bench.stopping import EXIT_CODE, Stopped, listening
 from bench.workers import start_worker
 
 Failures = dict[str, str]  # key of an item -> why it failed
@@ -90,7 +92,7 @@ def _side_by_side(
         for process, *_ in running.values():
             process.terminate()
         for process, *_ in running.values():
-            process.join()  # what it was writing is then whole or absent
+            process.join()  # a training saves what it has learnt; what was being written is whole or absent
     return outcomes
 
 
@@ -100,7 +102,11 @@ def _work(sender, lock, threads: int, function: Callable, job: list, arguments: 
     warnings.showwarning = show_warning
     tqdm.set_lock(lock)
     torch.set_num_threads(threads)
-    sender.send(_try(function, job, arguments))
+    try:
+        with listening():
+            sender.send(_try(function, job, arguments))
+    except Stopped:
+        sys.exit(EXIT_CODE)
 
 
 def _try(function: Callable, job: list, arguments: tuple) -> Outcome:
@@ -125,6 +131,8 @@ def _received(process, receiver) -> Outcome:
     process.join()
     if outcome is not None:
         return outcome
+    if process.exitcode == EXIT_CODE:  # a scheduler stops all processes of a job, in any order
+        raise Stopped
     if process.exitcode == -signal.SIGKILL:
         return MemoryError("its process was killed, probably for want of memory")
     return RuntimeError(f"its process ended with exit code {process.exitcode}")

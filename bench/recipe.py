@@ -114,6 +114,25 @@ class ProjectorEnsemble:
 
 
 @dataclass
+class Decoupled:
+    """MSE between what the student's encoder and the teacher's make of an image or frame (MobileSAM).
+
+    stored: the precision of the teacher's embeddings on disk, fp32 or fp16 (of images alone).
+    """
+
+    weight: float = 0.0
+    stored: str = "fp32"
+
+
+@dataclass
+class Masks:
+    """SAM's loss of the masks that prompts ask for, focal and Dice 20 to 1, and of their predicted IoUs."""
+
+    weight: float = 0.0
+    predicted_iou: float = 1.0
+
+
+@dataclass
 class Sampling:
     """Pixels (at stride 4) that the losses on features compare: random, boundary, uncertainty or all."""
 
@@ -128,10 +147,15 @@ class Recipe:
 
     labels: what the losses take for the truth after a clip's first mask: the data's own (`truth`), or what the
     `teacher` answers; then those of the data are never read.
+    rest: what the parts that are no encoder start from: weights of their `own`, the `teacher`'s, or the teacher's,
+    which stay as they are (`frozen`). finetune: share of the steps, the last, in which these parts alone learn,
+    by `masks`, and the encoder stays (of images alone).
     """
 
     name: str = "supervised"
     labels: str = "truth"
+    rest: str = "own"
+    finetune: float = 0.0
     poly_ce: PolyCrossEntropy = field(default_factory=PolyCrossEntropy)
     dice: Dice = field(default_factory=Dice)
     jaccard: Jaccard = field(default_factory=Jaccard)
@@ -145,6 +169,8 @@ class Recipe:
     intra: Intra = field(default_factory=Intra)
     attention: Attention = field(default_factory=Attention)
     pefd: ProjectorEnsemble = field(default_factory=ProjectorEnsemble)
+    decoupled: Decoupled = field(default_factory=Decoupled)
+    masks: Masks = field(default_factory=Masks)
     sampling: Sampling = field(default_factory=Sampling)
 
     @property
@@ -154,7 +180,13 @@ class Recipe:
 
     @property
     def needs_teacher(self) -> bool:
-        return self.labels == "teacher" or bool(self.losses - {"poly_ce", "dice", "jaccard"})
+        learns = bool(self.losses - {"poly_ce", "dice", "jaccard", "masks"})
+        return learns or self.labels == "teacher" or self.rest != "own"
+
+    @property
+    def judges_answers(self) -> bool:
+        """Whether a loss is on the logits, from which all of a network learns: others leave its classifier out."""
+        return bool(self.losses & {"poly_ce", "dice", "jaccard", "logits", "inter", "intra"})
 
     @property
     def samples_pixels(self) -> bool:
@@ -172,6 +204,7 @@ class Schedule:
     answers (AOT: 0.5; STCN: 0). snapshots: weights kept along the last half of the training, for soups.
     ema: decay per step of the averaged weights that are evaluated; 0 evaluates the last weights.
     precision: "fp32", or "bf16" for autocast. workers: processes that load data (0: none).
+    embeddings_gb: the most that a teacher's stored embeddings of images may take, in 1e9 bytes.
     """
 
     steps: int = 1000
@@ -192,3 +225,4 @@ class Schedule:
     workers: int = 0
     snapshots: int = 5
     guided: float = 0.0
+    embeddings_gb: float = 10.0

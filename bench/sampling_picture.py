@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from bench.cells import Network
 from bench.data import open_training
@@ -43,7 +44,7 @@ def sampling_picture(network: Network, folder: Path, runs: Path, device: str) ->
             break
     strip = np.hstack(tiles[:CLIPS])
     path = folder / "sampling.png"
-    replace_atomically(path, lambda temporary: cv2.imwrite(str(temporary), strip[..., ::-1]))
+    replace_atomically(path, Image.fromarray(strip).save)
     return str(path)
 
 

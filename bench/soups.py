@@ -10,7 +10,7 @@ import methods
 from bench.cells import Soup
 from bench.data import open_training
 from bench.errors import ConfigError
-from bench.files import replace_atomically
+from bench.files import write_checkpoint
 from bench.held_out import held_out_score
 from bench.train.group import batches
 from methods.checkpoint import read_file
@@ -50,7 +50,7 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
     meta = {**contents[0]["meta"], "soup": f"{soup.pick}: {len(members)} of {len(states)} {kind}"}
     state = {k: v.cpu().contiguous() for k, v in settled.items()}
     content = {"state_dict": state, "meta": meta, "curve": []}
-    replace_atomically(path, lambda temporary: torch.save(content, temporary))
+    write_checkpoint(path, content)
 
 
 def _own_statistics(states: list[State]) -> set[str]:

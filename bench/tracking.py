@@ -1,124 +1,140 @@
-"""MLflow: one parent run an invocation, one child run a cell."""
+"""MLflow: one parent run an invocation, one child run a cell or a trial."""
 
 import json
-import logging
-import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from urllib.parse import quote
+from uuid import uuid4
 
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from bench.cells import Cell
+from bench.databases import without_passwords
+from bench.mlflow_store import Run, Store
 from bench.networks import weights_file
-from bench.record import Record
+from bench.outbox import Outbox
+from bench.record import Record, to_jsonl
 from methods.checkpoint import read_file
 
-BATCH = 1000  # metrics that MLflow takes in one call
 PARAMS = ("label", "method", "recipe", "dataset", "seed", "scale", "options", "initialisation", "train_steps",
           "train_clips", "resolution", "precision")  # fmt: skip
 TAGS = ("device", "versions", "git_commit", "config_hash")
+SHOWN = ("label", "seed", "status", "jf_mean", "j_mean", "f_mean", "fps", "params_m", "mlflow_run_id")
 
 
 class Tracker:
-    """Writes to an MLflow store: by default a sqlite file and an artifact folder below `runs`."""
+    """Records to MLflow, by default a sqlite file and an artifact folder below `runs`; a server stops nothing.
 
-    def __init__(self, uri: str | None, runs: Path, experiment: str) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow import MlflowClient  # three seconds: not at the top
+    What is recorded returns the run's id in MLflow, or "unsent-<our id>" while MLflow does not take it: `name`
+    then tells the id later. Raises ConfigError for an address that is none.
+    """
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        self.runs = runs
+    def __init__(self, uri: str | None, runs: Path, experiment: str, quiet: bool = False) -> None:
+        self.runs, self.experiment = runs, experiment
         self.parent: str | None = None
-        runs.mkdir(parents=True, exist_ok=True)
-        # Two processes that create the database at once break it for good.
-        with FileLock(runs / "mlflow.lock"):
-            self.client = MlflowClient(uri or f"sqlite:///{quote(str(runs / 'mlflow.db'))}")
-            found = self.client.get_experiment_by_name(experiment)
-            location = None if uri else (runs / "artifacts" / experiment).absolute().as_uri()
-            self.experiment = (
-                found.experiment_id if found else self.client.create_experiment(experiment, location)
-            )
+        self._outbox = Outbox(Store(uri, runs), runs, quiet)
+        self._table: list[Record] = []
+        self._origin = _origin(runs)
+        self.name, self.close = self._outbox.name, self._outbox.close
 
     @contextmanager
-    def invocation(self, title: str, config: DictConfig, facts: dict[str, str]) -> Iterator["Tracker"]:
-        """The parent run of all cells that this invocation finishes."""
-        run = self.client.create_run(self.experiment, run_name=title, tags={"kind": "invocation", **facts})
-        self.parent = run.info.run_id
-        self.client.log_dict(self.parent, OmegaConf.to_container(config), "config.yaml")
+    def invocation(
+        self, title: str, config: DictConfig, facts: dict[str, str], out: Path
+    ) -> Iterator["Tracker"]:
+        """The parent run of all cells that this invocation finishes; its tags tell invocations apart."""
+        text = OmegaConf.to_yaml(without_passwords(config))
+        tags = {"kind": "invocation", "job": config.job, "folder": str(out), **facts}
+        if config.job == "ablate":
+            tags |= {"ablation": config.ablation.name, "method": config.method}
+        tags |= {"dataset": config.dataset.name, "scale": config.scale.name}
+        start = Run(uuid4().hex, self.experiment, title, "RUNNING", _now(), tags, texts={"config.yaml": text})
+        self.parent = self._outbox.put(start)
+        status = "FAILED"
         try:
             yield self
-        except BaseException:
-            self.client.set_terminated(self.parent, "FAILED")
-            raise
-        self.client.set_terminated(self.parent, "FINISHED")
+            status = "FINISHED"
+        finally:
+            self._outbox.put(replace(start, status=status, time=_now(), **self._all_cells()))
+            self.close()
 
     def log_cell(self, cell: Cell, record: Record, folder: Path) -> str:
-        """Write a finished cell with its curves, scores, checkpoint and picture; returns the run's id."""
-        run = self._create(record)
-        self._log_batches(run, _metrics(record))
-        for name in ("overlay.png", "scores.json"):
-            self.client.log_artifact(run, str(folder / name))
+        """Record a finished cell with its curves, scores, checkpoint and picture."""
+        run = self._run(record)
+        files = [path for name in ("overlay.png", "scores.json") if (path := folder / name).exists()]
+        metrics = run.metrics
         weights = weights_file(cell.network, self.runs)
         if weights is not None and cell.network.training is not None:
-            self._log_batches(run, _curve(read_file(weights).get("curve", [])))
-            self.client.log_artifact(run, str(weights))
-        self.client.set_terminated(run, "FINISHED")
-        return run
+            metrics = metrics + _curve(read_file(weights).get("curve", []))
+            files.append(weights)
+        return self._outbox.put(replace(run, metrics=metrics, files=[str(file) for file in files]))
 
     def log_bare(self, record: Record) -> str:
         """A run for a cell without files: one that failed (the tag `status` says why) or only has costs."""
-        run = self._create(record)
-        self._log_batches(run, _metrics(record))
-        self.client.set_terminated(run, "FINISHED" if record.status == "ok" else "FAILED")
-        return run
+        return self._outbox.put(self._run(record))
 
     def log_trial(self, record: Record, values: dict[str, float], along: dict[int, float]) -> str:
         """A bare run for a trial of a search: what it varied, the values of its objectives, J&F in training."""
-        run = self._create(record)
+        run = self._run(record)
         reached = [(f"objective/{name}", value, 0) for name, value in values.items()]
         reached += [("jf_in_training", value, number) for number, value in along.items()]
         varied = {key: str(value) for key, value in json.loads(record.varied).items()}
-        self._log_batches(run, _metrics(record) + reached, varied)
-        stopped = "KILLED" if record.status.startswith("pruned") else "FAILED"
-        self.client.set_terminated(run, "FINISHED" if record.status == "ok" else stopped)
-        return run
-
-    def _create(self, record: Record) -> str:
-        """A run for the cell in place of any that an earlier invocation left for it."""
-        for old in self.client.search_runs([self.experiment], f"tags.config_hash = '{record.config_hash}'"):
-            self.client.delete_run(old.info.run_id)
-        values = asdict(record)
-        tags = {"mlflow.parentRunId": self.parent, "kind": "cell", "status": record.status}
-        tags |= {name: values[name] for name in TAGS}
-        run = self.client.create_run(
-            self.experiment, run_name=f"{record.label} seed {record.seed}", tags=tags
-        ).info.run_id
-        self._log_batches(run, [], {name: str(values[name]) for name in PARAMS})
-        return run
-
-    def log_table(self, records: list[Record]) -> None:
-        """All cells of the invocation as one table on the parent run."""
-        rows = [asdict(record) for record in records]
-        shown = ("label", "seed", "status", "jf_mean", "j_mean", "f_mean", "fps", "params_m", "mlflow_run_id")
-        self.client.log_table(self.parent, {k: [r[k] for r in rows] for k in shown}, "cells.json")
-        self._log_batches(
-            self.parent,
-            [(f"jf_mean/{_safe(r.label)}", r.jf_mean, r.seed) for r in records if r.jf_mean is not None],
+        status = "KILLED" if record.status.startswith("pruned") else run.status
+        return self._outbox.put(
+            replace(run, status=status, metrics=run.metrics + reached, params=run.params | varied)
         )
 
-    def _log_batches(self, run: str, metrics: list[tuple], params: dict[str, str] | None = None) -> None:
-        """One call a thousand values: single calls cost up to 100 ms each."""
-        from mlflow.entities import Metric, Param
+    def log_table(self, records: list[Record]) -> None:
+        """All cells of the invocation, which the parent run gets as one table when it ends."""
+        self._table = records
 
-        entities = [Metric(name, float(value), 0, int(step)) for name, value, step in metrics]
-        names = [Param(name, value[:6000]) for name, value in (params or {}).items()]
-        for start in range(0, max(1, len(entities)), BATCH):
-            chunk = entities[start : start + BATCH]
-            self.client.log_batch(run, metrics=chunk, params=names if start == 0 else [])
+    def _run(self, record: Record) -> Run:
+        """The cell's run, in place of any that an earlier invocation recorded from the same `runs`."""
+        values = asdict(record)
+        instead_of = {"config_hash": record.config_hash, "origin": self._origin}
+        return Run(
+            id=uuid4().hex,
+            experiment=self.experiment,
+            name=f"{record.label} seed {record.seed}",
+            status="FINISHED" if record.status == "ok" else "FAILED",
+            time=_now(),
+            tags={
+                "kind": "cell",
+                "status": record.status,
+                **{name: values[name] for name in TAGS},
+                **instead_of,
+            },
+            parent=self.parent,
+            instead_of=instead_of,
+            params={name: str(values[name]) for name in PARAMS},
+            metrics=_metrics(record),
+        )
+
+    def _all_cells(self) -> dict:
+        records = [replace(r, mlflow_run_id=self.name(r.mlflow_run_id)) for r in self._table]
+        rows = [asdict(record) for record in records]
+        scores = [(f"jf_mean/{_safe(r['label'])}", r["jf_mean"], r["seed"]) for r in rows]
+        return {
+            "texts": {"records.jsonl": to_jsonl(records)} if records else {},
+            "table": {key: [row[key] for row in rows] for key in SHOWN} if rows else {},
+            "metrics": [(name, value, seed) for name, value, seed in scores if value is not None],
+        }
+
+
+def _now() -> int:
+    """Milliseconds since 1970, for people to read: nothing depends on it."""
+    return int(1000 * time.time())
+
+
+def _origin(runs: Path) -> str:
+    """What tells this folder of runs from others that record to the same server."""
+    path = runs / "origin"
+    with FileLock(runs / "origin.lock"):
+        if not path.exists():
+            path.write_text(uuid4().hex)
+        return path.read_text()
 
 
 def _metrics(record: Record) -> list[tuple[str, float, int]]:
@@ -129,7 +145,8 @@ def _metrics(record: Record) -> list[tuple[str, float, int]]:
         if isinstance(value, int | float) and name not in ("seed", "train_steps")
     ]
     sequences = json.loads(record.per_sequence or "{}")
-    return numbers + [(f"jf_sequence/{_safe(name)}", value, 0) for name, value in sequences.items()]
+    kind = "miou_image" if record.miou is not None else "jf_sequence"
+    return numbers + [(f"{kind}/{_safe(name)}", value, 0) for name, value in sequences.items()]
 
 
 def _curve(points: list[dict[str, float]]) -> list[tuple[str, float, int]]:

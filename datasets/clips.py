@@ -4,6 +4,7 @@ Every draw comes from `np.random.default_rng([seed, number])`, so all cells of a
 batches in the same order, whatever the number of workers and wherever training resumes.
 """
 
+import signal
 from collections.abc import Callable
 from collections.abc import Sequence as Items
 from pathlib import Path
@@ -206,10 +207,12 @@ def max_skip_at(progress: float, curriculum: tuple[tuple[float, int], ...] = CUR
 
 
 class ClipStream:
-    """A map-style dataset of `steps * batch` clips of a source, with the skip of the curriculum.
+    """A map-style dataset of the `steps * batch` clips of a source, with the skip of the curriculum.
 
     Item `number` is {"frames": float32 (T, 3, S, S) RGB in [0, 1], "masks": int64 (T, S, S) ids 1..n
     with 0 = background, "num_objects": int64 n}. Use `loader` to read it in batches.
+    part, parts: which of how many equal, consecutive parts of every batch it holds. Raises ValueError for a batch
+    that has no such parts.
     """
 
     def __init__(
@@ -218,9 +221,18 @@ class ClipStream:
         steps: int,
         batch: int,
         curriculum: tuple[tuple[float, int], ...] = CURRICULUM,
+        part: int = 0,
+        parts: int = 1,
     ) -> None:
-        self.source, self.steps, self.batch, self.curriculum = source, steps, batch, curriculum
+        if batch % parts or not 0 <= part < parts:
+            raise ValueError(f"a batch of {batch} clips has no part {part} of {parts} equal ones")
+        self.source, self.steps, self.whole_batch, self.curriculum = source, steps, batch, curriculum
+        self.part, self.batch = part, batch // parts
         max_skip_at(0.0, curriculum)  # a wrong one should fail here, not in a worker
+
+    def part_of(self, part: int, parts: int) -> "ClipStream":
+        """The stream of one of `parts` equal, consecutive parts of every batch."""
+        return ClipStream(self.source, self.steps, self.whole_batch, self.curriculum, part, parts)
 
     def __len__(self) -> int:
         return self.steps * self.batch
@@ -228,7 +240,10 @@ class ClipStream:
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         if not 0 <= number < len(self):
             raise IndexError(f"clip {number} of a stream of {len(self)}")
-        frames, masks = self.source.clip(number, max_skip_at(number / len(self), self.curriculum))
+        step, place = divmod(number, self.batch)
+        clip = step * self.whole_batch + self.part * self.batch + place
+        progress = clip / (self.steps * self.whole_batch)
+        frames, masks = self.source.clip(clip, max_skip_at(progress, self.curriculum))
         return {
             "frames": torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255),
             "masks": torch.from_numpy(masks).long(),
@@ -237,14 +252,23 @@ class ClipStream:
 
     def loader(self, first_step: int = 0, workers: int = 0) -> torch.utils.data.DataLoader:
         """Batches from step `first_step` on, the same for any number of worker processes."""
-        return torch.utils.data.DataLoader(
-            self,
-            batch_size=self.batch,
-            sampler=range(first_step * self.batch, len(self)),
-            num_workers=workers,
-            worker_init_fn=_one_thread,
-        )
+        return load_stream(self, first_step, workers)
 
 
-def _one_thread(_worker: int) -> None:
+def load_stream(
+    stream: torch.utils.data.Dataset, first_step: int, workers: int
+) -> torch.utils.data.DataLoader:
+    """The items of a map-style stream (with a `batch` size), in order, from step `first_step` on."""
+    return torch.utils.data.DataLoader(
+        stream,
+        batch_size=stream.batch,
+        sampler=range(first_step * stream.batch, len(stream)),
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+    )
+
+
+def _start_worker(_worker: int) -> None:
     cv2.setNumThreads(0)  # OpenCV's thread pool does not survive a fork
+    # A scheduler signals all processes of a job. The one that trains needs its clips until it has saved.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -53,20 +53,27 @@ def pair_files(name: str, frames: Path, masks: Path) -> tuple[list[Path], dict[s
     for folder, holds in ((frames, "frames"), (masks, "masks")):
         if not folder.is_dir():
             raise DataError(f"sequence {name} has no folder {folder}; put its {holds} there")
-    images = visible_files(frames, FRAME_SUFFIXES)
-    if not images:
-        raise DataError(f"sequence {name} has no frames: no {', '.join(FRAME_SUFFIXES)} file in {frames}")
-    by_stem = {image.stem: image for image in images}
-    if len(by_stem) < len(images):
-        twice = next(image for image in images if by_stem[image.stem] != image)
-        raise DataError(f"two frames of sequence {name} are called {twice.stem} in {frames}: remove one")
+    images = list_frames(name, frames)
+    stems = {image.stem for image in images}
     found = {mask.stem: mask for mask in visible_files(masks, (".png",))}
-    lonely = next((mask for stem, mask in found.items() if stem not in by_stem), None)
+    lonely = next((mask for stem, mask in found.items() if stem not in stems), None)
     if lonely is not None:
         raise DataError(
             f"the mask {lonely} has no frame of the same name in {frames}: add the frame or remove it"
         )
     return images, found
+
+
+def list_frames(name: str, folder: Path) -> list[Path]:
+    """The images in the folder, in natural order; DataError when there is none or two have the same stem."""
+    images = visible_files(folder, FRAME_SUFFIXES)
+    if not images:
+        raise DataError(f"sequence {name} has no frames: no {', '.join(FRAME_SUFFIXES)} file in {folder}")
+    by_stem = {image.stem: image for image in images}
+    if len(by_stem) < len(images):
+        twice = next(image for image in images if by_stem[image.stem] != image)
+        raise DataError(f"two frames of sequence {name} are called {twice.stem} in {folder}: remove one")
+    return images
 
 
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

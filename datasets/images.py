@@ -15,6 +15,7 @@ from datasets.png import decode_quickly
 
 VOID = 255  # the field's label of pixels of which nobody says what they show
 MAX_OBJECT_ID = VOID - 1
+MAX_COLOURS = 32  # of a drawn mask: more are those of smoothed edges
 _ONE_OBJECT = np.array([0, *[1] * MAX_OBJECT_ID, VOID], np.uint8)
 
 
@@ -100,6 +101,47 @@ def read_ids(path: Path) -> np.ndarray:
             f"or grey PNG"
         )
     return mask
+
+
+def read_drawn_mask(path: Path) -> np.ndarray:
+    """Read a mask that somebody drew as uint8 (H, W) object ids, 0 = background; there is no void.
+
+    As `read_mask`, and of a colour image every colour but black is an object: with its id where all colours
+    are those of DAVIS, else 1, 2, ... in the order of (red, green, blue). What is transparent is background.
+    Raises DataError as `read_ids` does, for a JPEG, for more than 32 colours and for a mask without an object.
+    """
+    ids = _read_colours(path) if path.is_file() else None
+    if ids is None:
+        ids = read_mask(path)
+    ids = np.where(ids == VOID, 0, ids).astype(np.uint8)
+    if not ids.any():
+        raise DataError(f"the mask {path} is empty: draw every object with a value (or colour) of its own")
+    return ids
+
+
+def _read_colours(path: Path) -> np.ndarray | None:
+    """The ids of a colour image's colours; None for any other image, or what is none."""
+    try:
+        with Image.open(path) as image:
+            if image.format == "JPEG":
+                raise DataError(f"the mask {path} is a JPEG, which blurs object ids: save it as PNG")
+            if image.mode not in ("RGB", "RGBA"):
+                return None
+            red, green, blue, alpha = np.moveaxis(np.array(image.convert("RGBA"), np.int64), 2, 0)
+    except (OSError, SyntaxError):
+        return None
+    codes = np.where(alpha > 0, red << 16 | green << 8 | blue, 0)
+    found = np.unique(codes[codes > 0])
+    if len(found) > MAX_COLOURS:
+        raise DataError(
+            f"the mask {path} has {len(found)} colours: draw each object in one flat colour, without smoothed "
+            f"edges (at most {MAX_COLOURS} objects), or save object ids as a palette PNG"
+        )
+    palette = np.array(davis_palette()).reshape(256, 3) @ [1 << 16, 1 << 8, 1]
+    known = {int(code): number for number, code in enumerate(palette)}
+    own = all(int(code) in known for code in found)
+    ids = [known[int(code)] for code in found] if own else range(1, len(found) + 1)
+    return np.array([0, *ids], np.uint8)[np.searchsorted(found, codes, side="right")]
 
 
 def is_two_valued(mask: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""Still images with object masks: the raw material of synthetic clips."""
+"""Still images with object masks, the raw material of synthetic clips; and photos without."""
 
 import csv
 import os
@@ -10,21 +10,23 @@ import numpy as np
 from datasets.errors import DataError
 from datasets.folder import FRAME_SUFFIXES
 from datasets.images import read_frame, read_mask
+from datasets.sequence import VideoSet
 
 LAYOUT = "JPEGImages/<set>/<id>.jpg and Annotations/<set>/<id>.png"
 
 
 @dataclass(frozen=True)
 class StillImage:
-    """One image file and the file of its mask; `name` is `<set>/<id>`."""
+    """One image file and the file of its mask, None where there is none; `name` is `<set>/<id>`."""
 
     name: str
     image: Path
-    mask: Path
+    mask: Path | None
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (H, W, 3) RGB and uint8 (H, W) object ids. Raises DataError when their sizes differ."""
-        image, mask = read_frame(self.image), read_mask(self.mask)
+        """uint8 (H, W, 3) RGB and uint8 (H, W) object ids, 0 without a mask. DataError when their sizes differ."""
+        image = read_frame(self.image)
+        mask = np.zeros(image.shape[:2], np.uint8) if self.mask is None else read_mask(self.mask)
         if mask.shape != image.shape[:2]:
             raise DataError(
                 f"the mask {self.mask} is {mask.shape[0]}x{mask.shape[1]} but its image is "
@@ -53,6 +55,27 @@ def open_static(root: Path) -> list[StillImage]:
     return [StillImage(name, _image(images, name), _mask(masks, name)) for name in names]
 
 
+def open_photos(root: Path) -> list[StillImage]:
+    """All images below `root`, in order of name, without masks (as SA-1B's). Raises DataError without any."""
+    root = Path(root)
+    found = [
+        StillImage(path.relative_to(root).with_suffix("").as_posix(), path, None)
+        for path in _files(root, FRAME_SUFFIXES)
+    ]
+    if not found:
+        raise DataError(f"no photos at {root}: no {', '.join(FRAME_SUFFIXES)} file in it or below")
+    return sorted(found, key=lambda photo: photo.name)
+
+
+def frames_of(videos: VideoSet) -> list[StillImage]:
+    """The annotated frames of all sequences, each an image named `<sequence>/<frame>`."""
+    return [
+        StillImage(f"{video.name}/{video.frames[t].stem}", video.frames[t], video.masks[t])
+        for video in videos.sequences
+        for t in video.annotated
+    ]
+
+
 def _index_names(index: Path) -> list[str]:
     with index.open(newline="") as file:
         rows = csv.DictReader(file)
@@ -62,13 +85,17 @@ def _index_names(index: Path) -> list[str]:
 
 
 def _mask_names(masks: Path) -> list[str]:
-    files = (
+    return sorted(path.relative_to(masks).with_suffix("").as_posix() for path in _files(masks, (".png",)))
+
+
+def _files(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files below a folder with one of these suffixes, without hidden ones."""
+    return [
         Path(folder, file)
-        for folder, _, inside in os.walk(masks, followlinks=True)  # sets are often linked from elsewhere
+        for folder, _, inside in os.walk(root, followlinks=True)  # sets are often linked from elsewhere
         for file in inside
-        if file.endswith(".png") and not file.startswith(".")
-    )
-    return sorted(path.relative_to(masks).with_suffix("").as_posix() for path in files)
+        if file.lower().endswith(suffixes) and not file.startswith(".")
+    ]
 
 
 def _image(images: Path, name: str) -> Path:

@@ -18,7 +18,7 @@ from methods.errors import MethodError
 if TYPE_CHECKING:
     from methods.interface import Method
 
-__all__ = ["Method", "MethodError", "available", "create", "is_trainable"]
+__all__ = ["Method", "MethodError", "available", "create", "is_trainable", "learns_from_images"]
 
 _FACTORIES = {
     "copy_first_mask": "methods.copy_first_mask:CopyFirstMask",
@@ -32,6 +32,9 @@ _FACTORIES = {
     "deaot_b": "methods.deaot.method:deaot_b",
     "deaot_l": "methods.deaot.method:deaot_l",
     "r50_deaot_l": "methods.deaot.method:r50_deaot_l",
+    "mobile_sam": "methods.sam.method:mobile_sam",
+    "sam_vit_b": "methods.sam.method:sam_vit_b",
+    "sam_vit_h": "methods.sam.method:sam_vit_h",
 }
 # Of the extra `hf`: pretrained elsewhere, from a folder, and not trained here
 _HUGGING_FACE = {
@@ -41,8 +44,11 @@ _HUGGING_FACE = {
 # Options that change how a video is read but not what is learnt: networks that differ in these share weights.
 INFERENCE_OPTIONS = frozenset(
     {"memory_every", "top_k", "include_last", "queue_length", "write_rule", "long_term_gap", "max_long_edge"}
+    | {"box_margin", "prompt_points", "lost_score", "search_scale"}
+    | {"search_grid", "search_points", "search_similarity"}
 )
 _UNTRAINED = frozenset({"copy_first_mask"})
+_OF_IMAGES = frozenset({"mobile_sam", "sam_vit_b", "sam_vit_h"})
 
 
 def available() -> list[str]:
@@ -79,6 +85,12 @@ def is_trainable(name: str) -> bool:
     if outside.is_outside(name):
         return outside.is_trainable(name)
     return name in _FACTORIES and name not in _UNTRAINED
+
+
+def learns_from_images(name: str) -> bool:
+    """Whether the method learns from images and prompts (SAM), not from clips. MethodError for an unknown name."""
+    check_name(name)
+    return name in _OF_IMAGES
 
 
 def needs_weights(name: str) -> bool:

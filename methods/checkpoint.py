@@ -1,5 +1,6 @@
 """Loading weights strictly: what does not fit is named, never dropped."""
 
+import zipfile
 from pathlib import Path
 
 import torch
@@ -24,15 +25,28 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in content.items()}
 
 
-def read_file(path: Path):
-    """`torch.load` with one clear message for a file that is absent, damaged or not a plain checkpoint."""
+def read_file(path: Path, device: str = "cpu"):
+    """`torch.load` onto a device; one clear message for a file that is absent, damaged or no plain checkpoint."""
     if not Path(path).is_file():
         raise MethodError(f"checkpoint not found: {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        check_sums(path)
+        return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise MethodError(f"cannot read the checkpoint {path}: {reason or type(error).__name__}") from None
+
+
+def check_sums(path: Path) -> None:
+    """Raise zipfile.BadZipFile where the bytes are not those that `torch.save` wrote, which torch does not tell.
+
+    Files of before torch 1.6 hold no sums.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def load_weights(method: nn.Module, path: Path) -> None:

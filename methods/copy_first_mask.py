@@ -40,6 +40,12 @@ class CopyFirstMask:
         self.object_ids = sorted(ids)
         return self._probabilities.clone()
 
+    def video_state(self) -> dict:
+        return {"ids": list(self.object_ids), "probabilities": self._probabilities}
+
+    def load_video_state(self, state: dict) -> None:
+        self.object_ids, self._probabilities = state["ids"], state["probabilities"]
+
 
 def with_background(objects: Tensor) -> Tensor:
     """Planes of objects that exclude each other (N, H, W) -> (N + 1, H, W), background first."""

@@ -14,7 +14,8 @@ from methods.stages import Stage
 class Method(Protocol):
     """A semi-supervised VOS method: give it the first frame with its mask, then frame after frame.
 
-    `add` is optional: without it a method takes only videos whose objects are all in the first mask.
+    `add` is optional: without it a method takes only videos whose objects are all in the first mask. So are
+    `video_state` and `load_video_state`, which come together: without them an interrupted video starts again.
     """
 
     @property
@@ -38,9 +39,26 @@ class Method(Protocol):
         for an id that is followed already, and as `start` does.
         """
 
+    def video_state(self) -> dict:
+        """All it knows of the video so far: tensors, numbers and text in dictionaries, lists and tuples."""
+
+    def load_video_state(self, state: dict) -> None:
+        """Go on where the `video_state` of a method of the same weights and options was taken."""
+
 
 @runtime_checkable
-class Remembering(Method, Protocol):
+class Staged(Method, Protocol):
+    """A network of known stages: what is needed to count and time it."""
+
+    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
+        """The stages of a frame of this size, in the order of `methods.stages.STAGES`, on the method's device.
+
+        The method must be in evaluation mode; the modules share its weights. On the meta device too.
+        """
+
+
+@runtime_checkable
+class Remembering(Staged, Protocol):
     """A network that reads a memory of past frames: what measuring and exporting know of it.
 
     compiled_parts: its methods that torch.compile is for. What reads the memory is not among them where the
@@ -59,12 +77,6 @@ class Remembering(Method, Protocol):
 
     def fill_memory(self, frames: int) -> None:
         """Act as if the video had gone on until `frames` frames are kept, the steady state without running it."""
-
-    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
-        """The stages of a frame of this size, in the order of `methods.stages.STAGES`, on the method's device.
-
-        The method must be in evaluation mode; the modules share its weights. On the meta device too.
-        """
 
 
 def check_start(frame: Tensor, mask: Tensor) -> list[int]:

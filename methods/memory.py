@@ -99,6 +99,15 @@ class MemoryBank:
             self._joined = (torch.cat(keys, 2), torch.cat(values, 2))
         return self._joined
 
+    def state(self) -> dict[str, list[tuple[Tensor, Tensor]]]:
+        """The remembered frames, for `load`."""
+        return {"first": list(self._first), "queue": list(self._queue), "last": list(self._last)}
+
+    def load(self, state: dict[str, list[tuple[Tensor, Tensor]]]) -> None:
+        """Remember what a bank of the same policy did."""
+        self._first, self._last, self._joined = list(state["first"]), list(state["last"]), None
+        self._queue = deque(state["queue"], self._queue.maxlen)
+
 
 class VideoMemory:
     """A bank for each group of objects that one frame gives, since none knows the frames before its own.
@@ -133,3 +142,13 @@ class VideoMemory:
     def read(self) -> tuple[Tensor, ...]:
         """`MemoryBank.read` of every group, one after the other: key, value, key, value, ..."""
         return tuple(tensor for bank in self._banks for tensor in bank.read())
+
+    def state(self) -> list[tuple[int, dict]]:
+        """Of each group the number of objects and its bank's state, for `load`."""
+        return [(count, bank.state()) for count, bank in zip(self._objects, self._banks, strict=True)]
+
+    def load(self, state: list[tuple[int, dict]]) -> None:
+        """Remember what a fresh memory of the same policy did."""
+        for count, remembered in state:
+            self.add_objects(count)
+            self._banks[-1].load(remembered)

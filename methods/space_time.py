@@ -25,6 +25,7 @@ class Rollout:
     embeddings: (O, T - 1, D, H / 4, W / 4) features before the classifier, one map an object.
     video, slot: (O,) int64, which clip and which channel an object belongs to.
     maps: attention maps that somebody looked at meanwhile, by number: one (B, queries, keys) a judged frame.
+    query: keys and features of all B T frames, where the network makes such.
     """
 
     logits: Tensor
@@ -32,6 +33,7 @@ class Rollout:
     video: Tensor
     slot: Tensor
     maps: dict[int, list[Tensor]] = field(default_factory=dict)
+    query: Query | None = None
 
     @cached_property
     def labels(self) -> Tensor:
@@ -47,9 +49,15 @@ class Rollout:
 
 
 class SpaceTimeMethod(nn.Module, ABC):
-    """A matching network with a memory of past frames and their masks; subclasses give its three parts."""
+    """A matching network with a memory of past frames and their masks; subclasses give its parts.
+
+    encoder_name: the module that makes features of frames, (B, 3, H, W) -> maps at strides 4, 8 and 16 with its
+    `channels`. encoder_backbone: the name of the ImageNet weights that it may start from.
+    """
 
     stride = 16
+    encoder_name: str
+    encoder_backbone: str
     compiled_parts = ("encode_query", "encode_memory", "decode")  # the memory read grows with the video
 
     def __init__(self, policy: MemoryPolicy, top_k: int | None) -> None:
@@ -60,9 +68,14 @@ class SpaceTimeMethod(nn.Module, ABC):
         self._memory: VideoMemory | None = None
         self._frame_index = 0  # since the latest annotated frame
 
-    @abstractmethod
     def encode_query(self, frames: Tensor) -> Query:
         """Normalised frames (B, 3, H, W), H and W multiples of 16 -> their keys and features."""
+        f4, f8, f16 = getattr(self, self.encoder_name)(frames)
+        return Query(*self.project(f16), f16, f8, f4)
+
+    @abstractmethod
+    def project(self, f16: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at stride 16 -> key16 and context16 of a `Query`."""
 
     @abstractmethod
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
@@ -130,6 +143,17 @@ class SpaceTimeMethod(nn.Module, ABC):
         if self._memory.wants(self._frame_index):
             self._remember(padded, query, probabilities[1:])
         return unpad(probabilities[channel_order(self._ids)], padding)
+
+    def video_state(self) -> dict:
+        memory = None if self._memory is None else self._memory.state()
+        return {"ids": list(self._ids), "memory": memory, "frame_index": self._frame_index}
+
+    def load_video_state(self, state: dict) -> None:
+        self._ids, self._frame_index = list(state["ids"]), state["frame_index"]
+        self._memory = None
+        if state["memory"] is not None:
+            self._memory = VideoMemory(self.policy)
+            self._memory.load(state["memory"])
 
     def segment(self, query: Query, *memory: Tensor) -> Tensor:
         """Read memories for one frame -> joint probabilities (O + 1, H, W), background first.
@@ -211,4 +235,4 @@ class SpaceTimeMethod(nn.Module, ABC):
             masks = joint.softmax(1)[:, 1:] if guide is None else slot_planes(guide[:, t], valid.shape[1])
             logits.append(joint)
             embeddings.append(embedding)
-        return Rollout(torch.stack(logits, 1), torch.stack(embeddings, 1), video, slot)
+        return Rollout(torch.stack(logits, 1), torch.stack(embeddings, 1), video, slot, query=flat)

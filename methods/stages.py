@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-STAGES = ("query_encode", "memory_read", "decode", "memory_encode")
+STAGES = ("query_encode", "memory_read", "decode", "memory_encode")  # of a network with a memory; SAM has two
+WRITE = STAGES[-1]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """`python -m reports FOLDER`: tables and pictures of FOLDER/records.jsonl, written beside it.
 
 FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) only its
-figure is drawn, beside FOLDER/search.json (job=search) the table and the figures are those of its trials. Exit
-code 2 when there are no records.
+figure is drawn, beside FOLDER/search.json (job=search) the table and the figures are those of its trials. With
+FOLDER/report.json (job=report) the notebooks are run instead. Exit code 2 when there are no records, 1 when a
+notebook fails.
 """
 
 import argparse
@@ -19,17 +20,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="the folder that holds records.jsonl")
     folder = parser.parse_args(arguments).folder
     try:
+        whole = (folder / "report.json").is_file()
         search = (folder / "search.json").is_file()  # whose first trial may not have ended yet
-        records = [] if search else _read(folder / "records.jsonl")
+        records = [] if whole or search else _read(folder / "records.jsonl")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     # Not before: these load pandas and matplotlib, and an error should not wait for them.
     try:
+        if whole:
+            from reports.execute import write_report
+
+            code = write_report(folder)
+            print(folder / "report.html")
+            return code
+        from reports.error_pictures import error_films, error_sheets
         from reports.figures import write_figures
         from reports.figures.measure import measure_chart
+        from reports.figures.prompted import prompted_charts
         from reports.figures.search import search_charts
         from reports.pictures import overlay_sheet, sampling_sheet
+        from reports.prompted import is_prompted, write_prompted_tables
         from reports.search import write_search_table
         from reports.tables import write_tables
 
@@ -38,9 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
         if search:
             table = write_search_table(folder, _title(folder))
             return _show(table, search_charts(folder))
-        written = write_tables(records, folder, _title(folder))
+        prompted = is_prompted(records)
+        written = (write_prompted_tables if prompted else write_tables)(records, folder, _title(folder))
         written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
-        written += write_figures(records, folder)
+        written += [*error_sheets(records, folder), *error_films(records, folder)]
+        written += (prompted_charts if prompted else write_figures)(records, folder)
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)
         return 2

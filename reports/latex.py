@@ -1,14 +1,15 @@
-"""The table as LaTeX (booktabs): best in bold, second underlined."""
+"""The table as LaTeX (booktabs): best in bold, second underlined, published figures in grey."""
 
 from itertools import zip_longest
+from string import ascii_lowercase
 from textwrap import wrap
 
 import pandas as pd
 
-from reports.rows import TEXTS
+from reports.marks import BEST, SECOND, is_published, ranks
+from reports.rows import MISSING, TEXTS
 
-LOWER_IS_BETTER = ("Params", "GMACs", "Latency", "Peak")
-HIGHER_IS_BETTER = ("J&F", "J", "F", "FPS")
+MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", "": "{}"}
 SPECIAL = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -26,15 +27,21 @@ SPECIAL = {
     "τ": r"$\tau$",
     "Δ": r"$\Delta$",
 }
+SOURCE = "Source"
 HEADING_WIDTH = 14  # characters in a line of a column's heading
 
 
 def latex_table(table: pd.DataFrame, title: str, sentences: list[str]) -> str:
-    """A `table*` with the title as caption and the sentences in small print below it."""
+    """A `table*` with the title as caption and the sentences in small print below it.
+
+    Sources, too long for a printed page, stand there too, under letters.
+    """
+    if SOURCE in table:
+        table, sentences = _lettered(table, sentences)
     columns = "".join("l" if column in TEXTS else "r" for column in table)
     cells = pd.DataFrame({column: _decorated(table[column]) for column in table})
     lines = [
-        "% needs \\usepackage{booktabs,graphicx}",
+        "% needs \\usepackage{booktabs,graphicx,xcolor}",
         r"\begin{table*}[t]",
         r"\centering",
         rf"\caption{{{escape(title)}}}",
@@ -60,6 +67,17 @@ def escape(text: str) -> str:
     return "".join(SPECIAL.get(character, character) for character in " ".join(text.split()))
 
 
+def _lettered(table: pd.DataFrame, sentences: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    parts = [[name for name in cell.split("; ") if name != MISSING] for cell in table[SOURCE]]
+    letters = {
+        name: ascii_lowercase[number % 26] * (number // 26 + 1)
+        for number, name in enumerate(dict.fromkeys(name for names in parts for name in names))
+    }
+    cells = [", ".join(letters[name] for name in names) or MISSING for names in parts]
+    legend = "; ".join(f"({letter}) {name}" for name, letter in letters.items())
+    return table.assign(**{SOURCE: cells}), [*sentences, f"Sources: {legend}."]
+
+
 def _heading(columns: list[str]) -> list[str]:
     """As many lines as the longest name takes, so that long names stay narrow."""
     names = [wrap(column, HEADING_WIDTH, break_on_hyphens=False) for column in columns]
@@ -67,30 +85,7 @@ def _heading(columns: list[str]) -> list[str]:
 
 
 def _decorated(column: pd.Series) -> list[str]:
-    """Escaped cells, with the best and the second best value marked as they are displayed."""
-    first, second = _best_two(str(column.name), [_number(cell) for cell in column])
-    return [_mark(cell, _number(cell), first, second) for cell in column]
-
-
-def _mark(cell: str, value: float | None, first: float | None, second: float | None) -> str:
-    text = escape(cell)
-    if value is None or value not in (first, second):
-        return text
-    return rf"\textbf{{{text}}}" if value == first else rf"\underline{{{text}}}"
-
-
-def _best_two(column: str, values: list[float | None]) -> tuple[float | None, float | None]:
-    """Best and second best of a column that has a better end; None where all are equal or few are left."""
-    quantity = column.partition(" ")[0]
-    ranked = sorted({value for value in values if value is not None}, reverse=quantity in HIGHER_IS_BETTER)
-    if quantity not in (*LOWER_IS_BETTER, *HIGHER_IS_BETTER) or len(ranked) < 2:
-        return None, None
-    return ranked[0], ranked[1] if len(ranked) > 2 else None
-
-
-def _number(cell: str) -> float | None:
-    """The value that a cell shows, without its spread."""
-    try:
-        return float(cell.partition(" ")[0])
-    except ValueError:
-        return None
+    """Escaped cells: published ones in grey, the best and the second best value marked."""
+    cells = [MARKS[rank].format(escape(cell)) for cell, rank in zip(column, ranks(column), strict=True)]
+    grey = is_published(str(column.name))
+    return [rf"\textcolor{{gray}}{{{cell}}}" if grey else cell for cell in cells]

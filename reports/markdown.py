@@ -1,16 +1,17 @@
 """The table as Markdown, with the published figures in a table of their own below it."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
 from reports.published import CERTAINTY, published_about, two_readings
 from reports.rows import MISSING, TEXTS
 
-PUBLISHED_TEXTS = {"Variant", "Dataset", "Source"}
 
-
-def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], pairs: list[tuple[str, str]]) -> str:
+def markdown_page(
+    table: pd.DataFrame, title: str, sentences: list[str], pairs: Sequence[tuple[str, str]]
+) -> str:
     """Title, table, the sentences as a list, and what is published about the (method, label) pairs."""
     lines = [f"# {title}", "", *markdown_table(table), "", *(f"- {_one_line(s)}" for s in sentences)]
     return "\n".join([*lines, *_published(pairs)]) + "\n"
@@ -18,7 +19,7 @@ def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], pairs: 
 
 def markdown_table(table: pd.DataFrame) -> list[str]:
     """Its lines; numbers, which stand at the right, are texts already."""
-    rules = ["---" if column in TEXTS | PUBLISHED_TEXTS else "---:" for column in table]
+    rules = ["---" if column in TEXTS else "---:" for column in table]
     rows = [list(table.columns), rules, *table.to_numpy().tolist()]
     return ["| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
 
@@ -27,7 +28,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _published(pairs: list[tuple[str, str]]) -> list[str]:
+def _published(pairs: Sequence[tuple[str, str]]) -> list[str]:
     """All rows, with what the columns beside the measured figures have no room for."""
     rows = published_about(pairs)
     if rows.empty:

@@ -20,7 +20,7 @@ def overlay_sheet(records: list[Record], folder: Path) -> list[Path]:
     and returns [], when no label has a picture.
     """
     strips = _strips(records, folder, "overlay")
-    return _stack(strips, Path(folder) / "overlays.png") if strips else []
+    return stack(strips, Path(folder) / "overlays.png") if strips else []
 
 
 def sampling_sheet(records: list[Record], folder: Path) -> list[Path]:
@@ -30,7 +30,7 @@ def sampling_sheet(records: list[Record], folder: Path) -> list[Path]:
     """
     strips = _strips(records, folder, "sampling_picture")
     different = {(strip.size, strip.tobytes()) for strip in strips.values()}
-    return _stack(strips, Path(folder) / "sampling.png") if len(different) > 1 else []
+    return stack(strips, Path(folder) / "sampling.png") if len(different) > 1 else []
 
 
 def _strips(records: list[Record], folder: Path, field: str) -> dict[str, Image.Image]:
@@ -53,7 +53,8 @@ def _first_picture(names: list[str], folder: Path) -> Image.Image | None:
     return None
 
 
-def _stack(strips: dict[str, Image.Image], path: Path) -> list[Path]:
+def stack(strips: dict[str, Image.Image], path: Path) -> list[Path]:
+    """Write the strips, one under another, each with its name at the left; strips may differ in size."""
     font = ImageFont.load_default(FONT_SIZE)
     margin = max(math.ceil(font.getlength(name)) for name in strips) + 2 * GAP
     width = margin + max(strip.width for strip in strips.values()) + GAP

@@ -1,5 +1,6 @@
 """From cells to the rows of a table: the raw numbers, one row per label."""
 
+import json
 import math
 from statistics import fmean, median, stdev
 
@@ -21,7 +22,10 @@ COSTS = (
     "fps",
 )
 MISSING = "—"  # how the written tables show what was not measured
-TEXTS = {"Method", "Weights averaged", "Initialisation"}  # columns set flush left
+TEXTS = {  # columns set flush left
+    "Method", "Variant", "Setting", "Weights averaged", "Initialisation", "Dataset", "Device", "Source",
+    "Result", "Title", "Commit",
+}  # fmt: skip
 SETTINGS = (
     "method",
     "recipe",
@@ -48,6 +52,11 @@ def group_rows(records: list[Record]) -> dict[str, list[Record]]:
 
 def succeeded(records: list[Record]) -> list[Record]:
     return [record for record in records if record.status == "ok"]
+
+
+def pictured(records: list[Record]) -> list[str]:
+    """The sequences of which any record has pictures, in order of first appearance."""
+    return list(dict.fromkeys(name for r in records if r.pictures for name in json.loads(r.pictures)))
 
 
 def distinct(records: list[Record], field: str) -> str:

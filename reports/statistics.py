@@ -58,7 +58,7 @@ def interval(records: list[Record]) -> tuple[float, float]:
     per-sequence score, or only one.
     """
     by_seed = _scores(records)
-    return _interval(*_table(by_seed, sorted(by_seed), _objects(records)))
+    return _interval(*_table(by_seed, sorted(by_seed), _objects(records))[1:])
 
 
 def seeds_needed(
@@ -96,7 +96,14 @@ def _power(ratio: float, seeds: int) -> float:
 
 
 def paired(records_a: list[Record], records_b: list[Record]) -> tuple[np.ndarray, np.ndarray]:
-    """Differences a - b (sequences, seeds) of what both have, and the sequences' weights; empty when nothing.
+    """Differences a - b (sequences, seeds) of what both have, and the sequences' weights; empty when nothing."""
+    return paired_sequences(records_a, records_b)[1:]
+
+
+def paired_sequences(
+    records_a: list[Record], records_b: list[Record]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """As `paired`, after the names of the sequences, in increasing order.
 
     A single cell that nothing was trained for stands for every seed of the other row.
     """
@@ -109,11 +116,11 @@ def paired(records_a: list[Record], records_b: list[Record]) -> tuple[np.ndarray
 
 def _table(
     by_seed: dict[int, dict[str, float]], seeds: list[int], objects: dict[str, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """float64 (sequences, seeds) of the sequences that every seed has, both increasing, and their weights."""
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The sequences that every seed has, float64 (sequences, seeds), both increasing, and the weights of these."""
     common = sorted(set.intersection(*(set(by_seed[seed]) for seed in seeds))) if seeds else []
     values = np.array([[by_seed[seed][name] for seed in seeds] for name in common], np.float64)
-    return values, np.array([objects.get(name, 1) for name in common], np.float64)
+    return common, values, np.array([objects.get(name, 1) for name in common], np.float64)
 
 
 def _scores(records: list[Record]) -> dict[int, dict[str, float]]:

@@ -7,11 +7,10 @@ import pandas as pd
 
 from bench.record import Record
 from reports.comparison import Comparison, compare
-from reports.latex import latex_table
-from reports.markdown import markdown_page
 from reports.notes import notes
 from reports.published import DAVIS, published_columns, two_readings
 from reports.rows import MISSING, SEEN, aggregate, group_rows
+from reports.table import Table
 
 LONGEST_STATUS = 60  # characters in a cell of the table; the note below it has the rest
 COSTS = {
@@ -40,24 +39,18 @@ def summarize(records: list[Record]) -> pd.DataFrame:
 
 def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     """Write table.md, table.tex and table.csv into `folder` and return their paths."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    return tabulate(records, title).write(folder)
+
+
+def tabulate(records: list[Record], title: str) -> Table:
+    """The table of `summarize` without columns that say nothing, and what to know when reading it."""
     compared = compare(records)
     numbers = _numbers(records, compared)
     table, alike = _narrowed(_texts(records, numbers))
     sentences = notes(records, compared)
     if alike:
         sentences.insert(1, f"The same in every row that has it: {'; '.join(alike)}.")
-    texts = {
-        "table.md": markdown_page(
-            table, title, sentences, [(record.method, record.label) for record in records]
-        ),
-        "table.tex": latex_table(table, title, sentences),
-        "table.csv": numbers.to_csv(index=False, lineterminator="\n"),
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    return Table(title, table, sentences, numbers, [(record.method, record.label) for record in records])
 
 
 def _narrowed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -105,7 +98,7 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
         table[column] = [_score(*pair) for pair in zip(rows[field], rows[f"{field}_std"], strict=True)]
     cells = group_rows(records)
     none = table["Method"][rows["n"] == 0]
-    table.loc[none.index, "J&F"] = [_short(cells[name][0].status) for name in none]
+    table.loc[none.index, "J&F"] = [shortened(cells[name][0].status) for name in none]
     table["Seeds"] = [
         f"{n}" if n == cells else f"{n}/{cells}" for n, cells in zip(rows["n"], rows["cells"], strict=True)
     ]
@@ -157,7 +150,7 @@ def three_digits(value: float) -> str:
     return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(value))))}f}"
 
 
-def _short(status: str) -> str:
+def shortened(status: str) -> str:
     """A status on one line that fits a cell."""
     status = " ".join(status.split())
     return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"

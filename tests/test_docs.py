@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from bench import held_out
 from bench.__main__ import main
 from bench.record import read_records
 from datasets.embedded import EmbeddedSpec
-from datasets.images import read_mask
+from datasets.images import read_frame, read_mask
+from datasets.video import write_video
 from reports.__main__ import main as report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +43,8 @@ def commands() -> list[str]:
             if language:
                 continue
             for line in block.replace("\\\n", " ").splitlines():
-                if line.startswith("./run_all.sh") and "job=export" not in line:  # test_export.py runs those
+                # test_export.py, test_report.py and test_report_job.py run the jobs that leave no records
+                if line.startswith("./run_all.sh") and not re.search(r"job=(export|report|ui)\b", line):
                     found.append(" ".join(shlex.split(line, comments=True)))
     return list(dict.fromkeys(found))
 
@@ -64,6 +67,11 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     torch.save(encoder, tmp_path / "mobilenet_v2.pth")
     stcn = methods.create("stcn", width=0.125).state_dict()
     torch.save({"state_dict": stcn, "meta": {"options": {"width": 0.125}}}, tmp_path / "stcn.pth")
+    student = methods.create("mobilevos_r18", width=0.125).state_dict()
+    torch.save({"state_dict": student, "meta": {"options": {"width": 0.125}}}, tmp_path / "weights.pt")
+    if find_spec("av"):
+        frames = sorted((davis / "JPEGImages/480p/val-000").iterdir())
+        write_video(tmp_path / "clip.mp4", map(read_frame, frames), 12)
     return {
         "/path/to/DAVIS": str(davis),
         "/path/to/YouTube-VOS": str(youtube),
@@ -71,6 +79,10 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
         "/path/to/masks": str(davis / "Annotations/480p"),
         "/path/to/stills": str(stills),
         "docs/examples": str(ROOT / "docs/examples"),
+        "/path/clip.mp4": str(tmp_path / "clip.mp4"),
+        "/path/first.png": str(davis / "Annotations/480p/val-000/00000.png"),
+        "/path/frames": str(davis / "JPEGImages/480p/val-000"),
+        "/path/weights.pt": str(tmp_path / "weights.pt"),
         "/path/stcn.pth": str(tmp_path / "stcn.pth"),
         "/path/mobilenet_v2.pth": str(tmp_path / "mobilenet_v2.pth"),
     }
@@ -103,6 +115,14 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
     for placeholder, path in places.items():
         command = command.replace(placeholder, path)
     arguments = [a for a in shlex.split(command)[1:] if not a.startswith("imagenet.resnet")]
+    if "job=segment" in arguments:
+        pytest.importorskip("av")
+        assert main([*arguments, f"output={tmp_path}/out", "device=cpu"]) == 0, capsys.readouterr().err
+        assert (tmp_path / "out/overlay.mp4").is_file()
+        return
+    if "job=check" in arguments:  # a line for each promise, and no records
+        assert main([*arguments, f"output={tmp_path}/out", "device=cpu"]) == 0
+        return
     if "--help" in arguments or "--config" in arguments:
         assert main(arguments) == 0
         return
@@ -115,9 +135,6 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
         *TINY,
     ]
     extra += TINY_PAPER if "scale=paper" in arguments else []
-    if "job=check" in arguments:  # a line for each promise, and no records
-        assert main([*arguments, f"output={tmp_path}/out"]) == 0
-        return
     search = "job=search" in arguments
     if search:
         pytest.importorskip("optuna")
@@ -128,6 +145,22 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
     assert read_records(tmp_path / "out/records.jsonl")
     assert report([str(tmp_path / "out")]) == 0
     assert ("| Trial |" if search else "| Method |") in (tmp_path / "out/table.md").read_text()
+
+
+def test_every_command_in_the_text_is_understood():
+    """`./run_all.sh ...` within sentences and tables, and in blocks that are not run: known keys and choices."""
+    from bench.compose import load_config
+
+    found = set()
+    for page in PAGES:
+        text = page.read_text()
+        found |= set(re.findall(r"`\./run_all\.sh([^`]*)`", text))
+        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            found |= set(re.findall(r"^\./run_all\.sh(.*)", block.replace("\\\n", " "), re.MULTILINE))
+    commands = [command for command in found if not re.search(r"\.\.\.|<|--", command)]
+    assert len(commands) > 10
+    for command in commands:
+        load_config(shlex.split(command, comments=True))
 
 
 def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """job=measure: size, operations and speed of methods on this machine, by named protocols, or on a phone."""
 
 import json
+import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +18,18 @@ from bench.files import write_json, write_text
 from bench.jobs import measure_phone
 from bench.jobs.results import results_folder, tell
 from bench.measure.everything import PARTS, measure_method
+from bench.measure.full_size import SIZES
 from bench.measure.page import csv_text, page
 from bench.measure.settings import Settings, check
 from bench.record import Record, to_jsonl
 from bench.threads import threads
+from bench.tracking import Tracker
 from methods import outside
 from methods.errors import MethodError
 
+TITLE = "Speed, size and operations"
 TARGETS = ("desktop", "phone")
+HEAVY = ("sam_vit_b", "sam_vit_h")  # minutes each on a CPU: measured where they are named
 FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  # of a record's `_full` fields
 
 
@@ -50,7 +55,9 @@ def run(config: DictConfig, runs: Path) -> int:
         **environment,
         "methods": {},
     }
-    parts = [part for part in PARTS if part in ("operations", "memory", "sweep", *settings.protocols)]
+    parts = [
+        part for part in PARTS if part in ("operations", "memory", "stages", "sweep", *settings.protocols)
+    ]
     try:
         with tqdm(total=len(names) * len(parts), unit="part", mininterval=1) as bar:
             for number, name in enumerate(names):
@@ -63,6 +70,10 @@ def run(config: DictConfig, runs: Path) -> int:
                 content["methods"][name] = _measure(name, options, settings, device, begin)
                 _write(content, out)
             bar.update(len(names) * len(parts) - bar.n)
+        with Tracker(config.tracking_uri, runs, out.name).invocation(
+            TITLE, config, environment, out
+        ) as tracker:
+            tracker.log_table(_records(content))
     finally:  # a kill by ^C too leaves the methods that are done
         if content["methods"]:
             tell(out)
@@ -74,7 +85,7 @@ def run(config: DictConfig, runs: Path) -> int:
 
 
 def wanted(config: DictConfig) -> list[str]:
-    """The methods of `method=` or `methods=`, each once; all when neither is given."""
+    """The methods of `method=` or `methods=`, each once; when neither is given, all but the heavy ones."""
     several = config.get("methods")
     if config.method is not None and several is not None:
         raise ConfigError("give method= or methods=, not both")
@@ -82,7 +93,10 @@ def wanted(config: DictConfig) -> list[str]:
         raise ConfigError("methods=[]: name at least one, or leave it out for all")
     if isinstance(several, str):
         several = [several]
-    names = [config.method] if config.method is not None else list(several or methods.available())
+    if config.method is None and several is None:
+        print(f"not measured unless named, as they take minutes: {', '.join(HEAVY)}", file=sys.stderr)
+        several = [name for name in methods.available() if name not in HEAVY]
+    names = [config.method] if config.method is not None else list(several)
     for name in names:
         methods.check_name(str(name))
         if outside.is_masks(str(name)):
@@ -114,7 +128,11 @@ def _write(content: dict, out: Path) -> None:
     write_json(out / "measure.json", content)
     write_text(out / "measure.md", page(content))
     write_text(out / "measure.csv", csv_text(content))
-    write_text(out / "records.jsonl", to_jsonl([_record(name, content) for name in content["methods"]]))
+    write_text(out / "records.jsonl", to_jsonl(_records(content)))
+
+
+def _records(content: dict) -> list[Record]:
+    return [_record(name, content) for name in content["methods"]]
 
 
 def _record(name: str, content: dict) -> Record:
@@ -124,7 +142,7 @@ def _record(name: str, content: dict) -> Record:
     params = found["parameters"]["total"] / 1e6 if found.get("parameters") else None
     size = {key: settings[key] for key in FULL_SIZE}
     full = {}
-    if size == FULL_SIZE and content["options"].get("width", 1.0) == 1.0:
+    if size == FULL_SIZE and all(content["options"].get(key, 1.0) == 1.0 for key in SIZES):
         full = {
             "params_m_full": params,
             "gmacs_full": cost.get("gmacs"),

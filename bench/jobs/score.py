@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.cells import content_hash, placeless
 from bench.data import fingerprint, locate, open_evaluation
+from bench.databases import without_passwords
 from bench.environment import git_commit, versions
 from bench.errors import ConfigError
 from bench.files import write_json, write_text
@@ -58,7 +59,7 @@ def run(config: DictConfig, runs: Path) -> int:
     content = {**summary, **seen_unseen(scores, videos), "protocol": asdict(protocol)}
     record = _record(folder, dataset, protocol, scored, content)
     write_text(out / "title.txt", _title(folder, dataset, config))
-    write_text(out / "config.yaml", OmegaConf.to_yaml(config))
+    write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     write_text(out / "scores.csv", _csv(scores, videos))
     write_text(out / "records.jsonl", to_jsonl([record]))
     write_json(out / "scores.json", _finite(content))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from bench.cells import content_hash
 from bench.compose import STAGES
 from bench.data import locate
+from bench.databases import without_password, without_passwords
 from bench.environment import describe_environment, pick_device
 from bench.errors import ConfigError
 from bench.files import write_text
@@ -23,7 +24,7 @@ from bench.processes import run_jobs
 from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
 from bench.search.space import read_space
-from bench.search.study import latest, load_optuna, open_study, storage_url, without_password, work_on
+from bench.search.study import latest, load_optuna, open_study, storage_url, work_on
 from bench.search.trial import Search, run_trial
 from bench.tracking import Tracker
 
@@ -48,15 +49,14 @@ def run(config: DictConfig, runs: Path) -> int:
     _warn(settings, config.workers)
     study = open_study(search.study, search.url, settings, search.reports, runs)
     out = results_folder(config, search.experiment)
-    shown = config.copy()
-    shown.search.storage = without_password(settings.storage)
+    shown = without_passwords(config)
     write_text(out / "config.yaml", OmegaConf.to_yaml(shown))
     print(f"study {search.study} in {without_password(search.url)}", file=sys.stderr)
     keys = [dimension.key for dimension in search.space]
     tracker = Tracker(config.tracking_uri, runs, search.experiment)
     facts = describe_environment(search.device)
     try:
-        with tracker.invocation(f"Search: {settings.title}", shown, facts), _progress(study, settings):
+        with tracker.invocation(f"Search: {settings.title}", shown, facts, out), _progress(study, settings):
             search = replace(search, parent=tracker.parent)
             jobs = [[Worker(f"worker {number + 1}")] for number in range(config.workers)]
             failures = run_jobs(work, jobs, (search,), config.workers)
@@ -71,11 +71,12 @@ def run(config: DictConfig, runs: Path) -> int:
 def work(_: list[Worker], search: Search) -> dict[str, str]:
     """The life of one worker, in a process of its own where there are several; returns no failures."""
     study = open_study(search.study, search.url, search.settings, search.reports, search.runs)
-    tracker = Tracker(search.config.tracking_uri, search.runs, search.experiment)
+    tracker = Tracker(search.config.tracking_uri, search.runs, search.experiment, quiet=True)
     tracker.parent = search.parent
     work_on(
         study, search.settings, search.runs, lambda trial, chosen: run_trial(trial, chosen, search, tracker)
     )
+    tracker.close()
     return {}
 
 

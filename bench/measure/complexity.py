@@ -18,9 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.latency import started_copy
-from bench.measure.stages import check_objects, frozen_copy, stages, steady_memory_frames
-from methods.interface import Method, Remembering
-from methods.stages import Stage
+from bench.measure.stages import check_objects, frames_read, frozen_copy, stages
+from methods.interface import Method, Remembering, Staged
+from methods.stages import WRITE, Stage
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def gmacs_thop(module: nn.Module, *inputs: Tensor) -> float:
 
 
 def stage_gmacs(
-    method: Remembering,
+    method: Staged,
     height: int = 480,
     width: int = 864,
     objects: int = 1,
@@ -91,7 +91,7 @@ def stage_gmacs(
 
 
 def frame_gmacs(
-    method: Remembering,
+    method: Staged,
     height: int = 480,
     width: int = 864,
     objects: Sequence[int] = (1, 2, 3),
@@ -99,10 +99,13 @@ def frame_gmacs(
 ) -> list[dict[str, float]]:
     """`Complexity.gmacs` as a function of objects and memory frames, by torch's counter.
 
-    A row {"objects", "memory_frames", "gmacs"} for each pair; frames that do not fit in the memory are left out.
+    A row {"objects", "memory_frames", "gmacs"} for each pair; frames that do not fit in the memory are left out,
+    and without a memory there are none.
     """
-    meta, capacity = frozen_copy(method, "meta"), method.policy.capacity
-    fitting = [frames for frames in memory_frames if capacity is None or frames <= capacity]
+    meta, fitting = frozen_copy(method, "meta"), [0]
+    if isinstance(method, Remembering):
+        capacity = method.policy.capacity
+        fitting = [frames for frames in memory_frames if capacity is None or frames <= capacity]
     table = []
     for count in objects:
         check_objects(count, width)
@@ -130,8 +133,8 @@ def complexity(
     """
     if not isinstance(method, nn.Module):
         return None
-    if not isinstance(method, Remembering):
-        raise TypeError(f"complexity() knows no stages of a {type(method).__name__}: it has no memory")
+    if not isinstance(method, Staged):
+        raise TypeError(f"complexity() knows no stages of a {type(method).__name__}")
     scene = (height, width, objects, memory_frames)
     real, meta = stages(frozen_copy(method), *scene), stages(frozen_copy(method, "meta"), *scene)
     counters = {
@@ -145,8 +148,8 @@ def complexity(
         gmacs=totals["torch"],
         gmacs_fvcore=totals["fvcore"],
         gmacs_thop=totals["thop"],
-        memory_frames=steady_memory_frames(method.policy, memory_frames),
-        writes_per_frame=meta[-1].per_frame,
+        memory_frames=frames_read(method, memory_frames),
+        writes_per_frame=sum(stage.per_frame for stage in meta if stage.name == WRITE),
         stages=counters["torch"],
         counters=counters,
     )

@@ -14,13 +14,13 @@ from bench.measure.load import between, look
 from bench.measure.memory import measure_memory
 from bench.measure.operators import operators
 from bench.measure.parameters import parameter_count
-from bench.measure.protocols import PROTOCOLS
+from bench.measure.protocols import PROTOCOLS, stage_milliseconds
 from bench.measure.settings import Settings, autocast, prepare
 from bench.measure.sweep import core_sweep
 from bench.threads import threads
-from methods.interface import Method, Remembering
+from methods.interface import Method, Staged
 
-PARTS = ("operations", "memory", *PROTOCOLS, "sweep")
+PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")
 GRID_MEMORY = (1, 2, 4, 8)
 
 
@@ -57,7 +57,7 @@ def _parts(name: str, options: dict, settings: Settings, device: str, begin: Cal
     begin("operations")
     if isinstance(method, nn.Module):
         yield "parameters", asdict(parameter_count(_create(name, options)))
-    if isinstance(method, Remembering):
+    if isinstance(method, Staged):
         yield "complexity", asdict(complexity(method, **size))
         counts = (settings.height, settings.width, settings.object_counts, GRID_MEMORY)
         yield "frame_gmacs", frame_gmacs(method, *counts)
@@ -81,6 +81,9 @@ def _times(method: Method, settings: Settings, device: str, begin: Callable[[str
         yield "protocols", done
         slow |= dict.fromkeys(gpu.warnings())
         yield "gpu_warnings", list(slow)
+    begin("stages")
+    if "core" in settings.protocols:
+        yield "stage_ms", stage_milliseconds(method, settings.scene(device), limits)
     begin("sweep")
     if settings.lengths and settings.object_counts:
         yield "sweep", core_sweep(method, settings.scene(device), settings.lengths, settings.object_counts)

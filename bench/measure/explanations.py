@@ -49,3 +49,8 @@ PUBLISHED = (
     "meant. By published FPS on DAVIS 2016, 100.1 (device not stated) against STCN's 26.9 (RTX 2080 Ti), the "
     "ResNet-18 student is 3.7 times faster."
 )
+PUBLISHED_SAM = (
+    "Published, not measured here (arXiv 2306.14289, on one GPU): SAM's ViT-H takes 452 ms for the encoder and 4 "
+    "for the decoder, MobileSAM 8 and 4; FastSAM 64 in all (its own README: 40). Here query_encode is the image "
+    "encoder and decode answers a point for each object; frame, stcn, aot and video follow objects by prompts."
+)

@@ -12,29 +12,36 @@ import methods
 from bench.cells import Network, content_hash, identity, name_for_files
 from bench.environment import describe_environment
 from bench.files import read_json, write_json
+from bench.locks import alone
 from bench.measure.complexity import complexity, step_gmacs
 from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
 from bench.measure.parameters import method_parameters
+from bench.measure.protocols import Scene, stage_milliseconds
+from bench.measure.stages import frozen_copy
 from methods import outside
-from methods.interface import Remembering
+from methods.interface import Staged
+
+# Options that make a network smaller than the published one
+SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
 
 
-def full_size(network: Network, runs: Path, device: str, growth: bool = False) -> dict[str, float | str]:
+def full_size(
+    network: Network, runs: Path, device: str, growth: bool = False, prompted: bool = False
+) -> dict[str, float | str]:
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
 
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
+    prompted: parameters, multiply-adds and stages alone, of a network that is no method for videos here.
     What the file of an earlier run lacks is measured and added to it. Others' code is measured as it was built;
     where it fails at this size, the fields from there on are left out with a warning.
     """
-    name, others = network.method, not methods.family(network.method)
-    if outside.is_masks(name) or not (others or methods.needs_weights(name)):
-        return {}
-    options = {key: value for key, value in network.built_with.items() if key != "width"}
-    wanted = [field for field in MEASURES if growth or field != "growth_full"]
+    name, wanted = network.method, wanted_fields(network, growth, prompted)
+    options = {key: value for key, value in network.built_with.items() if key not in SIZES}
+    others = not methods.family(name)
     found: dict[str, float | str] = {}
-    for fields in [[field] for field in wanted] if others else [wanted]:
+    for fields in [[field] for field in wanted] if others else [wanted] if wanted else []:
         try:
             found = measured(name, options, fields, runs, device)
         except Exception as error:
@@ -46,6 +53,14 @@ def full_size(network: Network, runs: Path, device: str, growth: bool = False) -
     return {field: value for field, value in found.items() if growth or field != "growth_full"}
 
 
+def wanted_fields(network: Network, growth: bool, prompted: bool = False) -> list[str]:
+    """The fields of a record that tell whether all costs of the network are measured."""
+    name = network.method
+    if outside.is_masks(name) or (methods.family(name) and not methods.needs_weights(name)):
+        return []
+    return PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
+
+
 def measured(
     name: str, options: dict[str, Any], wanted: list[str], runs: Path, device: str
 ) -> dict[str, float | str]:
@@ -53,23 +68,23 @@ def measured(
     environment = describe_environment(device)
     key = content_hash([identity(name), options, environment["device"], environment["versions"]])
     path = runs / "measured" / f"{name_for_files(name)}-{key}.json"
-    found = read_json(path) or {}
-    missing = [field for field in wanted if field not in found]
-    if missing:
+    name_shown = outside.short_name(name)
+    if set(wanted) <= (found := read_json(path, dict) or {}).keys():
+        return found
+    with alone(path.with_suffix(".lock"), f"measuring {name_shown}"):
+        found = read_json(path, dict) or {}
+        missing = [field for field in wanted if field not in found]
         method = methods.create(name, **options)
-        bar = tqdm(missing, f"measure {outside.short_name(name)}", leave=False, mininterval=2, delay=2)
-        for field in bar:
+        for field in tqdm(missing, f"measure {name_shown}", leave=False, mininterval=2, delay=2):
             found |= MEASURES[field](method, device)
             write_json(path, found)
     return found
 
 
 def _complexity(method: nn.Module, device: str) -> dict[str, float | None]:
-    if not isinstance(method, Remembering):
-        return {
-            "params_m_full": method_parameters(method) / 1e6,
-            "gmacs_full": step_gmacs(method, device=device),
-        }
+    if not isinstance(method, Staged):
+        params = method_parameters(method) / 1e6
+        return {"params_m_full": params, "gmacs_full": step_gmacs(method, device=device)}
     cost = complexity(method)
     return {
         "params_m_full": cost.params_m,
@@ -91,10 +106,18 @@ def _growth(method: nn.Module, device: str) -> dict[str, str]:
     return {"growth_full": json.dumps(measure_growth(method, device=device))}
 
 
+def _stages(method: nn.Module, device: str) -> dict[str, str]:
+    times = stage_milliseconds(frozen_copy(method, device), Scene(device=device))
+    return {"stage_ms_full": json.dumps(times)}
+
+
 # A field that tells whether the measurement was made -> the measurement.
 MEASURES = {
     "params_m_full": _complexity,
     "latency_ms_median_full": _latency,
     "memory_mb_peak_full": _memory,
     "growth_full": _growth,
+    "stage_ms_full": _stages,
 }
+VIDEO = ["params_m_full", "latency_ms_median_full", "memory_mb_peak_full"]
+PROMPTED = ["params_m_full", "stage_ms_full"]

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import flop_registry
 
 from bench.measure.complexity import fvcore_analysis
 from bench.measure.stages import frozen_copy, stages
-from methods.interface import Remembering
+from methods.interface import Staged
 
 ALLOCATIONS = {"empty", "empty_strided", "empty_like", "_unsafe_view", "detach"}  # make room, compute nothing
 
@@ -36,7 +36,7 @@ class Operators:
 
 @torch.no_grad()
 def operators(
-    method: Remembering,
+    method: Staged,
     height: int = 480,
     width: int = 864,
     objects: int = 1,

@@ -4,8 +4,15 @@ import csv
 import io
 from collections.abc import Iterable
 
-from bench.measure.explanations import COUNTERS_EXPLAINED, MEMORY, PROTOCOLS_EXPLAINED, PUBLISHED, VIDEOS
-from methods.stages import STAGES
+from bench.measure.explanations import (
+    COUNTERS_EXPLAINED,
+    MEMORY,
+    PROTOCOLS_EXPLAINED,
+    PUBLISHED,
+    PUBLISHED_SAM,
+    VIDEOS,
+)
+from methods.stages import STAGES, WRITE
 
 MISSING = "—"
 COUNTERS = ("torch", "fvcore", "thop")
@@ -27,6 +34,7 @@ def row(name: str, found: dict) -> dict:
         "gmacs_fvcore": cost.get("gmacs_fvcore"),
         "gmacs_thop": cost.get("gmacs_thop"),
     }
+    numbers |= {f"{stage}_ms": (found.get("stage_ms") or {}).get(stage) for stage in STAGES}
     for protocol in PROTOCOLS_EXPLAINED:
         timing = (found.get("protocols") or {}).get(protocol) or {}
         numbers |= {f"{protocol}_{key}": timing.get(key) for key in (*SPREAD, "fps", "frames", "objects")}
@@ -62,6 +70,7 @@ def page(content: dict) -> str:
         ["# Speed, size and operations", "", *_table(*_main(found))],
         ["", *(f"- {sentence}" for sentence in notes(content))],
         ["", "## Latency", "", *_table(*_latency(found))],
+        ["", "## Latency of the stages (ms, each apart)", "", *_table(*_stage_times(found))],
         ["", "## Multiply-adds of the stages (GMACs)", "", *_table(*_stages(found))],
         [
             "",
@@ -91,6 +100,7 @@ def notes(content: dict) -> list[str]:
         MEMORY,
         *ratios(found),
         *([PUBLISHED] if any(name.startswith(STUDENTS) for name in found) else []),
+        *([PUBLISHED_SAM] if any("sam" in name for name in found) else []),
     ]
     for name, one in found.items():
         lines += [f"{name}: {one['status']}."] if one["status"] != "ok" else []
@@ -173,18 +183,27 @@ def _latency(found: dict) -> tuple[list[str], list[list[str]]]:
     return head, lines
 
 
+def _stage_times(found: dict) -> tuple[list[str], list[list[str]]]:
+    lines = [
+        [name, *(_digits(one["stage_ms"].get(stage)) for stage in STAGES)]
+        for name, one in found.items()
+        if one.get("stage_ms")
+    ]
+    return ["Method", *STAGES], lines
+
+
 def _stages(found: dict) -> tuple[list[str], list[list[str]]]:
     lines = []
     for name, one in found.items():
         cost = one.get("complexity")
         for counter in COUNTERS if cost else ():
             stages = cost["counters"][counter]
-            total = sum(stages.values()) - (1 - cost["writes_per_frame"]) * stages["memory_encode"]
+            total = sum(stages.values()) - (1 - cost["writes_per_frame"]) * stages.get(WRITE, 0)
             lines.append(
                 [
                     name,
                     counter,
-                    *(_digits(stages[s]) for s in STAGES),
+                    *(_digits(stages.get(s)) for s in STAGES),
                     _digits(cost["writes_per_frame"]),
                     _digits(total),
                 ]

@@ -5,9 +5,10 @@ frames show does not change the work. All use the given method, which they leave
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -17,10 +18,11 @@ from torch import Tensor
 from bench.evaluate import to_tensor
 from bench.measure.clip import moving_texture, write_frames
 from bench.measure.latency import Limits, device_seconds, timed_cycles, wall_seconds
-from bench.measure.stages import stages, steady_memory_frames, stripes
+from bench.measure.stages import frames_read, stages, stripes
 from datasets.images import read_frame, read_mask, write_mask
-from methods.interface import Method, Remembering
+from methods.interface import Method, Remembering, Staged
 from methods.masks import most_likely
+from methods.stages import WRITE
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ def core(method: Method, scene: Scene, limits: Limits | None = None) -> Timing |
     padding (DeAOT: resizing) inside. Writing to the memory is excluded. On a GPU by CUDA events. None for a
     method whose stages are not known.
     """
-    if not isinstance(method, Remembering):
+    if not isinstance(method, Staged):
         return None
-    stored = steady_memory_frames(method.policy, scene.memory_frames)
-    *segmenting, _ = stages(method, scene.height, scene.width, scene.objects, stored)
+    stored, size = frames_read(method, scene.memory_frames), (scene.height, scene.width, scene.objects)
+    segmenting = [stage for stage in stages(method, *size, stored or None) if stage.name != WRITE]
     values = {name: tensor for stage in segmenting for name, tensor in stage.inputs.items()}
 
     def segment() -> None:
@@ -83,6 +85,26 @@ def core(method: Method, scene: Scene, limits: Limits | None = None) -> Timing |
 
     warm, taken = timed_cycles(segment, scene.device, limits or Limits(), clock=device_seconds)
     return _timing("core", scene, taken, warm[0] if warm else None, stored)
+
+
+@torch.inference_mode()
+def stage_milliseconds(method: Method, scene: Scene, limits: Limits | None = None) -> dict[str, float] | None:
+    """Median milliseconds of each stage apart, timed as `core` is and on the same inputs always.
+
+    The limits' time is that of all stages together. None for a method whose stages are not known.
+    """
+    if not isinstance(method, Staged):
+        return None
+    found = stages(method, scene.height, scene.width, scene.objects, scene.memory_frames)
+    limits = limits or Limits()
+    each = replace(limits, max_seconds=limits.max_seconds / len(found))
+    taken = {
+        stage.name: timed_cycles(partial(stage.run, stage.inputs), scene.device, each, clock=device_seconds)[
+            1
+        ]
+        for stage in found
+    }
+    return {name: 1000 * median(seconds) for name, seconds in taken.items()}
 
 
 def frame(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
@@ -94,7 +116,7 @@ def frame(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     (image,), mask = moving_texture(1, scene.height, scene.width), _mask(scene)
     method.start(to_tensor(image, scene.device), mask)
     remembers = isinstance(method, Remembering)
-    stored = steady_memory_frames(method.policy, scene.memory_frames) if remembers else 0
+    stored = frames_read(method, scene.memory_frames)
     warm, taken = timed_cycles(
         lambda: _ids(method, method.step(to_tensor(image, scene.device))),
         scene.device,
@@ -184,7 +206,7 @@ PROTOCOLS: dict[str, Callable[[Method, Scene, Limits | None], Timing | None]] = 
 
 
 def _timing(protocol: str, scene: Scene, taken: list[float], first: float | None, stored: int) -> Timing:
-    low, median, high, p90, p99 = np.percentile(np.array(taken) * 1000, (25, 50, 75, 90, 99)).tolist()
+    low, middle, high, p90, p99 = np.percentile(np.array(taken) * 1000, (25, 50, 75, 90, 99)).tolist()
     return Timing(
         protocol=protocol,
         fps=len(taken) / sum(taken),
@@ -192,7 +214,7 @@ def _timing(protocol: str, scene: Scene, taken: list[float], first: float | None
         objects=scene.objects,
         memory_frames=stored,
         ms_first=None if first is None else 1000 * first,
-        ms_median=median,
+        ms_median=middle,
         ms_p90=p90,
         ms_p99=p99,
         ms_iqr=high - low,

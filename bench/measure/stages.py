@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.errors import ConfigError
 from methods import stages as examples
-from methods.interface import Remembering
+from methods.interface import Method, Remembering, Staged
 from methods.memory import MemoryPolicy
 from methods.stages import Stage
 
@@ -16,17 +16,22 @@ UNBOUNDED_MEMORY_FRAMES = 8
 
 
 def stages(
-    method: Remembering, height: int, width: int, objects: int, memory_frames: int | None = None
+    method: Staged, height: int, width: int, objects: int, memory_frames: int | None = None
 ) -> list[Stage]:
-    """The method's stages, with the memory as full as it stays in a long video, or as `memory_frames` says.
+    """The method's stages, its memory, if any, as full as it stays in a long video, or as `memory_frames` says.
 
     The method must be in evaluation mode. Raises ConfigError for an impossible `memory_frames` or `objects`.
     """
     check_objects(objects, width)
-    return method.stages(height, width, objects, steady_memory_frames(method.policy, memory_frames))
+    return method.stages(height, width, objects, frames_read(method, memory_frames))
 
 
-def frozen_copy(method: Remembering, device: str | torch.device | None = None) -> Remembering:
+def frames_read(method: Method, memory_frames: int | None = None) -> int:
+    """`steady_memory_frames` of a method with a memory, 0 without one."""
+    return steady_memory_frames(method.policy, memory_frames) if isinstance(method, Remembering) else 0
+
+
+def frozen_copy(method: Staged, device: str | torch.device | None = None) -> Staged:
     """A copy in evaluation mode that needs no gradients, on its device or on another, "meta" among them."""
     return copy.deepcopy(method).eval().requires_grad_(False).to(device)
 

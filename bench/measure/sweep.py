@@ -6,7 +6,7 @@ from dataclasses import replace
 from bench.measure.growth import kept_frames
 from bench.measure.latency import Limits
 from bench.measure.protocols import Scene, core
-from methods.interface import Method, Remembering
+from methods.interface import Method, Remembering, Staged
 
 FEW = Limits(warmup=1, min_runs=3, max_runs=3)
 
@@ -24,7 +24,7 @@ def core_sweep(
     The video is not run: the memory holds what its policy would have kept by then. States that are alike are
     timed once. `tick` is called after each. None for a method whose stages are not known.
     """
-    if not isinstance(method, Remembering):
+    if not isinstance(method, Staged):
         return None
     timed: dict[tuple, float] = {}
 
@@ -36,7 +36,8 @@ def core_sweep(
             tick()
         return timed[state]
 
-    kept = [kept_frames(method.policy, length) for length in lengths]
+    remembers = isinstance(method, Remembering)
+    kept = [kept_frames(method.policy, length) if remembers else None for length in lengths]
     by_length = [milliseconds(count, scene.objects) for count in kept]
     by_objects = [milliseconds(scene.memory_frames, objects) for objects in object_counts]
     return {

@@ -13,12 +13,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from bench.cells import content_hash
+from bench.databases import BUSY, INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
 from bench.errors import ConfigError
 from bench.search.settings import Settings
 
 INSTALL = ".venv/bin/python -m pip install -e '.[search]' -c constraints.txt"
-INSTALL_POSTGRESQL = ".venv/bin/python -m pip install -e '.[cluster]' -c constraints.txt"
-PATIENCE = {"sqlite": {"timeout": 60}, "postgresql": {"connect_timeout": 10}}  # seconds
+CONNECTION = {"sqlite": {"timeout": BUSY}, "postgresql": {"connect_timeout": PATIENCE}}
 SILENCE = 6  # heartbeats that a worker may miss before its trial is given to another
 RETRIES = 5  # of a trial whose worker dies: more, and it is the trial that kills
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -50,23 +50,12 @@ def storage_url(settings: Settings, runs: Path) -> str:
         url = make_url(settings.storage)
     except ArgumentError:
         url = None
-    if url is None or url.get_backend_name() not in PATIENCE or url.database in (None, "", ":memory:"):
+    if url is None or url.get_backend_name() not in CONNECTION or url.database in (None, "", ":memory:"):
         raise ConfigError(
             f"search.storage={without_password(settings.storage)}: give sqlite:////path/to/file.db or "
             "postgresql+psycopg://user:password@host/database"
         )
     return settings.storage
-
-
-def without_password(url: str | None) -> str | None:
-    """The address as it may be shown and stored."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return url and make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
 
 
 def open_study(name: str, url: str, settings: Settings, reports: int, runs: Path):
@@ -80,15 +69,14 @@ def open_study(name: str, url: str, settings: Settings, reports: int, runs: Path
         pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=reports, reduction_factor=3)
     elif settings.prunes:
         pruner = optuna.pruners.MedianPruner()
-    # Two processes that create the tables at once break the database for good.
-    with _turn(runs):
-        return optuna.create_study(
-            study_name=name,
-            storage=_storage(optuna, url, settings),
-            directions=settings.directions,
-            pruner=pruner,
-            load_if_exists=True,
-        )
+    runs.mkdir(parents=True, exist_ok=True)
+    return optuna.create_study(
+        study_name=name,
+        storage=_storage(optuna, url, settings),
+        directions=settings.directions,
+        pruner=pruner,
+        load_if_exists=True,
+    )
 
 
 def _storage(optuna, url: str, settings: Settings):
@@ -97,25 +85,21 @@ def _storage(optuna, url: str, settings: Settings):
 
     backend = make_url(url).get_backend_name()
     try:
-        storage = optuna.storages.RDBStorage(
-            url,
-            engine_kwargs={"connect_args": PATIENCE[backend], "pool_pre_ping": True},
-            heartbeat_interval=settings.heartbeat,
-            grace_period=SILENCE * settings.heartbeat,
-            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES),
-        )
+        with first_use(url):
+            return optuna.storages.RDBStorage(
+                url,
+                engine_kwargs={"connect_args": CONNECTION[backend], "pool_pre_ping": True},
+                heartbeat_interval=settings.heartbeat,
+                grace_period=SILENCE * settings.heartbeat,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES),
+            )
     except ImportError:
         raise ConfigError(
             f"search.storage={without_password(url)} has no driver: {INSTALL_POSTGRESQL}"
         ) from None
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, optuna.exceptions.OptunaError, RuntimeError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ConfigError(f"search.storage={without_password(url)} cannot be reached: {reason}") from None
-    if backend == "sqlite":  # readers and a writer side by side
-        connection = sqlite3.connect(make_url(url).database, timeout=PATIENCE["sqlite"]["timeout"])
-        connection.execute("pragma journal_mode=wal")
-        connection.close()
-    return storage
 
 
 def latest(study) -> dict[int, object]:
@@ -197,5 +181,4 @@ def _sampler(optuna, settings: Settings, number: int):
 
 
 def _turn(runs: Path) -> FileLock:
-    runs.mkdir(parents=True, exist_ok=True)
     return FileLock(runs / "search.lock")

@@ -7,16 +7,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from filelock import FileLock
 from omegaconf import DictConfig
 
 import methods
-from bench.cells import Network, Training, content_hash
+from bench.cells import Network, content_hash
 from bench.compose import with_override
 from bench.environment import describe_environment
 from bench.held_out import held_out_score
 from bench.measure.full_size import measured
-from bench.networks import build, describe, train_all, trained_folder
+from bench.networks import build, describe, train_all
 from bench.plan import Data, student_network
 from bench.record import Record
 from bench.search.settings import OBJECTIVES, Settings
@@ -100,7 +99,10 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
     scores: list[float] = []
     for network in networks:
         watch = Watch(trial, network, search.device, search.settings, scores)
-        failure = _train(network.training, search, watch if search.settings.prunes else None)
+        on_step = watch if search.settings.prunes else None
+        failure = train_all([network.training], search.runs, search.device, 1, on_step).get(
+            network.training.key
+        )
         if failure:
             status = failure if watch.stopped else f"failed: {failure}"
             _keep(trial, replace(record, status=status), tracker)
@@ -111,18 +113,6 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
     record = replace(record, **describe(networks[0], search.runs), jf_mean=values["jf"])
     _keep(trial, record, tracker, values)
     return [values[name] for name in search.settings.objectives]
-
-
-def _train(training: Training, search: Search, watch: Watch | None) -> str | None:
-    """Train what has no weights yet, after what it needs; why it failed. Workers wait for each other's teachers."""
-    for needed in training.needs:
-        failure = _train(needed, search, None)
-        if failure:
-            return f"its teacher or an earlier stage failed: {failure}"
-    folder = trained_folder(training, search.runs)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        return train_all([training], search.runs, search.device, 1, watch).get(training.key)
 
 
 def _costs(network: Network, search: Search) -> dict[str, float]:

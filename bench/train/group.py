@@ -1,13 +1,14 @@
 """Training students side by side: one stream of clips, one teacher forward a batch, K students.
 
 The results equal those of training each alone: clips and noise are functions of (seed, step), and students
-share nothing but what they read.
+share nothing but what they read. Several ranks do this with a part of every batch each, in step.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from bench.recipe import Schedule
+from bench.stopping import saving_first, stop_if_asked
 from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
+from bench.train.ranks import Ranks
 from datasets.clips import ClipStream
 from methods.masks import slot_planes
 from methods.space_time import Rollout
@@ -33,18 +36,22 @@ def train_group(
     teacher: nn.Module | None,
     device: str,
     on_step: OnStep | None = None,
+    lessons: "Lessons | None" = None,
 ) -> None:
     """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
     Learners that stopped at different steps are trained one bunch after the other. What `on_step` answers
-    after a learner's step, if not None, is why that one stops here; it keeps its checkpoint.
+    after a learner's step, if not None, is why that one stops here; it keeps its checkpoint. Of several ranks the
+    first one's `on_step` is asked. `lessons` says what becomes of the items of `clips`; by default they are clips.
     """
+    if learners[0].ranks.from_first(lambda: on_step is not None):
+        on_step = on_step or _asked_elsewhere
     for learner in learners:
         learner.method.to(device)
         learner.projectors.to(device)
         learner.resume()
     for _, bunch in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
-        _train_bunch(list(bunch), clips, schedule, seed, teacher, device, on_step)
+        _train_bunch(list(bunch), clips, schedule, seed, teacher, device, on_step, lessons or CLIPS)
 
 
 def _train_bunch(
@@ -55,28 +62,42 @@ def _train_bunch(
     teacher: nn.Module | None,
     device: str,
     on_step: OnStep | None,
+    lessons: "Lessons",
 ) -> None:
     start = learners[0].step
     running = list(learners)
     saved_at = time.monotonic()
     label = ", ".join(dict.fromkeys(x.name for x in learners))
-    stream = batches(clips, schedule, start, device)
-    maps = {x.teacher_map for x in learners if x.teacher_map is not None}
+    ranks = learners[0].ranks
+
+    def save() -> None:
+        for learner in running:
+            learner.save()
+
+    stream = lessons.batches(clips.part_of(ranks.number, ranks.size), schedule, start, device)
     with (
-        tqdm(total=schedule.steps, initial=start, desc=f"train {label}", unit="step", mininterval=2) as bar,
-        _side_by_side(len(running), device) as for_each,
+        saving_first(save),
+        tqdm(
+            total=schedule.steps,
+            initial=start,
+            desc=f"train {label}",
+            unit="step",
+            mininterval=2,
+            disable=not ranks.leads,
+        ) as bar,
+        _side_by_side(len(running), device, ranks) as for_each,
     ):
         for batch in stream:
-            answers = _teach(teacher, batch, maps, schedule.precision) if teacher is not None else None
+            answers = None if teacher is None else lessons.teach(teacher, batch, learners, schedule.precision)
             results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed, on_step), running)
             running = [learner for learner in running if learner.failure is None]
             bar.set_postfix(loss=f"{results[0]:.3f}", refresh=False)
             bar.update()
             if not running:
                 break
+            stop_if_asked()
             if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-                for learner in running:
-                    learner.save()
+                save()
                 saved_at = time.monotonic()
     for learner in running:
         learner.finish()
@@ -90,25 +111,31 @@ def _try_to_learn(
     except Diverged as error:
         learner.failure = str(error)
         return float("nan")
-    learner.failure = on_step(learner) if on_step else None
+    if on_step is not None:
+        learner.failure = learner.ranks.from_first(lambda: on_step(learner))
     if learner.failure is not None:
         learner.save()
     return loss
 
 
 @contextmanager
-def _side_by_side(learners: int, device: str) -> Iterator[Callable]:
+def _side_by_side(learners: int, device: str, ranks: Ranks) -> Iterator[Callable]:
     """A `map` over learners: on a CPU each core takes one at a time, which small networks use better than
-    all cores together working on one (1.3 times faster with three students on two cores).
+    all cores together working on one (1.3 times faster with three students on two cores). Several ranks must
+    meet learner by learner.
     """
     threads = torch.get_num_threads()
     workers = min(learners, threads)
-    if device != "cpu" or workers == 1:
+    if device != "cpu" or workers == 1 or ranks.size > 1:
         yield lambda function, items: [function(item) for item in items]
         return
     share = threads // workers
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,)) as pool:
         yield lambda function, items: list(pool.map(function, items))
+
+
+def _asked_elsewhere(_: Learner) -> None:
+    """Stands, in the ranks after the first, for the first one's `on_step`."""
 
 
 def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
@@ -122,7 +149,21 @@ def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> I
 
 
 @torch.no_grad()
-def _teach(teacher: nn.Module, batch: dict[str, Tensor], maps: set[int], precision: str) -> Rollout:
+def teach(teacher: nn.Module, batch: dict[str, Tensor], learners: list[Learner], precision: str) -> Rollout:
+    """The teacher's rollout over a batch, with the attention maps that the learners compare."""
+    maps = {x.teacher_map for x in learners if x.teacher_map is not None}
     device = batch["frames"].device.type
     with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         return answer(teacher, batch, maps)
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """How a stream becomes batches on the device, (stream, schedule, first step, device) -> batches, and what the
+    teacher says of one, (teacher, batch, learners, precision) -> what `Learner.learn` takes."""
+
+    batches: Callable[..., Iterator[dict[str, Tensor]]]
+    teach: Callable
+
+
+CLIPS = Lessons(batches, teach)

@@ -2,20 +2,30 @@
 
 import copy
 import math
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import ConfigError
-from bench.files import replace_atomically
+from bench.files import write_checkpoint
 from bench.recipe import Recipe, Schedule
 from bench.train.answers import answer, map_number
+from bench.train.norms import share_statistics
 from bench.train.objective import losses, make_projectors
+from bench.train.ranks import ALONE, Ranks
+from methods.borrowed import imitation_loss
 from methods.checkpoint import read_file
 from methods.errors import MethodError
+from methods.masks import normalize
+from methods.noise import PartGenerator
 from methods.space_time import Rollout
+from methods.takeover import rest_of
 
 CURVE_POINTS = 200
 PIXELS, DROPS = 0, 1  # what noise is drawn for
@@ -27,7 +37,10 @@ class Diverged(RuntimeError):
 
 
 class Learner:
-    """Trains `method` by `recipe`; the folder receives `last.pt` while it trains and `weights.pt` at the end."""
+    """Trains `method` by `recipe`; the folder receives `last.pt` while it trains and `weights.pt` at the end.
+
+    Of several ranks each has a learner with the same weights at every step; the first one's writes the files.
+    """
 
     def __init__(
         self,
@@ -39,9 +52,11 @@ class Learner:
         meta: dict,
         freeze_norm: bool = False,
         teacher: nn.Module | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
-        self.method = method.to(memory_format=torch.channels_last)
+        self.ranks = ranks
+        self.method = share_statistics(method, ranks).to(memory_format=torch.channels_last)
         self.freeze_norm = freeze_norm
         self.average = copy.deepcopy(method) if schedule.ema else None
         width = teacher.embedding_channels if teacher is not None else None
@@ -57,45 +72,69 @@ class Learner:
             weight_decay=schedule.weight_decay,
             fused=True,
         )
-        self.step = 0
+        self.step, self.seconds = 0, 0.0  # that this learner's own work took
         self.curve: list[dict[str, float]] = []
         self.failure: str | None = None
 
     def learn(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> float:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
-        device = next(self.method.parameters()).device
+        began = time.perf_counter()
         self._train_mode()
-        progress = self.step / self.schedule.steps
-        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            rollout = answer(
-                self.method,
-                batch,
-                [] if self.map is None else [self.map],
-                generator_at(seed, self.step, DROPS),
-                labels if progress < self.schedule.guided else None,
-            )
-        generator = generator_at(seed, self.step, PIXELS)
-        parts = losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress)
+        parts = self._spread_losses(batch, teacher, seed)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)
-        total = float(parts["total"].detach())
+        total = self.ranks.mean(parts["total"])
         if not math.isfinite(total) or not math.isfinite(float(norm)):
             raise Diverged(f"loss {total}, gradient norm {float(norm)} at step {self.step}")
         self.optimizer.step()
         if self.average is not None:
             self._follow()
         if self.step % max(1, self.schedule.steps // CURVE_POINTS) == 0:
-            values = {name: float(value.detach()) for name, value in parts.items()}
+            values = {name: self.ranks.mean(value) for name, value in parts.items()}
             self.curve.append({"step": self.step, "lr": lr, **values})
         self.step += 1
-        if self.step in snapshot_steps(self.schedule):
+        self.seconds += time.perf_counter() - began
+        if self.ranks.leads and self.step in snapshot_steps(self.schedule):
             self._write_weights(self.folder / "snapshots" / f"{self.step:07d}.pt")
         return total
+
+    @cached_property
+    def _spread_losses(self) -> Callable[..., dict[str, Tensor]]:
+        """`_losses`, made when the first step is: the weights are those of the checkpoint then, on the device."""
+        parts = [self.method, self.projectors]
+        return self.ranks.spread(self._losses, parts, partly=not self.recipe.judges_answers)
+
+    def _losses(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> dict[str, Tensor]:
+        """The losses of the recipe and their weighted `total`."""
+        if "decoupled" in self.recipe.losses:
+            return self._imitate(batch, teacher)
+        progress = self.step / self.schedule.steps
+        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
+        noise = generator_at(seed, self.step, DROPS)
+        noise.part, noise.parts = self.ranks.number, self.ranks.size
+        device = batch["frames"].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
+            rollout = answer(
+                self.method,
+                batch,
+                [] if self.map is None else [self.map],
+                noise,
+                labels if progress < self.schedule.guided else None,
+            )
+        generator = generator_at(seed, self.step, PIXELS)
+        return losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress, self.ranks)
+
+    def _imitate(self, batch: dict[str, Tensor], teacher: Rollout) -> dict[str, Tensor]:
+        """Decoupled distillation, in which the encoder of frames is all that learns."""
+        frames = normalize(batch["frames"].flatten(0, 1))
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
+            query = self.method.encode_query(frames)
+        loss = imitation_loss(query, teacher.query)
+        return {"decoupled": loss, "total": self.recipe.decoupled.weight * loss}
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -104,10 +143,13 @@ class Learner:
 
     def _train_mode(self) -> None:
         self.method.train()
+        if self.recipe.rest == "frozen":
+            for part in rest_of(self.method).values():
+                part.eval()  # or normalisation would follow the batches
         if self.freeze_norm:
             for part in self.method.backbones.values():
                 for module in part.modules():
-                    if isinstance(module, nn.BatchNorm2d):
+                    if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
                         module.eval()
 
     @torch.no_grad()
@@ -123,9 +165,12 @@ class Learner:
 
     def save(self) -> None:
         """Write `last.pt`, keeping the one before as `previous.pt` in case the disk damages it."""
+        if not self.ranks.leads:
+            return
         last = self.folder / "last.pt"
         state = {
             "step": self.step,
+            "seconds": self.seconds,
             "method": self.method.state_dict(),
             "projectors": self.projectors.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -134,28 +179,37 @@ class Learner:
         }
         if last.exists():
             last.replace(self.folder / "previous.pt")
-        replace_atomically(last, lambda path: torch.save(state, path))
+        write_checkpoint(last, state)
 
     def resume(self) -> None:
         """Continue from `last.pt`, or from `previous.pt` when that is damaged, or from the start."""
+        # Read once: over a network's file system another machine may still see the checkpoint before.
+        state = self.ranks.from_first(self._checkpoint)
+        if state is None:
+            return
+        self.method.load_state_dict(state["method"])
+        self.projectors.load_state_dict(state["projectors"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.step, self.seconds, self.curve = state["step"], state.get("seconds", 0.0), state["curve"]
+
+    def _checkpoint(self) -> dict | None:
         for name in ("last.pt", "previous.pt"):
             path = self.folder / name
             if not path.exists():
                 continue
             try:
-                state = read_file(path)
-            except MethodError:
-                continue
-            self.method.load_state_dict(state["method"])
-            self.projectors.load_state_dict(state["projectors"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.average is not None:
-                self.average.load_state_dict(state["average"])
-            self.step, self.curve = state["step"], state["curve"]
-            return
+                return read_file(path)
+            except MethodError as error:
+                print(f"warning: {error}; going on from an earlier checkpoint", file=sys.stderr)
+                path.unlink()  # or the next one to be saved would make it the spare one
+        return None
 
     def finish(self) -> None:
         """Write `weights.pt` (what is evaluated) and drop the resumable checkpoints."""
+        if not self.ranks.leads:
+            return
         self._write_weights(self.folder / "weights.pt")
         for name in ("last.pt", "previous.pt"):
             (self.folder / name).unlink(missing_ok=True)
@@ -163,15 +217,20 @@ class Learner:
     def _write_weights(self, path: Path) -> None:
         content = {
             "state_dict": {k: v.cpu().contiguous() for k, v in self.weights.items()},
-            "meta": {**self.meta, "recipe": asdict(self.recipe), "schedule": asdict(self.schedule)},
+            "meta": {
+                **self.meta,
+                "recipe": asdict(self.recipe),
+                "schedule": asdict(self.schedule),
+                "seconds": self.seconds,
+            },
             "curve": self.curve,
         }
-        replace_atomically(path, lambda temporary: torch.save(content, temporary))
+        write_checkpoint(path, content)
 
 
-def generator_at(seed: int, step: int, purpose: int) -> torch.Generator:
+def generator_at(seed: int, step: int, purpose: int) -> PartGenerator:
     """The same noise for every student and wherever training resumes; a stream of its own for each purpose."""
-    return torch.Generator().manual_seed((seed << 32) + step + (purpose << 62))
+    return PartGenerator().manual_seed((seed << 32) + step + (purpose << 62))
 
 
 def snapshot_steps(schedule: Schedule) -> list[int]:
@@ -202,7 +261,7 @@ def lr_factor(step: int, schedule: Schedule) -> float:
     return schedule.lr_end + (1 - schedule.lr_end) * shape
 
 
-def check_schedule(schedule: Schedule) -> None:
+def check_schedule(schedule: Schedule, ranks: int = 1) -> None:
     """Raise ConfigError for values that cannot work, before hours are spent."""
     if schedule.crop % 16:
         raise ConfigError(f"crop={schedule.crop} must be a multiple of 16, the networks' stride")
@@ -212,3 +271,8 @@ def check_schedule(schedule: Schedule) -> None:
         raise ConfigError(f"unknown decay '{schedule.decay}'; known: {', '.join(DECAYS)}")
     if min(schedule.steps, schedule.batch) < 1 or schedule.length < 2:
         raise ConfigError("steps and batch must be at least 1 and length (frames a clip) at least 2")
+    if schedule.batch % ranks:
+        raise ConfigError(
+            f"batch={schedule.batch} (of scale.teacher or scale.student) cannot be shared evenly by {ranks} ranks: "
+            f"give a multiple of {ranks}, or another number of ranks"
+        )

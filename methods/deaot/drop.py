@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from methods.noise import rand
+
 
 class Drop(nn.Module):
     """In training sets slices of its input to zero at this rate and scales up the others.
@@ -24,7 +26,7 @@ class Drop(nn.Module):
         if not self.training or self.rate == 0:
             return x
         shape = x.shape[: self.axes] + (1,) * (x.ndim - self.axes)
-        kept = torch.rand(shape, generator=self.generator) >= self.rate
+        kept = rand(shape, self.generator) >= self.rate
         return x * (kept.to(x) / (1 - self.rate))
 
 

@@ -16,6 +16,7 @@ from methods.errors import MethodError
 from methods.interface import channel_order, check_added, check_frame, check_start
 from methods.masks import most_likely, normalize
 from methods.memory import MemoryPolicy
+from methods.noise import permutations
 from methods.space_time import Rollout
 from methods.stages import Stage
 
@@ -154,6 +155,25 @@ class DeAOT(Network):
         self._since = 0 if keep else self._since
         return probabilities[channel_order(self._ids)]
 
+    def video_state(self) -> dict:
+        groups = [
+            (
+                g.first,
+                g.count,
+                [(m.key, m.value) for m in g.long_term],
+                [(m.key, m.value) for m in g.short_term],
+            )
+            for g in self._groups
+        ]
+        return {"ids": list(self._ids), "groups": groups, "since": self._since}
+
+    def load_video_state(self, state: dict) -> None:
+        self._ids, self._since, self._copied = list(state["ids"]), state["since"], []
+        self._groups = [
+            Group(first, count, *(tuple(Memory(*pair) for pair in pairs) for pairs in memories))
+            for first, count, *memories in state["groups"]
+        ]
+
     def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
         """Make `frame` a reference frame: new objects where the mask has them, the others where memory says."""
         features, size = self._encode(frame)
@@ -262,8 +282,7 @@ class DeAOT(Network):
         """int64 (clips, 11): in which slot of the bank the background (always 0) and each object sit."""
         if not (self.training and self.shuffle_slots):
             return torch.arange(OBJECTS + 1).expand(clips, -1)
-        drawn = [torch.randperm(OBJECTS, generator=generator) + 1 for _ in range(clips)]
-        return torch.stack([torch.cat([each.new_zeros(1), each]) for each in drawn])
+        return nn.functional.pad(permutations(clips, OBJECTS, generator) + 1, (1, 0))
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Official checkpoints know no deformable attention: its offsets stay at their start."""

@@ -62,14 +62,19 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
-    """1 - 2 |P T| / (|P| + |T|), averaged over the leading axes (V-Net, Milletari et al. 2016).
+    """`dice_losses`, averaged over the leading axes."""
+    return dice_losses(probabilities, target).mean()
 
-    probabilities and float target: (..., H, W) in [0, 1], one plane an object. A pixel is added to both sums,
-    so that an object that is neither there nor predicted costs nothing.
+
+def dice_losses(probabilities: Tensor, target: Tensor) -> Tensor:
+    """1 - 2 |P T| / (|P| + |T|) of each plane (V-Net, Milletari et al. 2016): (..., H, W) -> (...).
+
+    probabilities and float target: in [0, 1], one plane an object. A pixel is added to both sums, so that an
+    object that is neither there nor predicted costs nothing.
     """
     overlap = (probabilities * target).sum((-2, -1))
     total = probabilities.sum((-2, -1)) + target.sum((-2, -1))
-    return (1 - (2 * overlap + 1) / (total + 1)).mean()
+    return 1 - (2 * overlap + 1) / (total + 1)
 
 
 def jaccard_loss(probabilities: Tensor, target: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from methods.backbones.mobilenet import MobileNetV2
 from methods.backbones.resnet import ResNet18
 from methods.blocks import ResBlock, UpsampleBlock, conv3x3
+from methods.borrowed import BorrowedEncoder
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
 from methods.mobilevos.aspp import ASPP
@@ -98,7 +99,10 @@ class MobileVOS(SpaceTimeMethod):
     queue_length, write_rule, memory_every: see `queue_policy`; the paper's memory holds 2 frames (its write
     rule is not published: first + previous frame is the unofficial repository's).
     width: scales the channels; 1.0 is the published size, less is for small experiments.
+    encoder, encoder_width: a method whose encoder, of this width, stands in for the own one (`BorrowedEncoder`).
     """
+
+    encoder_name = "query_encoder"
 
     def __init__(
         self,
@@ -108,13 +112,17 @@ class MobileVOS(SpaceTimeMethod):
         write_rule: str = "first+last",
         memory_every: int = 5,
         width: float = 1.0,
+        encoder: str | None = None,
+        encoder_width: float = 1.0,
     ) -> None:
         super().__init__(queue_policy(queue_length, write_rule, memory_every), top_k=None)
-        encoder, heads = BACKBONES[backbone]
+        own, heads = BACKBONES[backbone]
         heads = heads.narrowed(width) if width != 1 else heads
-        self._backbone = backbone
-        self.query_encoder = encoder(3, width)
-        self.memory_encoder = encoder(5, width)
+        self.encoder_backbone = backbone
+        self.query_encoder = own(3, width)
+        if encoder is not None:
+            self.query_encoder = BorrowedEncoder(encoder, encoder_width, self.query_encoder.channels)
+        self.memory_encoder = own(5, width)
         f4, f8, f16 = self.query_encoder.channels
         self.key_proj = conv3x3(f16, heads.key)
         nn.init.orthogonal_(self.key_proj.weight)
@@ -126,15 +134,16 @@ class MobileVOS(SpaceTimeMethod):
     @property
     def backbones(self) -> dict[str, nn.Module]:
         """Which parts ImageNet checkpoints of which name initialise."""
-        return {self._backbone: nn.ModuleList([self.query_encoder, self.memory_encoder])}
+        if isinstance(self.query_encoder, BorrowedEncoder):
+            return {self.query_encoder.backbone: self.query_encoder.encoder}
+        return {self.encoder_backbone: nn.ModuleList([self.query_encoder, self.memory_encoder])}
 
     @property
     def embedding_channels(self) -> int:
         return self.decoder.pred.in_channels
 
-    def encode_query(self, frames: Tensor) -> Query:
-        f4, f8, f16 = self.query_encoder(frames)
-        return Query(self.key_proj(f16), self.context_proj(f16), f16, f8, f4)
+    def project(self, f16: Tensor) -> tuple[Tensor, Tensor]:
+        return self.key_proj(f16), self.context_proj(f16)
 
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         memory16 = self.memory_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1))[-1]

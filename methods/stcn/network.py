@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from methods.backbones.resnet import BasicBlock, Bottleneck, stage
 from methods.blocks import ResBlock, UpsampleBlock, conv3x3
+from methods.borrowed import BorrowedEncoder
 from methods.memory import MemoryPolicy
 from methods.space_time import Query, SpaceTimeMethod
 from methods.stcn.cbam import CBAM
@@ -23,6 +24,7 @@ class KeyEncoder(nn.Module):
 
     def __init__(self, base: int = 64) -> None:
         super().__init__()
+        self.channels = (4 * base, 8 * base, 16 * base)
         self.conv1 = nn.Conv2d(3, base, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(base)
         self.relu = nn.ReLU(inplace=True)
@@ -106,15 +108,26 @@ class STCN(SpaceTimeMethod):
     """STCN as published: memory every 5 frames, top-20 affinity, last frame not in memory.
 
     width: scales every channel count; 1.0 is the official network, less is for small experiments.
+    encoder, encoder_width: a method whose encoder, of this width, stands in for the own one (`BorrowedEncoder`).
     """
 
+    encoder_name, encoder_backbone = "key_encoder", "resnet50"
+
     def __init__(
-        self, memory_every: int = 5, top_k: int | None = 20, include_last: bool = False, width: float = 1.0
+        self,
+        memory_every: int = 5,
+        top_k: int | None = 20,
+        include_last: bool = False,
+        width: float = 1.0,
+        encoder: str | None = None,
+        encoder_width: float = 1.0,
     ) -> None:
         super().__init__(MemoryPolicy(every=memory_every, include_last=include_last), top_k)
         base = max(8, round(64 * width))
         key, value = max(64, base), 8 * base  # narrower keys tell too little apart
         self.key_encoder = KeyEncoder(base)
+        if encoder is not None:
+            self.key_encoder = BorrowedEncoder(encoder, encoder_width, self.key_encoder.channels)
         self.value_encoder = ValueEncoder(base, 16 * base, value)
         self.key_proj = KeyProjection(16 * base, key)
         self.key_comp = conv3x3(16 * base, value)
@@ -123,15 +136,16 @@ class STCN(SpaceTimeMethod):
     @property
     def backbones(self) -> dict[str, nn.Module]:
         """Which parts ImageNet checkpoints of which name initialise."""
+        if isinstance(self.key_encoder, BorrowedEncoder):
+            return {self.key_encoder.backbone: self.key_encoder.encoder}
         return {"resnet50": self.key_encoder, "resnet18": self.value_encoder}
 
     @property
     def embedding_channels(self) -> int:
         return self.decoder.pred.in_channels
 
-    def encode_query(self, frames: Tensor) -> Query:
-        f4, f8, f16 = self.key_encoder(frames)
-        return Query(self.key_proj(f16), self.key_comp(f16), f16, f8, f4)
+    def project(self, f16: Tensor) -> tuple[Tensor, Tensor]:
+        return self.key_proj(f16), self.key_comp(f16)
 
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         return self.value_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1), f16)

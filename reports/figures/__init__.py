@@ -4,13 +4,28 @@ from pathlib import Path
 
 from bench.record import Record
 from reports.figures.accuracy import accuracy_chart
-from reports.figures.convergence import convergence_chart
-from reports.figures.costs import footprint_chart
+from reports.figures.convergence import convergence_chart, training_chart
+from reports.figures.costs import costs_chart, footprint_chart
 from reports.figures.curves import sweep_chart
 from reports.figures.differences import difference_chart
 from reports.figures.growth import growth_chart
+from reports.figures.over_time import over_time_charts
+from reports.figures.queue import queue_chart
+from reports.figures.sequences import sequences_chart
 
-CHARTS = (accuracy_chart, footprint_chart, difference_chart, sweep_chart, growth_chart, convergence_chart)
+CHARTS = (
+    accuracy_chart,
+    difference_chart,
+    sequences_chart,
+    over_time_charts,
+    sweep_chart,
+    costs_chart,
+    footprint_chart,
+    queue_chart,
+    growth_chart,
+    convergence_chart,
+    training_chart,
+)
 
 
 def write_figures(records: list[Record], folder: Path) -> list[Path]:

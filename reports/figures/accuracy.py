@@ -1,4 +1,4 @@
-"""J&F of every row, with its seeds and its interval; beside it, where costs differ, against the cost."""
+"""J&F of every row, with its seeds and its interval."""
 
 from pathlib import Path
 
@@ -7,14 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
-from reports.figures.costs import GMACS, costed_rows, draw_cost
 from reports.figures.scores import Score, scores
 from reports.figures.style import FAINT, INCHES_PER_ROW, explain, marks, save, theme, wrapped
 from reports.rows import aggregate
 
 
 def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
-    """J&F of every seed, mean and 95 % interval per label; beside it, where labels differ in them, against GMACs.
+    """J&F of every seed, mean and 95 % interval per label.
 
     Writes accuracy.png and accuracy.pdf; nothing, and returns [], when no cell has a J&F.
     """
@@ -22,17 +21,10 @@ def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
     if not found:
         return []
     rows = aggregate(records)
-    costed = costed_rows(rows, GMACS)
-    panels = 1 if costed.empty else 2
     with theme():
-        figure = Figure(
-            figsize=(5.2 * panels, 1.4 + INCHES_PER_ROW * max(len(rows), 5)), layout="constrained"
-        )
-        axes = figure.subplots(1, panels, squeeze=False)[0]
+        figure = Figure(figsize=(5.2, 1.4 + INCHES_PER_ROW * max(len(rows), 5)), layout="constrained")
         styles = dict(zip(rows["label"], marks(len(rows)), strict=True))
-        _draw_seeds(axes[0], rows, found, styles)
-        if panels == 2:
-            draw_cost(axes[1], costed, GMACS, styles)
+        _draw_seeds(figure.subplots(), rows, found, styles)
         return save(figure, folder, "accuracy")
 
 

@@ -1,4 +1,4 @@
-"""How fast, and how far, the losses of every row fall in training."""
+"""How every row was trained: how fast, and how far, its losses fall, and its learning rate."""
 
 import json
 import math
@@ -12,7 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.record import Record
-from reports.figures.style import FAINT, SMALL, log_if_wide, marks, readable, save, theme, wrapped
+from reports.figures.style import (
+    FAINT,
+    SMALL,
+    legend_below,
+    legend_height,
+    log_if_wide,
+    marks,
+    readable,
+    save,
+    theme,
+)
 from reports.files import located
 from reports.rows import group_rows, succeeded
 
@@ -21,7 +31,9 @@ MARKERS_PER_LINE = 8
 COLUMNS = 2
 WIDTH = 4.6  # inches of a panel
 TOTAL = "total"
-NO_LOSSES = {"lr", TOTAL}
+RATE, RATE_LABEL = "lr", "learning rate"
+NO_LOSSES = {RATE, TOTAL}
+HELD_OUT = "held_out_"  # begins what is measured along a training and is no loss
 
 
 @dataclass(frozen=True)
@@ -45,10 +57,23 @@ def convergence_chart(records: list[Record], folder: Path) -> list[Path]:
     beside KL); where a line begins at 0 or below, they are shown as they are. Writes convergence.png and
     convergence.pdf; nothing, and returns [], when no successful cell has a training curve.
     """
+    return _chart(records, folder, "convergence", relative=True)
+
+
+def training_chart(records: list[Record], folder: Path) -> list[Path]:
+    """Every loss of every label, their total and the learning rate, as they were; lines as in `convergence_chart`.
+
+    Writes training.png and training.pdf; nothing, and returns [], when no successful cell has a training curve.
+    """
+    return _chart(records, folder, "training", relative=False)
+
+
+def _chart(records: list[Record], folder: Path, file: str, relative: bool) -> list[Path]:
     cells = group_rows(records)
     seeds = {name: _read_seeds(row, Path(folder)) for name, row in cells.items()}
     trained = {name: found for name, found in seeds.items() if found}
-    panels = {loss: curves for loss in _losses(trained) if (curves := _curves(trained, loss))}
+    shown = _shared_losses(trained) if relative else _everything(trained)
+    panels = {loss: curves for loss in shown if (curves := _curves(trained, loss))}
     if not panels:
         return []
     # By their place among all rows: a row has one colour in all figures.
@@ -56,23 +81,20 @@ def convergence_chart(records: list[Record], folder: Path) -> list[Path]:
     columns = min(len(panels), COLUMNS)
     rows = math.ceil(len(panels) / columns)
     names = [name for name in trained if any(name in curves for curves in panels.values())]
-    side_by_side = _side_by_side(names, WIDTH * columns)
     with theme():
-        height = 0.4 + 2.6 * rows + 0.25 * math.ceil(len(names) / side_by_side)
+        height = 0.4 + 2.6 * rows + legend_height(names, WIDTH * columns)
         figure = Figure(figsize=(WIDTH * columns, height), layout="constrained")
         lines: dict[str, Line2D] = {}
         for place, (loss, curves) in enumerate(panels.items(), start=1):
-            lines |= _draw(figure.add_subplot(rows, columns, place), loss, curves, styles)
+            over_start = relative and all(curve.mean[0] > 0 for curve in curves.values())
+            label = _label(loss) + " / its start" * over_start
+            drawn = (
+                {name: curve.over(curve.mean[0]) for name, curve in curves.items()} if over_start else curves
+            )
+            lines |= _draw(figure.add_subplot(rows, columns, place), label, drawn, styles)
         figure.suptitle(_explained(list(trained.values())), fontsize=SMALL, color=FAINT)
-        figure.legend(
-            [lines[name] for name in names],
-            [wrapped(name) for name in names],
-            loc="outside lower center",
-            ncols=side_by_side,
-            fontsize=SMALL,
-            frameon=False,
-        )
-        return save(figure, folder, "convergence")
+        legend_below(figure, {name: lines[name] for name in names})
+        return save(figure, folder, file)
 
 
 def _read_seeds(cells: list[Record], folder: Path) -> list[pd.DataFrame]:
@@ -86,17 +108,24 @@ def _read(path: Path) -> pd.DataFrame | None:
         points = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).set_index("step").astype(float)
     except (ValueError, KeyError, TypeError):
         return None  # a damaged curve is no reason to lose the others
+    points = points[[name for name in points if not name.startswith(HELD_OUT)]].dropna(how="all")
     points = points[~points.index.duplicated(keep="last")]  # a training that was resumed repeats steps
     window = max(1, round(SMOOTHED * len(points)))
     return points.rolling(window, center=True, min_periods=1).mean()
 
 
-def _losses(rows: dict[str, list[pd.DataFrame]]) -> list[str]:
+def _shared_losses(rows: dict[str, list[pd.DataFrame]]) -> list[str]:
     """The losses that two or more rows have, in order of first appearance, and the total."""
     names = [set().union(*(seed.columns for seed in seeds)) for seeds in rows.values()]
     order = dict.fromkeys(name for seeds in rows.values() for seed in seeds for name in seed.columns)
     shared = [loss for loss in order if loss not in NO_LOSSES and sum(loss in row for row in names) > 1]
     return [*shared, TOTAL]
+
+
+def _everything(rows: dict[str, list[pd.DataFrame]]) -> list[str]:
+    """All losses in order of first appearance, the total and the learning rate."""
+    order = dict.fromkeys(name for seeds in rows.values() for seed in seeds for name in seed.columns)
+    return [*(name for name in order if name not in NO_LOSSES), TOTAL, RATE]
 
 
 def _curves(rows: dict[str, list[pd.DataFrame]], loss: str) -> dict[str, Curve]:
@@ -111,10 +140,10 @@ def _curves(rows: dict[str, list[pd.DataFrame]], loss: str) -> dict[str, Curve]:
     return found
 
 
-def _side_by_side(names: list[str], width: float) -> int:
-    """How many names, wrapped, a legend of this many inches holds side by side."""
-    longest = max(len(line) for name in names for line in wrapped(name).splitlines())
-    return min(len(names), max(1, int(width / (0.7 + 0.075 * longest))))
+def _label(loss: str) -> str:
+    if loss in NO_LOSSES:
+        return RATE_LABEL if loss == RATE else loss
+    return f"{readable(loss)} loss"
 
 
 def _explained(rows: list[list[pd.DataFrame]]) -> str:
@@ -124,13 +153,11 @@ def _explained(rows: list[list[pd.DataFrame]]) -> str:
     return f"lines: means over the seeds, {lines}; bands: lowest to highest seed"
 
 
-def _draw(axis: Axes, loss: str, curves: dict[str, Curve], styles: dict[str, tuple]) -> dict[str, Line2D]:
+def _draw(axis: Axes, label: str, curves: dict[str, Curve], styles: dict[str, tuple]) -> dict[str, Line2D]:
     """Draw a panel; returns the line of each label."""
     lines = {}
-    relative = all(curve.mean[0] > 0 for curve in curves.values())
-    for name, curve in curves.items():
+    for name, shown in curves.items():
         colour, marker = styles[name]
-        shown = curve.over(curve.mean[0]) if relative else curve
         every = max(1, len(shown.steps) // MARKERS_PER_LINE)
         (lines[name],) = axis.plot(
             shown.steps,
@@ -144,8 +171,8 @@ def _draw(axis: Axes, loss: str, curves: dict[str, Curve], styles: dict[str, tup
             linewidth=1.5,
         )
         axis.fill_between(shown.steps, shown.low, shown.high, color=colour, alpha=0.15, linewidth=0)
-    log = log_if_wide(axis, "y", np.concatenate([line.get_ydata() for line in lines.values()]))
-    name = readable(loss) if loss == TOTAL else f"{readable(loss)} loss"
-    axis.set_ylabel(name + " / its start" * relative + "\n(log scale)" * log)
+    values = np.concatenate([line.get_ydata() for line in lines.values()])
+    log = label != RATE_LABEL and log_if_wide(axis, "y", values)
+    axis.set_ylabel(label + "\n(log scale)" * log)
     axis.set_xlabel("training step")
     return lines

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.record import Record
 from reports.figures.scores import Score, scores
-from reports.figures.style import explain, label_ends, marks, readable, save, theme
+from reports.figures.style import explain, label_ends, log_if_wide, marks, readable, save, theme
 
 CROWDED = 0.08  # of the width between two neighbours: closer than this, another scale is tried
 ROOM = 0.18  # of the width: for the word "unbounded"
@@ -25,6 +25,15 @@ class Sweep:
     values: list[float | None]  # increasing, None last
     lines: dict[str, list[Score]]  # what else sets rows apart -> the rows that share it, by increasing value
     baselines: list[Score]  # rows without the key
+
+    def places(self, rows: list[Score]) -> np.ndarray:
+        """float64 (rows,): where they stand along a panel."""
+        places, _ = _places(self.values)
+        return np.array([places[self.values.index(row.varied[self.key])] for row in rows])
+
+    def bounded(self, rows: list[Score]) -> np.ndarray:
+        """bool (rows,): whether their value is a number."""
+        return np.array([row.varied[self.key] is not None for row in rows])
 
 
 def sweep_chart(records: list[Record], folder: Path) -> list[Path]:
@@ -60,38 +69,60 @@ def find_sweep(rows: list[Score], key: str) -> Sweep:
 
 def draw_sweep(axis: Axes, sweep: Sweep) -> None:
     """Draw the sweep on a panel and write the names at its right."""
-    places, scale = _places(sweep.values)
     ends = []
     for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
-        x = np.array([places[sweep.values.index(row.varied[sweep.key])] for row in rows])
-        _draw_line(axis, x, rows, colour, marker, bounded=[row.varied[sweep.key] is not None for row in rows])
+        _draw_line(axis, sweep.places(rows), rows, colour, marker, sweep.bounded(rows))
         if len(sweep.lines) > 1:
             ends.append((name, rows[-1].mean, colour))
     for row in sweep.baselines:
         copied = row.method == "copy_first_mask"
         axis.axhline(row.mean, color=BASELINE, linestyle=":" if copied else "--", linewidth=1.3)
         ends.append((row.name, row.mean, BASELINE))
-    axis.set_xticks(places, ["unbounded" if value is None else f"{value:g}" for value in sweep.values])
-    margin = 0.05 * max(places)
-    axis.set_xlim(min(places) - margin, max(places) + (2 * margin if None in sweep.values else margin))
-    axis.set_xlabel(readable(sweep.key) + scale)
+    mark_values(axis, sweep)
     axis.set_ylabel("J&F (%)")
     explain(axis, _explained(sweep))
     label_ends(axis, ends)
 
 
-def _draw_line(
-    axis: Axes, x: np.ndarray, rows: list[Score], colour, marker: str, bounded: list[bool]
-) -> None:
-    mean, low, high = (np.array([getattr(row, name) for row in rows]) for name in ("mean", "low", "high"))
-    # The last step, to "unbounded", has no length: it is dotted, and its interval is a bar.
-    inside = np.array(bounded)
+def draw_swept(axis: Axes, sweep: Sweep, values: dict[str, float], label: str) -> None:
+    """Draw another quantity over the sweep; values: by the names of rows, those without one are left out."""
+    ends = []
+    for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
+        known = [row for row in rows if row.name in values]
+        if known:
+            y = np.array([values[row.name] for row in known])
+            _draw_means(axis, sweep.places(known), y, colour, marker, sweep.bounded(known))
+            ends.append((name, y[-1], colour))
+    mark_values(axis, sweep)
+    if not log_if_wide(axis, "y", np.concatenate([line.get_ydata() for line in axis.lines])):
+        axis.set_ylim(bottom=0)
+    axis.set_ylabel(label)
+    label_ends(axis, ends if len(sweep.lines) > 1 else [])
+
+
+def mark_values(axis: Axes, sweep: Sweep) -> None:
+    """Name the swept key and its values along a panel."""
+    places, scale = _places(sweep.values)
+    axis.set_xticks(places, ["unbounded" if value is None else f"{value:g}" for value in sweep.values])
+    margin = 0.05 * max(places)
+    axis.set_xlim(min(places) - margin, max(places) + (2 * margin if None in sweep.values else margin))
+    axis.set_xlabel(readable(sweep.key) + scale)
+
+
+def _draw_means(axis: Axes, x: np.ndarray, mean: np.ndarray, colour, marker: str, inside: np.ndarray) -> None:
+    # The last step, to "unbounded", has no length: it is dotted.
     axis.plot(x, mean, ":", color=colour, linewidth=1.2)
     axis.plot(x[inside], mean[inside], color=colour, linewidth=1.8)
     axis.plot(x, mean, marker, color=colour, markersize=6, markeredgecolor="white")
+
+
+def _draw_line(axis: Axes, x: np.ndarray, rows: list[Score], colour, marker: str, inside: np.ndarray) -> None:
+    mean, low, high = (np.array([getattr(row, name) for row in rows]) for name in ("mean", "low", "high"))
+    _draw_means(axis, x, mean, colour, marker, inside)
     axis.fill_between(x[inside], low[inside], high[inside], color=colour, alpha=0.1, linewidth=0)
     for edge in (low, high):  # so that bands that overlap stay tellable
         axis.plot(x[inside], edge[inside], color=colour, alpha=0.5, linewidth=0.7)
+    # "unbounded" has an interval of its own, a bar.
     axis.vlines(x[~inside], low[~inside], high[~inside], color=colour, alpha=0.4, linewidth=3)
     for place, row in zip(x, rows, strict=True):
         axis.plot([place] * len(row.seeds), row.seeds, ".", color=colour, markersize=4, alpha=0.7)

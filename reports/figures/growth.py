@@ -1,7 +1,6 @@
 """What a longer video costs: latency and memory of a frame against the frames that the video has."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
-from reports.figures.curves import Sweep, draw_sweep, find_sweep
-from reports.figures.scores import scores
 from reports.figures.style import explain, label_ends, log_if_wide, marks, save, theme
 
 COSTS = {"latency_ms": "latency of a frame (ms)", "memory_mb_peak": "peak memory (MiB)"}
@@ -27,29 +24,22 @@ class Growth:
 
 
 def growth_chart(records: list[Record], folder: Path) -> list[Path]:
-    """Latency and peak memory against video length, a line per label; J&F against queue length below.
+    """Latency and peak memory against video length, a line per label.
 
     Rows with the very same measurement (of one network) share a line. Writes growth.png and growth.pdf;
     nothing, and returns [], when growth was not measured.
     """
     lines = _lines(records)
-    panels: list[Callable[[Axes], None]] = [
-        lambda axis, cost=cost: _draw_cost(axis, lines, cost)
-        for cost in COSTS
-        if any(np.isfinite(line.costs[cost]).any() for line in lines)
-    ]
+    panels = [cost for cost in COSTS if any(np.isfinite(line.costs[cost]).any() for line in lines)]
     if not panels:
         return []
-    sweep = _queue_sweep(records)
-    if sweep:
-        panels.append(lambda axis: draw_sweep(axis, sweep))
     with theme():
         # One under another: side by side, a page would shrink the names beyond reading.
         height = max(3.2, 1.0 + 0.19 * len(lines))
         figure = Figure(figsize=(7.2, height * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for draw, axis in zip(panels, axes, strict=True):
-            draw(axis)
+        for cost, axis in zip(panels, axes, strict=True):
+            _draw_cost(axis, lines, cost)
         return save(figure, folder, "growth")
 
 
@@ -75,13 +65,6 @@ def _line(text: str, labels: list[str]) -> Growth:
     name = labels[0] if len(labels) == 1 else f"{labels[0]} and {len(labels) - 1} more"
     missing = [None] * len(frames)
     return Growth(name, frames, {cost: np.array(measured.get(cost) or missing, float) for cost in COSTS})
-
-
-def _queue_sweep(records: list[Record]) -> Sweep | None:
-    rows = scores(records)
-    keys = {key for row in rows for key in row.varied if "queue" in key.rsplit(".", 1)[-1]}
-    sweep = find_sweep(rows, keys.pop()) if len(keys) == 1 else None
-    return sweep if sweep and len(sweep.values) > 1 else None
 
 
 def _draw_cost(axis: Axes, lines: list[Growth], cost: str) -> None:

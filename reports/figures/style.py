@@ -1,5 +1,6 @@
 """What all plots share: their look, their colours, names beside the ends of lines, and how they are saved."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 from scipy.optimize import isotonic_regression
 
@@ -70,6 +72,30 @@ def readable(key: str) -> str:
 def explain(axis: Axes, words: str) -> None:
     """Say above a panel, in small print, what its signs mean."""
     axis.set_title(words, fontsize=SMALL, loc="left", color=FAINT)
+
+
+def legend_below(figure: Figure, lines: dict[str, Line2D]) -> None:
+    """One legend for all panels, under them, in `legend_height` inches."""
+    figure.legend(
+        list(lines.values()),
+        [wrapped(name) for name in lines],
+        loc="outside lower center",
+        ncols=_side_by_side(list(lines), figure.get_figwidth()),
+        fontsize=SMALL,
+        frameon=False,
+    )
+
+
+def legend_height(names: list[str], width: float) -> float:
+    """Inches that the legend of these names takes below a figure of this many inches; a name may wrap."""
+    lines = max(wrapped(name).count("\n") + 1 for name in names)
+    return 0.1 + (0.07 + 0.13 * lines) * math.ceil(len(names) / _side_by_side(names, width))
+
+
+def _side_by_side(names: list[str], width: float) -> int:
+    """How many names, wrapped, a legend of this many inches holds side by side."""
+    longest = max(len(line) for name in names for line in wrapped(name).splitlines())
+    return min(len(names), max(1, int(width / (0.7 + 0.075 * longest))))
 
 
 def log_scale(axis: Axes, which: str) -> None:

@@ -11,6 +11,7 @@ it stands below the measured table). Where the note says that the parameters wer
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +46,17 @@ def load_published() -> pd.DataFrame:
     return rows.astype(dict.fromkeys(TEXTS, object)).fillna(dict.fromkeys(TEXTS, ""))
 
 
-def published_about(pairs: list[tuple[str, str]]) -> pd.DataFrame:
+def load_quantities() -> pd.DataFrame:
+    """Published figures that are no scores of videos: the tables of MobileSAM, by file and in its order.
+
+    Columns: `table` (its number), `method`, `label` (the row of an ablation that measures it), `variant` and
+    `setting` (in the source's words), `quantity`, `value` (as printed), `field` (of a record that measures it, in
+    percent; after a dot, a key of its JSON), `source`, `certainty`, `note`. Empty texts are "".
+    """
+    return pd.read_csv(Path(__file__).parent / "mobile_sam" / "tables.csv", dtype=object).fillna("")
+
+
+def published_about(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """What is published about measured rows, given as (method, label), by method in the order given.
 
     The rows of a label on all its datasets, those of the method itself on DAVIS.

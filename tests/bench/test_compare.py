@@ -106,8 +106,9 @@ def test_a_student_of_ones_own_is_trained_as_the_suites(tiny_run, tmp_path):
         (["job=compare", "methods=[copy_first_mask,stcn@/no/stcn.pth]"], r"no weights at /no/stcn.pth"),
         (
             ["job=compare", "methods=[copy_first_mask,hf_sam2_video]"],
-            r"'hf_sam2_video' needs (transformers|a pret)",
+            r"'hf_sam2_video' (needs transformers|is not trained here)",
         ),
+        (["job=compare", "methods=[copy_first_mask,mobile_sam]"], r"'mobile_sam' is not trained here"),
         (["job=compare", "methods=[stcn,copy_first_mask@/]"], r"'copy_first_mask' has no weights"),
         (
             ["job=compare", "methods=[stcn,copy_first_mask]", "reference=x"],

@@ -74,7 +74,8 @@ def test_ctrl_c_stops_all_processes_and_marks_what_is_unfinished(tiny_run, tmp_p
     found = statuses(tiny_run.records)
     assert list(found) == ROWS
     assert found["copy_first_mask"] == "ok"
-    assert found["distilled"] == found["labels only"] == f"interrupted: trained for 0 of {STEPS} steps"
+    assert found["distilled"] == found["labels only"]  # the step at hand was finished and saved
+    assert re.fullmatch(rf"interrupted: trained for [1-9]\d* of {STEPS} steps", found["distilled"])
     assert table(tiny_run.out)["distilled"]["J&F"] == found["distilled"]
 
 

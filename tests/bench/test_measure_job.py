@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,25 @@ QUICK = [*SMALL, "measure.max_seconds=0", "measure.lengths=[1,10]", "measure.obj
 
 def read(out: Path) -> dict:
     return json.loads((out / "measure.json").read_text())
+
+
+class NoTracker:
+    """In place of bench.tracking.Tracker, whose new database takes seconds; test_report_job.py has a real one."""
+
+    def __init__(self, *_) -> None: ...
+
+    @contextmanager
+    def invocation(self, *_):
+        yield self
+
+    def log_table(self, records) -> None: ...
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untracked():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "Tracker", NoTracker)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +147,13 @@ def quick(monkeypatch) -> list[str]:
     return done
 
 
-def test_all_methods_are_measured_unless_some_are_named(quick, tmp_path):
+def test_all_methods_but_the_heavy_ones_are_measured_unless_some_are_named(quick, tmp_path, capsys):
     main([*QUICK, f"output={tmp_path}"])
-    assert quick == available()
+    assert quick == [name for name in available() if name not in ("sam_vit_b", "sam_vit_h")]
+    assert "not measured unless named" in capsys.readouterr().err
+    quick.clear()
+    main([*QUICK, "method=sam_vit_b", f"output={tmp_path}"])
+    assert quick == ["sam_vit_b"]
     quick.clear()
     main([*QUICK, "methods=[stcn,mobilevos_r18,stcn]", f"output={tmp_path}"])
     assert quick == ["stcn", "mobilevos_r18"] == list(read(tmp_path)["methods"])

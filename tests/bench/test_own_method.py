@@ -49,7 +49,8 @@ def test_a_failure_is_told_by_file_and_line_and_the_others_go_on(code, message, 
     assert re.match(message, own.status)
     assert (theirs.label, theirs.status) == ("copy_first_mask", "ok")
     assert "Traceback" not in capsys.readouterr().err
-    assert "Error" in (tiny_run.out / "mine.py-Mine.traceback.txt").read_text()
+    (trace,) = tiny_run.runs.glob("cells/mine.py-Mine-*/traceback.txt")
+    assert "Error" in trace.read_text()
 
 
 def test_training_it_is_refused_where_it_cannot_be_trained(tiny_run, mine, told):

@@ -204,6 +204,16 @@ def test_a_recipe_that_cannot_be_followed_is_told_before_anything_is_trained(ove
         cells("ablation=distillation", *overrides)
 
 
+def test_a_decoupled_student_is_its_teacher_with_another_encoder():
+    (cell,) = [c for c in cells("ablation=losses", "seeds=1") if c.label == "decoupled"]
+    student, teacher = cell.network, cell.network.training.teacher
+    assert (student.method, student.options["width"]) == (teacher.method, teacher.options["width"])
+    assert (student.options["encoder"], student.options["encoder_width"]) == ("mobilevos_r18", 0.25)
+    lean = cells("ablation=losses", "seeds=1", "method=mobilevos_mnv2", "options.queue_length=4")[-1].network
+    assert (lean.options["encoder"], lean.options["queue_length"]) == ("mobilevos_mnv2", 4)
+    assert "queue_length" not in lean.training.options
+
+
 def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
     data = Data(DATA.training, DATA.dataset, {"stage0": {"name": "stills", "fingerprint": "s"}})
     planned = cells("ablation=soup", "seeds=2", data=data)

@@ -63,7 +63,7 @@ def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
 
 
 def test_a_network_that_is_there_for_its_cost_is_recorded_without_scores(tiny_run, monkeypatch):
-    monkeypatch.setattr("bench.grid.full_size", lambda *_: {"params_m_full": 54.4, "gmacs_full": 156.0})
+    monkeypatch.setattr("bench.judge.full_size", lambda *_: {"params_m_full": 54.4, "gmacs_full": 156.0})
     assert tiny_run("ablation=distillation", "measure=true") == 0
     record = next(r for r in tiny_run.records if r.label == "stcn (cost only)")
     assert (record.status, record.jf_mean, record.gmacs_full) == ("ok", None, 156.0)
@@ -72,7 +72,7 @@ def test_a_network_that_is_there_for_its_cost_is_recorded_without_scores(tiny_ru
 
 def test_costs_are_added_to_cells_that_were_finished_without_measuring(tiny_run, monkeypatch):
     tiny_run(*SAMPLING)
-    monkeypatch.setattr("bench.grid.full_size", lambda *_: {"params_m_full": 8.1})
+    monkeypatch.setattr("bench.judge.full_size", lambda *_: {"params_m_full": 8.1})
     tiny_run(*SAMPLING, "measure=true")
     assert {r.params_m_full for r in tiny_run.records} == {8.1}
 
@@ -113,6 +113,13 @@ def test_mlflow_shows_cells_below_their_invocation(tiny_run):
     assert student.data.metrics["jf_mean"] == pytest.approx(record.jf_mean)
     assert "jf_sequence/val-000" in student.data.metrics
     assert len(client.get_metric_history(student.info.run_id, "train/total")) == 3
+    invocation = parents[0]
+    assert invocation.data.tags["ablation"] == "sampling"
+    assert invocation.data.tags["folder"] == str(tiny_run.out)
+    whole = Path(
+        client.download_artifacts(invocation.info.run_id, "records.jsonl", str(tiny_run.out / "logged"))
+    )
+    assert read_records(whole) == tiny_run.records
     names = {artifact.path for artifact in client.list_artifacts(student.info.run_id)}
     assert {"overlay.png", "scores.json", "weights.pt"} <= names
 
@@ -121,14 +128,14 @@ def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run):
     """SIGKILL after the first finished cell; the same command then gives what an undisturbed run gives."""
     script = (
         "import os, signal, sys\n"
-        "from bench import grid\n"
+        "from bench import judge\n"
         "from bench.__main__ import main\n"
-        "honest = grid.write_json\n"
+        "honest = judge.write_json\n"
         "def write_json(path, content):\n"
         "    honest(path, content)\n"
         "    if path.name == 'record.json' and 'mobilevos' in str(path):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "grid.write_json = write_json\n"
+        "judge.write_json = write_json\n"
         "main(sys.argv[1:])\n"
     )
     killed = subprocess.run(

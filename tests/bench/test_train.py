@@ -10,6 +10,7 @@ import methods
 from bench.recipe import (
     AttentionTransfer,
     Correlation,
+    Decoupled,
     Dice,
     Hint,
     Inter,
@@ -29,6 +30,7 @@ from bench.train.group import train_group
 from bench.train.learner import Learner, lr_factor, snapshot_steps
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
+from methods.takeover import rest_of, take_over
 
 SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3, snapshots=2)
 DISTILLED = Recipe("distilled", representation=Representation(1.0), logits=Logits(0.1))
@@ -123,6 +125,27 @@ def test_every_loss_teaches(tmp_path, clips, teacher, recipe):
     assert not torch.equal(plain["decoder.pred.weight"], changed["decoder.pred.weight"])
 
 
+def test_a_decoupled_student_learns_its_encoder_and_keeps_the_teachers_rest(tmp_path, clips):
+    """Nothing else moves, normalisation's statistics included, and it comes nearer to the teacher's features."""
+    recipe = Recipe("decoupled", rest="frozen", poly_ce=PolyCrossEntropy(0.0), decoupled=Decoupled(1.0))
+    schedule = dataclasses.replace(SCHEDULE, steps=12, warmup=0.0)
+    torch.manual_seed(1)
+    teacher = methods.create("mobilevos_r18", width=0.25).requires_grad_(False)
+    torch.manual_seed(0)
+    method = methods.create("mobilevos_r18", width=0.25, encoder="mobilevos_mnv2", encoder_width=0.25)
+    take_over(method, teacher)
+    for part in rest_of(method).values():
+        part.requires_grad_(False)
+    student = Learner("student", method, recipe, schedule, tmp_path, {}, teacher=teacher)
+    long = ClipStream(clips.source, 12, 2)
+    train_group([student], long, schedule, 0, teacher, "cpu")
+    after, before = weights(tmp_path), teacher.state_dict()
+    kept = [key for key in before if not key.startswith("query_encoder.")]
+    assert all(torch.equal(after[key], before[key]) for key in kept)
+    losses = [point["decoupled"] for point in student.curve]
+    assert sum(losses[-3:]) < sum(losses[:3])
+
+
 class Poisoned:
     """Clips whose labels after the first frame, which is given at test time too, are noise."""
 
@@ -148,7 +171,7 @@ def test_labels_are_read_only_by_recipes_that_name_them(tmp_path, clips, teacher
 def test_a_layer_towards_the_teacher_resumes_with_the_student(tmp_path, clips, teacher):
     student = learner(tmp_path, Recipe(hint=Hint(1.0)))
     batch = next(group.batches(clips, SCHEDULE, 0, "cpu"))
-    student.learn(batch, group._teach(teacher, batch, set(), "fp32"), 0)
+    student.learn(batch, group.teach(teacher, batch, [student], "fp32"), 0)
     student.save()
     fresh = learner(tmp_path, Recipe(hint=Hint(1.0)))
     fresh.resume()

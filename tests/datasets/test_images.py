@@ -6,7 +6,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from datasets.errors import DataError
-from datasets.images import davis_palette, frame_size, read_frame, read_mask, write_mask
+from datasets.images import davis_palette, frame_size, read_drawn_mask, read_frame, read_mask, write_mask
 from datasets.sequence import Sequence
 from datasets.static import open_static
 
@@ -192,3 +192,54 @@ def test_the_reference_stills_open(shared):
     assert len(stills) == 1533
     image, mask = stills[0].read()
     assert (stills[0].name, image.dtype, mask.max()) == ("bsds500/100075", np.uint8, 2)
+
+
+def drawn(path, *colours, background=(0, 0, 0), mode="RGB"):
+    """A row of squares of these colours."""
+    image = np.full((10, 10 * len(colours), len(background)), background, np.uint8)
+    for place, colour in enumerate(colours):
+        image[2:8, 10 * place + 2 : 10 * place + 8] = colour
+    Image.fromarray(image, mode).save(path)
+
+
+def ids_of(path) -> list[int]:
+    """The ids of the squares."""
+    mask = read_drawn_mask(path)
+    assert mask.dtype == np.uint8
+    assert (mask[:2] == 0).all()
+    return mask[5, 5::10].tolist()
+
+
+def test_a_drawn_mask_may_be_ids_or_black_and_white(tmp_path):
+    mask = np.zeros((10, 20), np.uint8)
+    mask[2:8, 2:8], mask[2:8, 12:18] = 7, 255
+    write_mask(tmp_path / "palette.png", mask)
+    Image.fromarray(mask).save(tmp_path / "grey.png")
+    Image.fromarray(mask // 255 * 255).save(tmp_path / "white.png")
+    assert ids_of(tmp_path / "palette.png") == ids_of(tmp_path / "grey.png") == [7, 0], (
+        "255 beside ids is void"
+    )
+    assert ids_of(tmp_path / "white.png") == [0, 1]
+
+
+def test_every_colour_of_a_drawn_mask_is_an_object(tmp_path):
+    drawn(tmp_path / "davis.png", (0, 128, 0), (64, 0, 0))
+    assert ids_of(tmp_path / "davis.png") == [2, 8], "the ids that DAVIS gives these colours"
+    drawn(tmp_path / "own.png", (255, 255, 255), (0, 0, 9), (64, 0, 0), (0, 0, 9))
+    assert ids_of(tmp_path / "own.png") == [3, 1, 2, 1]
+    drawn(tmp_path / "clear.png", (250, 0, 0, 255), background=(250, 0, 0, 0), mode="RGBA")
+    assert ids_of(tmp_path / "clear.png") == [1], "what is transparent is background"
+
+
+def test_drawings_that_are_no_masks_are_named(tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "photo.png")
+    with pytest.raises(DataError, match=r"photo\.png has \d+ colours: draw each object in one flat colour"):
+        read_drawn_mask(tmp_path / "photo.png")
+    drawn(tmp_path / "blurred.jpg", (255, 255, 255))
+    with pytest.raises(DataError, match=r"blurred\.jpg is a JPEG, which blurs object ids: save it as PNG"):
+        read_drawn_mask(tmp_path / "blurred.jpg")
+    drawn(tmp_path / "black.png", (0, 0, 0))
+    with pytest.raises(DataError, match=r"black\.png is empty"):
+        read_drawn_mask(tmp_path / "black.png")
+    with pytest.raises(DataError, match=r"mask not found: .*gone\.png"):
+        read_drawn_mask(tmp_path / "gone.png")

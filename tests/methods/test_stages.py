@@ -6,9 +6,10 @@ from torch import nn
 
 import methods
 from methods import MethodError
-from methods.interface import Remembering, one_hot_objects
+from methods.interface import Remembering, Staged, one_hot_objects
 from methods.masks import pad_to_multiple, soft_aggregate, unpad
 from methods.memory import MemoryPolicy
+from methods.sam.predictor import Predictor
 from methods.space_time_stages import aggregate
 from methods.stages import STAGES
 
@@ -39,8 +40,11 @@ def video(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("name", [name for name in methods.available() if methods.is_trainable(name)])
 def test_every_network_says_what_it_remembers(name):
+    """SAM remembers nothing of frames, but has stages as the others."""
     with torch.device("meta"):
-        assert isinstance(small(name), Remembering)
+        method = small(name)
+    assert isinstance(method, Staged)
+    assert isinstance(method, Remembering) != methods.learns_from_images(name)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -164,3 +168,18 @@ def test_objects_join_as_by_the_softmax_of_their_log_odds():
     objects[:, :5], objects[1, 5:9] = 0, 1
     torch.testing.assert_close(aggregate(objects), soft_aggregate(objects).softmax(0))
     torch.testing.assert_close(aggregate(objects[:1]), soft_aggregate(objects[:1]).softmax(0))
+
+
+def test_sam_s_stages_answer_a_point_for_each_object_as_its_predictor_does():
+    torch.manual_seed(0)
+    method = methods.create("mobile_sam", image_size=64, width=0.1, depth=0.1, decoder_channels=16)
+    encode, decode = method.stages(50, 80, 2, 0)
+    values = encode.run(encode.inputs) | {"points": decode.inputs["points"]}
+    found = decode.run(values)
+    predictor = Predictor(method)
+    predictor.set_image(encode.inputs["frame"][0])
+    points = decode.inputs["points"] * 80 / 64  # in pixels of the frame, which is resized to 40 x 64
+    expected = predictor.predict(points, torch.ones(2, 1, dtype=torch.long))
+    torch.testing.assert_close(found["logits"], expected.logits)
+    torch.testing.assert_close(found["scores"], expected.scores)
+    assert [stage.name for stage in method.to("meta").stages(50, 80, 2, 0)] == ["query_encode", "decode"]

@@ -1,11 +1,14 @@
 """Made-up records: three labels with two seeds each, and a teacher with one."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 
-from bench.record import Record
+from bench.record import Record, to_jsonl
 
 SEQUENCES = {"bear": 1.0, "camel": -3.0, "dog": 2.0}  # how much easier than the average a sequence is
 
@@ -59,7 +62,7 @@ def records() -> list[Record]:
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_cell():
     return cell
 
@@ -77,3 +80,37 @@ def saved(monkeypatch) -> list[Figure]:
         Figure, "savefig", lambda self, path, **_: figures.append(self) if path.suffix == ".png" else None
     )
     return figures
+
+
+def log_result(
+    runs: Path, experiment: str, records: list[Record] | None, job: str = "ablate", **tags
+) -> Path:
+    """A command's run in the MLflow store of `runs`, as the benchmark logs it; returns its folder of results.
+
+    Without records the command has begun and not ended. tags: ablation, method, dataset, scale and title, where
+    they differ from the defaults.
+    """
+    from bench.tracking import Tracker
+
+    given = {
+        "ablation": experiment,
+        "method": "mobilevos_r18",
+        "dataset": "embedded",
+        "scale": "laptop",
+        **tags,
+    }
+    config = {"job": job, "method": given["method"]}
+    config |= {key: {"name": given[key]} for key in ("ablation", "dataset", "scale")}
+    folder = runs / "out" / experiment
+    folder.mkdir(parents=True, exist_ok=True)
+    tracker = Tracker(None, runs, experiment)
+    with tracker.invocation(given.get("title", experiment), OmegaConf.create(config), {}, folder):
+        if records is not None:
+            tracker.log_table(records)
+            (folder / "records.jsonl").write_text(to_jsonl(records))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_result() -> Callable[..., Path]:
+    return log_result

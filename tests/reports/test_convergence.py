@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reports.figures import write_figures
-from reports.figures.convergence import convergence_chart
+from reports.figures.convergence import convergence_chart, training_chart
 
 STEPS = np.arange(0, 1000, 50)  # 20 points: the moving average spans one
 
@@ -155,3 +155,22 @@ def test_many_long_names_stay_inside_the_figure(make_cell, curve, tmp_path, save
     assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
     assert legend.y1 <= min(axis.get_tightbbox().y0 for axis in figure.axes)
     assert all(axis.get_window_extent().height > figure.dpi for axis in figure.axes), "room for the lines"
+
+
+def test_a_training_is_shown_as_it_was_with_every_loss_and_its_learning_rate(
+    make_cell, curve, saved, tmp_path
+):
+    inter, ensemble = falling(1, 0.5), falling(2, 1)
+    records = [
+        make_cell("teacher", 0, 70),
+        make_cell("DIST", 0, 50, curve=curve("dist", inter=inter)),
+        make_cell("PEFD", 0, 50, curve=curve("pefd", projector_ensemble=ensemble)),
+    ]
+    assert [path.name for path in training_chart(records, tmp_path)] == ["training.png", "training.pdf"]
+    (figure,) = saved
+    assert labels(figure) == ["inter loss", "projector ensemble loss", "total", "learning rate"]
+    shown = [lines(axis) for axis in figure.axes]
+    assert shown[0] == [pytest.approx(inter)]
+    assert shown[1] == [pytest.approx(ensemble)]
+    assert shown[3] == [pytest.approx([0.01] * len(STEPS))] * 2
+    assert training_chart(records[:1], tmp_path) == []

@@ -11,10 +11,11 @@ from bench.record import to_jsonl
 from reports.__main__ import main
 from reports.figures import write_figures
 from reports.figures.accuracy import accuracy_chart
-from reports.figures.costs import footprint_chart
+from reports.figures.costs import costs_chart, footprint_chart, pareto
 from reports.figures.curves import sweep_chart
 from reports.figures.differences import difference_chart
 from reports.figures.growth import growth_chart
+from reports.figures.queue import queue_chart
 from reports.statistics import interval, paired_difference
 
 OMEGA = "recipe.representation.omega"
@@ -154,17 +155,47 @@ def test_rows_with_one_measurement_share_a_line(make_cell, saved, tmp_path):
     assert [texts(axis) for axis in saved[0].axes] == [["a and 2 more"]] * 2
 
 
-def test_growth_of_queues_stands_beside_their_accuracy(varied_cell, saved, tmp_path):
-    records = [
-        varied_cell(
-            {"options.queue_length": length}, 0, score, growth_full=growth([1, 2, 3 + score], [1, 2, 3])
-        )
-        for length, score in ((2, 50), (None, 60))
+def queue_cells(varied_cell, costs) -> list:
+    """A row for each queue length (None: unbounded) with these fields of costs."""
+    return [
+        varied_cell({"options.queue_length": length}, 0, 50 + place, **fields)
+        for place, (length, fields) in enumerate(costs.items())
     ]
-    growth_chart(records, tmp_path)
-    axis = saved[0].axes[2]
-    assert ticks(axis) == ["2", "unbounded"]
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("queue length", "J&F (%)")
+
+
+def test_a_queue_shows_accuracy_and_costs_at_the_end_of_the_longest_video(varied_cell, saved, tmp_path):
+    records = queue_cells(
+        varied_cell,
+        {
+            2: {"growth_full": growth([1, 2, 3], [4, 5, 6])},
+            None: {"growth_full": growth([1, 2, 9], [4, 5, 60])},
+        },
+    )
+    assert [path.name for path in queue_chart(records, tmp_path)] == ["queue.png", "queue.pdf"]
+    score, latency, memory = saved[0].axes
+    assert [axis.get_ylabel() for axis in saved[0].axes] == [
+        "J&F (%)",
+        "latency of a frame (ms)",
+        "peak memory (MiB)",
+    ]
+    assert [ticks(axis) for axis in saved[0].axes] == [["2", "unbounded"]] * 3
+    assert [axis.lines[0].get_ydata().tolist() for axis in (score, latency, memory)] == [
+        [50, 51],
+        [3, 9],
+        [6, 60],
+    ]
+    assert "at the end of 100 frames" in latency.get_title(loc="left")
+
+
+def test_a_queue_whose_growth_was_not_measured_shows_the_usual_latency(varied_cell, saved, tmp_path):
+    costs = {length: {"latency_ms_median_full": 100.0 * length} for length in (1, 2, 4)}
+    queue_chart(queue_cells(varied_cell, costs), tmp_path)
+    _, latency = saved[0].axes
+    assert latency.lines[0].get_ydata().tolist() == [100, 200, 400]
+
+
+def test_a_sweep_of_something_else_is_no_queue(sweep, tmp_path):
+    assert queue_chart(sweep, tmp_path) == []
 
 
 def test_accuracy_shows_seeds_means_and_intervals(records, make_failed_cell, saved, tmp_path):
@@ -177,14 +208,37 @@ def test_accuracy_shows_seeds_means_and_intervals(records, make_failed_cell, sav
     assert [sorted(x) for x in near_boundary] == [pytest.approx([low, high]), [55, 55], [54, 56]]
 
 
-def test_accuracy_is_set_against_costs_where_these_differ(records, make_cell, saved, tmp_path):
-    accuracy_chart(records, tmp_path)
-    accuracy_chart(records[1:], tmp_path)
-    accuracy_chart([make_cell("no cost", 0, 50, gmacs_full=None)], tmp_path)
-    assert [len(figure.axes) for figure in saved] == [2, 1, 1]
-    costs = saved[0].axes[1]
-    assert [(*line.get_xdata(), *line.get_ydata()) for line in costs.lines][:2] == [(180, 71.25), (20, 50.5)]
-    assert costs.get_legend().get_texts()[0].get_text() == "teacher"
+def points(axis) -> list[tuple[float, float]]:
+    """The marks of a panel, not its lines."""
+    return [
+        (line.get_xdata()[0], line.get_ydata()[0])
+        for line in axis.lines
+        if line.get_marker() not in ("None", "")
+    ]
+
+
+def test_accuracy_is_set_against_the_costs_that_differ(records, make_cell, saved, tmp_path):
+    assert [path.name for path in costs_chart(records, tmp_path)] == ["costs.png", "costs.pdf"]
+    gmacs, parameters = saved[0].axes  # all have one latency
+    assert (gmacs.get_xlabel(), parameters.get_xlabel()) == ("GMACs", "parameters (M)")
+    assert points(gmacs)[:2] == [(180, 71.25), (20, 50.5)]
+    assert saved[0].legends[0].get_texts()[0].get_text() == "teacher"
+    assert costs_chart(records[1:], tmp_path) == costs_chart([make_cell("one", 0, 50)], tmp_path) == []
+
+
+def test_the_pareto_front_holds_what_nothing_beats_in_both():
+    costs, scores = np.array([3, 1, 2, 2, 4, 1]), np.array([50, 40, 39, 45, 50, 40])
+    assert pareto(costs, scores).tolist() == [1, 3, 0]
+    rng = np.random.default_rng(0)
+    costs, scores = rng.integers(0, 20, (2, 60))
+    better = (costs <= costs[:, None]) & (scores >= scores[:, None])
+    better &= (costs < costs[:, None]) | (scores > scores[:, None])
+    unbeaten = set(
+        zip(costs[~better.any(axis=1)].tolist(), scores[~better.any(axis=1)].tolist(), strict=True)
+    )
+    front = pareto(costs, scores)
+    assert set(zip(costs[front].tolist(), scores[front].tolist(), strict=True)) == unbeaten
+    assert (np.diff(costs[front]) > 0).all() and (np.diff(scores[front]) > 0).all()
 
 
 def test_accuracy_is_set_against_the_memory_footprint_where_it_differs(records, saved, tmp_path):
@@ -195,8 +249,7 @@ def test_accuracy_is_set_against_the_memory_footprint_where_it_differs(records, 
     alike[0] = replace(alike[0], memory_mb_peak_full=1700.0)
     assert [path.name for path in footprint_chart(alike, tmp_path)] == ["footprint.png", "footprint.pdf"]
     (axis,) = saved[0].axes
-    points = [(*line.get_xdata(), *line.get_ydata()) for line in axis.lines]
-    assert points == [(1700, 71.25), (200, 50.5), (200, 55), (200, 50.5)]
+    assert points(axis) == [(1700, 71.25), (200, 50.5), (200, 55), (200, 50.5)]
     assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["teacher", "plain"]
     assert (axis.get_xlabel(), axis.get_xscale()) == ("memory footprint (MiB)", "log"), "8.5 times"
 
@@ -256,7 +309,8 @@ def test_cells_without_results_break_nothing(sweep, make_failed_cell, tmp_path):
     assert not list(tmp_path.iterdir())
     names = {path.name for path in write_figures([*failed, *sweep], tmp_path)}
     kinds = ("png", "pdf")
-    assert names == {f"{name}.{kind}" for name in ("accuracy", "differences", "sweep") for kind in kinds}
+    figures = ("accuracy", "differences", "sequences", "sweep")
+    assert names == {f"{name}.{kind}" for name in figures for kind in kinds}
     assert all((tmp_path / name).stat().st_size > 1000 for name in names)
 
 

@@ -1,0 +1,147 @@
+"""job=segment: masks of a video of one's own, and the video with them drawn over it."""
+
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, median
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from bench.cells import RESULTS_VERSION, Network, content_hash, file_hash, identity, name_for_files
+from bench.data import fingerprint
+from bench.environment import describe_environment, pick_device
+from bench.errors import ConfigError
+from bench.files import full_path, read_json, write_json, write_text
+from bench.jobs.results import results_folder
+from bench.networks import build
+from bench.plan import given_network
+from bench.segment import GIF_FRAMES, Task, check_first_frame, draw, segment
+from datasets.images import read_drawn_mask
+from datasets.video import Video, open_video
+from methods import outside
+
+FPS = 24.0  # of a folder of frames
+SMALLEST = 32  # px of the longer side
+STARTED, TIMINGS = "started.json", "timings.json"
+WRITTEN = ("masks/*.png", "overlay.*", "state.pt", TIMINGS)
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long the method took for a frame, from pixels on the device to a mask; decoding and writing excluded.
+
+    fps is 1000 / the mean of step_ms, which has one entry for every frame but the first.
+    """
+
+    ms_per_frame_median: float | None
+    fps: float | None
+    frames: int
+    video_size: str
+    objects: list[int]
+    method: str
+    options: dict
+    weights: str | None
+    device: str
+    versions: str
+    git_commit: str
+    step_ms: list[float]
+
+
+def run(config: DictConfig, runs: Path) -> int:
+    """Write masks/, overlay.mp4 and timings.json into the folder of results, or go on with what is there."""
+    if outside.is_masks(config.method):
+        raise ConfigError(f"'{config.method}' has nothing to run: masks are there already")
+    network, task, mask_path = given_network(config), _task(config), Path(full_path(config.mask))
+    out = results_folder(config, f"segment-{task.video.path.stem}-{name_for_files(network.method)}")
+    check_first_frame(task, mask_path)
+    device = pick_device(config.device)
+    _begin(out, task.key)
+    write_text(out / "config.yaml", OmegaConf.to_yaml(config))
+    timings = read_json(out / TIMINGS)
+    if timings is None or timings["frames"] != sum(1 for _ in (out / "masks").glob("*.png")):
+        try:
+            step_ms = segment(build(network, runs, device), task, out, device)
+        except torch.OutOfMemoryError:
+            raise ConfigError(
+                f"{network.method} finds no room on {device}: give size=, the longer side of its frames in px"
+            ) from None
+        timings = asdict(_timings(network, task, step_ms, device))
+        write_json(out / TIMINGS, timings)
+        (out / "state.pt").unlink(missing_ok=True)
+    gif = config.gif and timings["frames"] <= GIF_FRAMES
+    if config.gif and not gif:
+        warnings.warn(
+            f"gif=true is for videos of at most {GIF_FRAMES} frames: overlay.mp4 alone is written",
+            stacklevel=2,
+        )
+    films = draw(task, out, float(config.fps or task.video.fps or FPS), gif)
+    print(_line(timings))
+    for path in (out / "masks", *films):
+        print(path)
+    print(f"results: {out}")
+    return 0
+
+
+def _task(config: DictConfig) -> Task:
+    for key, what in (("video", "clip.mp4, or a folder of frames"), ("mask", "first.png")):
+        if not config[key]:
+            raise ConfigError(f"job=segment needs {key}=/path/to/{what}")
+    for key, least in (("start", 0), ("size", SMALLEST), ("fps", 1)):
+        value = config[key]
+        whole = key == "fps" or isinstance(value, int)
+        if value is not None and (isinstance(value, bool | str) or not whole or value < least):
+            raise ConfigError(f"{key}={value}: give a {'whole ' * (key != 'fps')}number of at least {least}")
+    video, mask_path = open_video(Path(full_path(config.video))), Path(full_path(config.mask))
+    options = OmegaConf.to_container(config.options)
+    key = [RESULTS_VERSION, _stamp(video), file_hash(str(mask_path)), config.start, config.size]
+    key += [identity(config.method), options, file_hash(full_path(config.weights))]
+    return Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash(key))
+
+
+def _stamp(video: Video) -> list:
+    """What changes when the video does, without reading it all."""
+    if video.path.is_dir():
+        return [str(video.path), fingerprint(video.path)]
+    facts = video.path.stat()
+    return [str(video.path), facts.st_size, facts.st_mtime_ns]
+
+
+def _begin(out: Path, key: str) -> None:
+    """Make room in the folder: for a task other than its last one everything is new.
+
+    Raises ConfigError rather than replace files that this job did not write.
+    """
+    begun = read_json(out / STARTED)
+    written = [path for name in WRITTEN for path in sorted(out.glob(name))]
+    if begun is None and written:
+        raise ConfigError(f"{written[0]} is none of job=segment's files: choose another output=")
+    if begun is None or begun["key"] != key:
+        for path in written:
+            path.unlink()
+    write_json(out / STARTED, {"key": key})
+
+
+def _timings(network: Network, task: Task, step_ms: list[float], device: str) -> Timings:
+    height, width = task.mask.shape
+    return Timings(
+        ms_per_frame_median=median(step_ms) if step_ms else None,
+        fps=1000 / fmean(step_ms) if step_ms else None,
+        frames=len(step_ms) + 1,
+        video_size=f"{height}x{width}",
+        objects=task.object_ids,
+        method=outside.short_name(network.method),
+        options=network.options,
+        weights=network.weights,
+        **describe_environment(device),
+        step_ms=step_ms,
+    )
+
+
+def _line(timings: dict) -> str:
+    shown = f"{timings['frames']} frames of {timings['video_size']}, objects: "
+    shown += ", ".join(map(str, timings["objects"]))
+    if timings["fps"] is None:
+        return shown
+    speed = f"{timings['ms_per_frame_median']:.1f} ms per frame (median), {timings['fps']:.1f} fps"
+    return f"{speed}, {timings['device']}; {shown}"

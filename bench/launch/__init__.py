@@ -1,0 +1,1 @@
+"""Where trainings and evaluations run: on this machine, or as the jobs of a cluster."""

@@ -1,0 +1,33 @@
+"""launcher=local: this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench.cells import Cell
+from bench.data import open_judged
+from bench.judge import failed, here, judge
+from bench.networks import train_all
+from bench.record import Record
+
+
+class Local:
+    """Trainings side by side in processes of their own, evaluations one after the other in this one."""
+
+    def __init__(self, config: DictConfig, runs: Path) -> None:
+        self.place = here(config, runs)
+
+    def finish(self, cells: list[Cell]) -> Iterator[tuple[int, Record]]:
+        """The record of each cell, with its number.
+
+        Training starts with the first cell that needs it: baselines before it have by then read all of the
+        data, so that damaged files are told before hours are spent.
+        """
+        judged, failures = open_judged(cells[0].dataset), None
+        for number, cell in enumerate(cells):
+            if cell.network.trainings and failures is None:
+                wanted = [training for c in cells for training in c.network.trainings]
+                place = self.place
+                failures = train_all(wanted, place.runs, place.device, place.config.processes)
+            yield number, failed(cell, self.place, failures or {}) or judge(cell, self.place, judged)

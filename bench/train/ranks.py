@@ -1,0 +1,121 @@
+"""Several processes that train one network, each on its part of every batch.
+
+What they reach is what one process reaches on the whole batches, up to rounding: a mean over the objects (or
+whatever a loss is a mean over) is weighed by how many each process has, noise is drawn as for the whole batch, and
+what looks across a batch (norms.py, `Ranks.rows`) looks across all of them.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """How many processes train together, and which of them this is; all meet in every method.
+
+    By default one is alone: then the methods give back what they are given, and nothing of torch.distributed runs.
+    """
+
+    number: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes files and shows progress."""
+        return self.number == 0
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over the ranks, element by element; gradients flow through it."""
+        return values if self.size == 1 else _Sum.apply(values)
+
+    def mean(self, value: Tensor) -> float:
+        """The mean of a scalar over the ranks."""
+        return float(self.total(value.detach())) / self.size
+
+    def share(self, count: int | Tensor) -> float:
+        """The factor of a mean over `count` things of this rank.
+
+        With it the mean over the ranks, by which gradients are averaged, is that over the things of all ranks.
+        """
+        if self.size == 1:
+            return 1.0
+        count = torch.as_tensor(count, dtype=torch.float64)
+        return float(self.size * count / self.total(count).clamp(min=1))
+
+    def before(self, count: int) -> int:
+        """How many things the ranks before this one have, which itself has `count`."""
+        return sum(self._counts(count)[: self.number])
+
+    def rows(self, own: Tensor) -> Tensor:
+        """The rows (n, D) of all ranks, in order -> (N, D); gradients flow to where a row came from."""
+        if self.size == 1:
+            return own
+        counts = self._counts(len(own))
+        above, below = sum(counts[: self.number]), sum(counts[self.number + 1 :])
+        return self.total(F.pad(own, (0, 0, above, below)))
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What `make` gives the first rank, for all; the others do not call it."""
+        if self.size == 1:
+            return make()
+        made = [make() if self.leads else None]
+        dist.broadcast_object_list(made)
+        return made[0]
+
+    def spread(
+        self, function: Callable[..., T], parts: Iterable[nn.Module], partly: bool
+    ) -> Callable[..., T]:
+        """The function, whose losses then give all ranks the mean of their gradients for the parts' parameters.
+
+        partly: whether the losses may leave parameters out.
+        """
+        if self.size == 1:
+            return function
+        return nn.parallel.DistributedDataParallel(_Parts(function, parts), find_unused_parameters=partly)
+
+    def _counts(self, count: int) -> list[int]:
+        if self.size == 1:
+            return [count]
+        counts = torch.zeros(self.size, dtype=torch.int64)
+        counts[self.number] = count
+        return self.total(counts).tolist()
+
+
+ALONE = Ranks()
+
+
+class _Parts(nn.Module):
+    """The modules that a function computes with, as the one module that DistributedDataParallel wraps."""
+
+    def __init__(self, function: Callable, parts: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.function, self.parts = function, nn.ModuleList(parts)
+
+    def forward(self, *arguments):
+        return self.function(*arguments)
+
+
+class _Sum(torch.autograd.Function):
+    """An all-reduce that autograd knows; a rank's input has a gradient from the losses of all ranks."""
+
+    @staticmethod
+    def forward(_, values: Tensor) -> Tensor:
+        return _summed(values)
+
+    @staticmethod
+    def backward(_, gradient: Tensor) -> Tensor:
+        return _summed(gradient)
+
+
+def _summed(values: Tensor) -> Tensor:
+    total = values.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total

@@ -1,0 +1,125 @@
+"""A video of one's own, read one frame after the other, and pictures written as a video.
+
+PyAV reads: it tells where a file is damaged and how a phone was held. imageio writes with it.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.errors import DataError
+from datasets.folder import list_frames
+from datasets.images import read_frame
+
+INSTALL = ".venv/bin/python -m pip install -e '.[video]' -c constraints.txt"
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file or a folder of images.
+
+    fps: frames a second, None of a folder; length: frames, as far as the file's header tells (it may err).
+    """
+
+    path: Path
+    fps: float | None
+    length: int | None
+
+    def frames(self, start: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, uint8 (H, W, 3) RGB) from frame `start` on: the file's stem, of a video file the frame's number.
+
+        Holds one frame at a time. Raises DataError for one that cannot be read or has another size than those
+        before.
+        """
+        found = _of_folder(self.path, start) if self.path.is_dir() else _of_file(self.path, start)
+        size = None
+        for name, frame in found:
+            if size not in (None, frame.shape[:2]):
+                raise DataError(
+                    f"frame {name} of {self.path} is {frame.shape[0]}x{frame.shape[1]} (height x width), those "
+                    f"before it are {size[0]}x{size[1]}: give frames of one size"
+                )
+            size = frame.shape[:2]
+            yield name, frame
+
+
+def open_video(path: Path) -> Video:
+    """Open a video file or a folder of images. Raises DataError for one that is absent or holds no frames."""
+    av = _library()  # for a folder too: who reads a video will write one
+    if path.is_dir():
+        return Video(path, None, len(list_frames(path.name, path)))
+    if not path.is_file():
+        raise DataError(f"video not found: {path}")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DataError(f"{path} holds no pictures, only {_kinds(container)}")
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate
+            length = stream.frames or _length(container, rate)
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(f"cannot read the video {path}: {_reason(error)}") from None
+    return Video(path, float(rate) if rate else None, length)
+
+
+def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
+    """Write uint8 (H, W, 3) RGB pictures of one size as H.264 that every browser plays.
+
+    Its format wants even sides: an odd one loses its last row or column.
+    """
+    _library()
+    from imageio.v3 import imopen
+
+    with imopen(path, "w", plugin="pyav", options={"movflags": "+faststart"}) as file:
+        file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
+        for picture in pictures:
+            height, width = (side - side % 2 for side in picture.shape[:2])
+            file.write_frame(picture[:height, :width])
+
+
+def _of_folder(folder: Path, start: int) -> Iterator[tuple[str, np.ndarray]]:
+    for path in list_frames(folder.name, folder)[start:]:
+        yield path.stem, read_frame(path)
+
+
+def _of_file(path: Path, start: int) -> Iterator[tuple[str, np.ndarray]]:
+    av = _library()
+    number = 0
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"  # several frames at once, or several parts of one
+            for number, frame in enumerate(container.decode(stream)):
+                if number >= start:
+                    upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                    yield f"{number:05d}", np.ascontiguousarray(upright)
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(
+            f"cannot read the video {path} after frame {number}: {_reason(error)}; is the file whole?"
+        ) from None
+
+
+def _library():
+    try:
+        import av
+        import imageio  # noqa: F401  told now, not when hours are spent
+    except ModuleNotFoundError as error:
+        raise DataError(f"videos need the package {error.name}: {INSTALL}") from None
+    return av
+
+
+def _length(container, rate) -> int | None:
+    """From the seconds that the header tells."""
+    known = container.duration is not None and rate
+    return math.ceil(container.duration / 1e6 * rate) if known else None
+
+
+def _kinds(container) -> str:
+    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

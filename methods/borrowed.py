@@ -1,0 +1,45 @@
+"""Another method's encoder in place of a network's own: what a decoupled student of a space-time network is.
+
+MobileSAM (Zhang et al., arXiv 2306.14289) distils the image encoder alone and keeps the teacher's decoder. For a
+network with a memory this is ours: the student's encoder imitates the teacher's features of frames and the keys
+made of them; the memory, its encoder and the decoder are the teacher's.
+"""
+
+import torch
+from torch import Tensor, nn
+
+import methods
+from methods.errors import MethodError
+from methods.query import Query
+
+
+class BorrowedEncoder(nn.Module):
+    """The encoder of `method`, whose features 1x1 convolutions bring to the `channels` at strides 4, 8 and 16.
+
+    Raises MethodError for a method that is no space-time network.
+    """
+
+    def __init__(self, method: str, width: float, channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        lender = methods.create(method, width=width)
+        if not hasattr(lender, "encoder_backbone"):
+            raise MethodError(
+                f"encoder={method}: {method} has no encoder to lend; name stcn or a MobileVOS student"
+            )
+        self.channels, self.backbone = channels, lender.encoder_backbone
+        self.encoder = getattr(lender, lender.encoder_name)
+        pairs = zip(self.encoder.channels, channels, strict=True)
+        self.adapters = nn.ModuleList(nn.Conv2d(own, wanted, 1) for own, wanted in pairs)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        features = self.encoder(frames)
+        return tuple(adapt(feature) for adapt, feature in zip(self.adapters, features, strict=True))
+
+
+def imitation_loss(student: Query, teacher: Query) -> Tensor:
+    """Mean over frames, and over keys and features, of their MSE as a share of the variance of the teacher's."""
+    parts = []
+    for name in Query.__dataclass_fields__:
+        own, wanted = (getattr(query, name).float().flatten(1) for query in (student, teacher))
+        parts.append(((own - wanted) ** 2).mean(1) / wanted.var(1).clamp(min=1e-6))
+    return torch.stack(parts).mean()

@@ -1,0 +1,54 @@
+"""Small layers and the window cut that SAM's encoders and decoder share; attribute names are the official ones."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        norm = nn.LayerNorm(channels, eps=1e-6)
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+class MLPBlock(nn.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, channels: int, hidden: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(channels, hidden)
+        self.lin2 = nn.Linear(hidden, channels)
+        self.act = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lin2(self.act(self.lin1(x)))
+
+
+def neck(inputs: int, outputs: int) -> nn.Sequential:
+    """What every encoder ends with: from its channels to the image embedding's."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        LayerNorm2d(outputs),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        LayerNorm2d(outputs),
+    )
+
+
+def split_windows(x: Tensor, side: int) -> Tensor:
+    """(B, H, W, C) -> (B n, side, side, C), row by row; zeros fill the last windows below and to the right."""
+    x = F.pad(x, (0, 0, 0, -x.shape[2] % side, 0, -x.shape[1] % side))
+    return x.unflatten(2, (-1, side)).unflatten(1, (-1, side)).transpose(2, 3).flatten(0, 2)
+
+
+def join_windows(windows: Tensor, height: int, width: int) -> Tensor:
+    """Undo `split_windows`: (B n, side, side, C) -> (B, height, width, C)."""
+    side = windows.shape[1]
+    rows, columns = -(-height // side), -(-width // side)
+    x = windows.unflatten(0, (-1, rows, columns)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    return x[:, :height, :width]

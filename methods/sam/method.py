@@ -1,0 +1,217 @@
+"""SAM and MobileSAM behind the suite's adapter: each frame is asked for what the previous one showed.
+
+SAM segments images; how it follows an object is ours, see `VideoSam`.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from methods.errors import MethodError
+from methods.interface import channel_order, check_added, check_frame, check_start
+from methods.masks import soft_aggregate
+from methods.sam.boxes import mask_boxes, scaled
+from methods.sam.everything import point_grid
+from methods.sam.frames import to_logits
+from methods.sam.network import Sam
+from methods.sam.predictor import Predictor
+from methods.sam.prompts import interior_points, looks
+from methods.sam.stages import sam_stages
+from methods.stages import Stage
+
+SHARED = 0.5  # of a proposal's pixels: more on objects that were found means it is one of them
+
+
+@dataclass(frozen=True)
+class Track:
+    """What asks for an object: where it was found last, and how it looked at first.
+
+    box (4,) and points (P, 2) in pixels of the frame, low_res (1, S / 4, S / 4) mask logits, looks (C,).
+    """
+
+    box: Tensor
+    points: Tensor
+    low_res: Tensor
+    looks: Tensor
+
+
+class VideoSam(Sam):
+    """Follows objects by prompts from the mask of the latest frame in which each was found.
+
+    The prompt is the mask's box, grown by `box_margin` of its sides each way, `prompt_points` points inside it
+    (see `interior_points`) and the mask's logits; the answer is one mask an object, and the objects are joined by
+    soft aggregation. An object whose predicted IoU is below `lost_score`, or whose mask is empty, is lost: then
+    its box grown to `search_scale` times its sides is asked alone, and after it, of a grid of `search_grid` x
+    `search_grid` points all over the frame, those `search_points` whose embedding is most like the object's at
+    first. Of the masks found so, the one counts whose own embedding is most like it, given a predicted IoU of
+    `lost_score` and a cosine of `search_similarity` at least, and no more than half of it on objects that were
+    not lost. An object that is not found has no pixels in the frame, and its prompts stay.
+
+    These options and their defaults are ours; no paper's. search_scale=0 or search_grid=0 leaves that search out.
+    Everything else goes to `Sam`.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        box_margin: float = 0.1,
+        prompt_points: int = 3,
+        lost_score: float = 0.5,
+        search_scale: float = 2.0,
+        search_grid: int = 16,
+        search_points: int = 8,
+        search_similarity: float = 0.8,
+        **network,
+    ) -> None:
+        super().__init__(encoder, **network)
+        if prompt_points < 0 or search_grid < 0:
+            raise MethodError("prompt_points and search_grid count points: give 0 or more")
+        if search_points < 1:
+            raise MethodError(
+                "search_points: give 1 or more, or search_grid=0 for no search all over the frame"
+            )
+        self.box_margin, self.prompt_points, self.lost_score = box_margin, prompt_points, lost_score
+        self.search_scale, self.search_similarity = search_scale, search_similarity
+        self.search_grid, self.search_points = search_grid, search_points
+        self._predictor = Predictor(self)
+        self._ids: list[int] = []  # in the order in which they were given, as the tracks
+        self._tracks: list[Track] = []
+
+    @property
+    def object_ids(self) -> list[int]:
+        return sorted(self._ids)
+
+    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
+        """As `Staged.stages`; see `sam_stages`. There is no memory."""
+        return sam_stages(self, height, width, objects)
+
+    @torch.inference_mode()
+    def start(self, frame: Tensor, mask: Tensor) -> None:
+        ids = check_start(frame, mask)
+        self._predictor.set_image(frame)
+        self._ids, self._tracks = ids, self._given(mask.to(frame.device), ids)
+
+    @torch.inference_mode()
+    def step(self, frame: Tensor) -> Tensor:
+        check_frame(frame)
+        if not self._tracks:
+            raise MethodError("step() before start(): give the first frame and its mask first")
+        self._predictor.set_image(frame)
+        return self._join(*self._find())
+
+    @torch.inference_mode()
+    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
+        if not self._tracks:
+            raise MethodError("add() before start(): give the first frame and its mask first")
+        ids = check_added(frame, mask, self._ids)
+        self._predictor.set_image(frame)
+        mask = mask.to(frame.device)
+        low_res, known = self._find()
+        planes = torch.stack([mask == i for i in ids]).float()
+        known = torch.cat([known * (1 - planes.sum(0)), planes])
+        low_res = torch.cat([low_res, to_logits(planes, self.image_size)[:, 0]])
+        self._ids = [*self._ids, *ids]
+        self._tracks = [*self._tracks, *self._given(mask, ids)]
+        return self._join(low_res, known)
+
+    def _given(self, mask: Tensor, ids: list[int]) -> list[Track]:
+        """Tracks of objects that are new in the frame that is set."""
+        planes = torch.stack([mask == i for i in ids])
+        low_res = to_logits(planes, self.image_size)
+        features = looks(self._predictor.embedding, low_res[:, 0])
+        boxes = mask_boxes(planes)
+        return [
+            Track(boxes[i], interior_points(planes[i], self.prompt_points), low_res[i], features[i])
+            for i in range(len(ids))
+        ]
+
+    def _join(self, low_res: Tensor, objects: Tensor) -> Tensor:
+        """Mask logits (N, h, w) and probabilities (N, H, W), one object by itself -> the frame's answer.
+
+        Objects that have pixels in it are asked for by these from now on.
+        """
+        probabilities = soft_aggregate(objects).softmax(0)
+        labels = probabilities.argmax(0)
+        planes = torch.stack([labels == i + 1 for i in range(len(objects))])
+        boxes = mask_boxes(planes)
+        for i in planes.flatten(1).any(1).nonzero()[:, 0].tolist():
+            points = interior_points(planes[i], self.prompt_points)
+            self._tracks[i] = replace(self._tracks[i], box=boxes[i], points=points, low_res=low_res[i][None])
+        return probabilities[channel_order(self._ids)]
+
+    def _find(self) -> tuple[Tensor, Tensor]:
+        """Where the objects are in the frame that is set: mask logits (N, h, w), probabilities (N, H, W)."""
+        low_res, scores = self._follow()
+        logits = self._predictor.upscale(low_res[:, None])[:, 0]
+        found = (scores >= self.lost_score) & (logits > 0).flatten(1).any(1)
+        for wanted, search in ((self.search_scale, self._search_near), (self.search_grid, self._search_all)):
+            lost = (~found).nonzero()[:, 0]
+            if not wanted or not len(lost):
+                continue
+            proposals, scores = search(lost)
+            best, sure = self._most_alike(lost, proposals, scores, low_res[found] > 0)
+            low_res[lost], found[lost] = best, sure
+            logits[lost] = self._predictor.upscale(best[:, None])[:, 0]
+        return low_res, logits.sigmoid() * found[:, None, None]
+
+    def _follow(self) -> tuple[Tensor, Tensor]:
+        """All objects by the prompts of their tracks: mask logits (N, h, w), predicted IoUs (N,)."""
+        points = torch.stack([track.points for track in self._tracks])
+        boxes = torch.stack([track.box for track in self._tracks])
+        low_res, scores = self._predictor.decode(
+            points if self.prompt_points else None,
+            torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
+            if self.prompt_points
+            else None,
+            scaled(boxes, 1 + 2 * self.box_margin, self._predictor.size),
+            torch.stack([track.low_res for track in self._tracks]),
+            multimask=False,
+        )
+        return low_res[:, 0].clone(), scores[:, 0]
+
+    def _search_near(self, lost: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks (L, 3, h, w) and predicted IoUs (L, 3) in the enlarged boxes of the lost objects."""
+        boxes = torch.stack([self._tracks[i].box for i in lost.tolist()])
+        return self._predictor.decode(boxes=scaled(boxes, self.search_scale, self._predictor.size))
+
+    def _search_all(self, lost: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks (L, M, h, w) and predicted IoUs (L, M) at the points of the frame most like the lost objects."""
+        grid = point_grid(self.search_grid, self._predictor.size).to(lost.device)
+        alike = self._first_looks(lost) @ self._predictor.features_at(grid).t()
+        points = grid[alike.topk(min(self.search_points, len(grid)), 1).indices]
+        one_each = points.flatten(0, 1)[:, None]
+        answers = self._predictor.decode(one_each, torch.ones_like(one_each[..., 0], dtype=torch.long))
+        low_res, scores = (part.unflatten(0, points.shape[:2]).flatten(1, 2) for part in answers)
+        return low_res, scores
+
+    def _first_looks(self, places: Tensor) -> Tensor:
+        return torch.stack([self._tracks[i].looks for i in places.tolist()])
+
+    def _most_alike(
+        self, lost: Tensor, proposals: Tensor, scores: Tensor, taken: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Each object's most similar of proposals (L, M, h, w): logits (L, h, w), bool (L,) where it will do."""
+        features = looks(self._predictor.embedding, proposals.flatten(0, 1)).unflatten(0, scores.shape)
+        alike = (features * self._first_looks(lost)[:, None]).sum(2)
+        inside = proposals > 0
+        pixels = inside.flatten(2).sum(2)
+        elsewhere = (inside & taken.any(0)).flatten(2).sum(2)
+        able = (scores >= self.lost_score) & (pixels > 0) & (elsewhere <= SHARED * pixels)
+        best, place = alike.masked_fill(~able, -1).max(1)
+        return proposals[torch.arange(len(lost), device=lost.device), place], best >= self.search_similarity
+
+
+def mobile_sam(**options) -> VideoSam:
+    """MobileSAM: TinyViT encoder (10.13 M parameters, 0.32 M of them in a classifier that is not used)."""
+    return VideoSam("tiny_vit", **options)
+
+
+def sam_vit_b(**options) -> VideoSam:
+    """SAM ViT-B (93.7 M parameters)."""
+    return VideoSam("vit_b", **options)
+
+
+def sam_vit_h(**options) -> VideoSam:
+    """SAM ViT-H (641 M parameters, 2.6 GB)."""
+    return VideoSam("vit_h", **options)

@@ -1,0 +1,90 @@
+"""Asks SAM about one image: the encoder runs once, then any number of prompts in the image's own pixels."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.errors import MethodError
+from methods.interface import check_frame
+from methods.sam.frames import input_size, to_frame, to_input
+from methods.sam.network import STRIDE, Sam
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Answers to P prompts, M masks each.
+
+    logits: float (P, M, H, W) at the frame's size, above 0 inside. scores: float (P, M) predicted IoUs.
+    low_res: float (P, M, S / 4, S / 4) as decoded, fit to be given back as `mask_logits`.
+    """
+
+    logits: Tensor
+    scores: Tensor
+    low_res: Tensor
+
+    @property
+    def masks(self) -> Tensor:
+        """bool (P, M, H, W)."""
+        return self.logits > 0
+
+
+class Predictor:
+    """model: used as it is, on its device and in its mode."""
+
+    def __init__(self, model: Sam) -> None:
+        self.model = model
+        self.embedding: Tensor | None = None  # (1, C, h, w) of the frame
+        self.size = (0, 0)  # of the frame
+
+    @torch.inference_mode()
+    def set_image(self, frame: Tensor) -> None:
+        """Encode a frame, float (3, H, W) RGB in [0, 1]. Raises MethodError for anything else."""
+        check_frame(frame)
+        self.embedding = self.model.encode_image(to_input(frame, self.model.image_size))
+        self.size = tuple(frame.shape[1:])
+
+    def predict(
+        self,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+        multimask: bool = True,
+    ) -> Prediction:
+        """Prompts as in `Sam.decode_masks`, but points and boxes in pixels of the frame."""
+        low_res, scores = self.decode(points, labels, boxes, mask_logits, multimask)
+        return Prediction(self.upscale(low_res), scores, low_res)
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+        multimask: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """`predict` without bringing the masks to the frame's size: its `low_res` and `scores`."""
+        if self.embedding is None:
+            raise MethodError("predict() before set_image(): give the frame first")
+        scale = self._scale()
+        points = None if points is None else points * scale
+        boxes = None if boxes is None else boxes * scale.repeat(2)
+        return self.model.decode_masks(self.embedding, points, labels, boxes, mask_logits, multimask)
+
+    @torch.inference_mode()
+    def upscale(self, low_res: Tensor) -> Tensor:
+        """Logits (P, M, S / 4, S / 4) -> (P, M, H, W) at the frame's size."""
+        return to_frame(low_res, self.size, self.model.image_size)
+
+    def features_at(self, points: Tensor) -> Tensor:
+        """The image embedding below points (..., 2) of the frame: (..., C), length 1."""
+        x, y = (points * self._scale() / STRIDE).long().unbind(-1)
+        return F.normalize(self.embedding[0, :, y, x].movedim(0, -1), dim=-1)
+
+    def _scale(self) -> Tensor:
+        """Pixels of the input, horizontally and vertically, in one of the frame."""
+        (height, width), fitted = self.size, input_size(*self.size, self.model.image_size)
+        return self.embedding.new_tensor([fitted[1] / width, fitted[0] / height])

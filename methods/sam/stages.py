@@ -1,0 +1,50 @@
+"""The stages of SAM on a frame: the image encoder, and the decoder that answers a point for each object."""
+
+import torch
+from torch import Tensor, nn
+
+from methods.masks import normalize
+from methods.sam.frames import input_size, pad_to_square, resize, to_frame
+from methods.sam.network import Sam
+from methods.stages import Stage, noise_frame
+
+
+@torch.no_grad()
+def sam_stages(model: Sam, height: int, width: int, objects: int) -> list[Stage]:
+    """The stages of a frame of this size on the model's device; those of a memory there are none.
+
+    query_encode: frame (1, 3, H, W) RGB in [0, 1] -> embedding (1, C, h, w), of the frame resized, normalised and
+    padded.
+    decode: and points (objects, 1, 2) in pixels of the input -> logits (objects, 3, H, W), scores (objects, 3).
+    """
+    encode, decode = ImageEncode(model, (height, width)), MaskDecode(model, (height, width))
+    frame = {"frame": noise_frame(height, width, next(model.parameters()))}
+    fitted = input_size(height, width, model.image_size)
+    places = (torch.arange(objects) + 0.5) / objects * fitted[1]
+    points = torch.stack([places, torch.full_like(places, fitted[0] / 2)], 1)[:, None]
+    inputs = {"embedding": encode(**frame), "points": points.to(frame["frame"])}
+    return [
+        Stage("query_encode", encode, frame, ("embedding",)),
+        Stage("decode", decode, inputs, ("logits", "scores")),
+    ]
+
+
+class ImageEncode(nn.Module):
+    def __init__(self, model: Sam, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model, self.fitted = model, input_size(*size, model.image_size)
+
+    def forward(self, frame: Tensor) -> Tensor:
+        fitted = pad_to_square(normalize(resize(frame, self.fitted)), self.model.image_size)
+        return self.model.encode_image(fitted.contiguous(memory_format=torch.channels_last))
+
+
+class MaskDecode(nn.Module):
+    def __init__(self, model: Sam, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model, self.size = model, size
+
+    def forward(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        labels = torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
+        low_res, scores = self.model.decode_masks(embedding, points, labels)
+        return to_frame(low_res, self.size, self.model.image_size), scores

@@ -1,0 +1,219 @@
+"""Records of networks that answer prompts (ablation=decoupled) as a table: mIoU with the teacher's masks."""
+
+import json
+import math
+from pathlib import Path
+from statistics import fmean, median, stdev
+
+import pandas as pd
+
+from bench.record import Record
+from reports.comparison import compare
+from reports.latex import latex_table
+from reports.markdown import markdown_table
+from reports.published import CERTAINTY
+from reports.rows import MISSING, distinct, group_rows, succeeded
+from reports.table import Table
+from reports.tables import shortened, three_digits
+
+MEASURES = {"mIoU": "miou", "mIoU, boxes": "miou_boxes", "mIoU with labels": "miou_truth"}
+PUBLISHED = Path(__file__).parent / "published/prompted"
+
+
+def is_prompted(records: list[Record]) -> bool:
+    """Whether these records were judged by prompts."""
+    return any(record.miou_truth is not None or record.miou is not None for record in records)
+
+
+def write_prompted_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
+    """Write table.md, table.tex and table.csv into `folder` and return their paths."""
+    table, sentences, published = prompted_table(records), _notes(records), published_prompted()
+    distances = distance_table(records)
+    lines = [f"# {title}", "", *markdown_table(table), "", *(f"- {sentence}" for sentence in sentences)]
+    if not distances.empty:
+        lines += [
+            "",
+            "## Distance of a background point (pixels of an input of 1024)",
+            "",
+            *markdown_table(distances),
+        ]
+    lines += [
+        "",
+        "## Published",
+        "",
+        "Not measured here.",
+        "",
+        *markdown_table(_published_table(published)),
+        "",
+    ]
+    marks = "; ".join(f"{mark} = {CERTAINTY[mark]}" for mark in dict.fromkeys(published["certainty"]))
+    texts = {
+        "table.md": "\n".join([*lines, f"Certainty: {marks}."]) + "\n",
+        "table.tex": latex_table(table, title, sentences),
+        "table.csv": _numbers(records).to_csv(index=False, lineterminator="\n"),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def tabulate_prompted(records: list[Record], title: str) -> Table:
+    """`prompted_table` with its notes, and the raw numbers."""
+    return Table(title, prompted_table(records), _notes(records), _numbers(records))
+
+
+def prompted_table(records: list[Record]) -> pd.DataFrame:
+    """A row per label as text: mIoU in percent ("mean ± sample standard deviation" from two seeds on), its paired
+    difference to the first trained row, what the training took, and what is published of the row."""
+    compared, published = compare(records), published_prompted()
+    rows = []
+    for name, cells in group_rows(records).items():
+        done = succeeded(cells)
+        row = {"Method": name}
+        row |= {title: _spread(_values(done, field)) for title, field in MEASURES.items()}
+        if not done:
+            row["mIoU"] = shortened(cells[0].status)
+        found = compared.get(name)
+        row["Δ mIoU"] = MISSING if found is None else f"{found.difference.mean:+.1f}"
+        if found is not None and found.difference.within_noise:
+            row["Δ mIoU"] += " (noise)"
+        row["95 % interval"] = MISSING
+        if found is not None and not math.isnan(found.difference.low):
+            row["95 % interval"] = f"[{found.difference.low:+.1f}, {found.difference.high:+.1f}]"
+        row["Embedding MSE"] = _middle(done, "embedding_mse")
+        row["Batch"] = distinct(done, "train_batch") or MISSING
+        row["Steps"] = distinct(done, "train_steps") or MISSING
+        seconds = _values(done, "train_seconds")
+        row["Training (min)"] = f"{median(seconds) / 60:.1f}" if seconds else MISSING
+        row["Params trained (M)"] = _middle(done, "params_m")
+        row["Params full size (M)"] = _middle(done, "params_m_full")
+        row["GMACs full size (torch)"] = _middle(done, "gmacs_full")
+        row["Encoder, decoder full size (ms)"] = _stage_times(done)
+        own = published[published["label"] == cells[0].label]
+        row["Published mIoU (full size)"] = " / ".join(f"{x:g}" for x in own["miou"]) or MISSING
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    references = {found.reference for found in compared.values()}
+    table.loc[table["Method"].isin(references), "Δ mIoU"] = "reference"
+    return table
+
+
+def distance_table(records: list[Record]) -> pd.DataFrame:
+    """mIoU with the teacher's masks by the distance of a background point, measured rows and published ones."""
+    rows = []
+    for name, cells in group_rows(records).items():
+        found = [json.loads(cell.miou_distances) for cell in succeeded(cells) if cell.miou_distances]
+        if found:
+            means = {d: _mean([f[d] for f in found if f.get(d) is not None]) for d in found[0]}
+            rows.append(
+                {"Method": name, **{d: MISSING if m is None else f"{m:.1f}" for d, m in means.items()}}
+            )
+    if not rows:
+        return pd.DataFrame()
+    published = published_prompted()
+    for variant, part in published[published["table"] == "distances"].groupby("variant"):
+        shown = {f"{d:g}": f"{m:g}" for d, m in zip(part["distance"], part["miou"], strict=True)}
+        rows.append({"Method": f"{variant} ({part['source'].iloc[0]}, not measured here)", **shown})
+    table = pd.DataFrame(rows).fillna(MISSING)
+    return table[["Method", *sorted(table.columns.drop("Method"), key=int)]]
+
+
+def published_prompted() -> pd.DataFrame:
+    """What is published: mIoU (percent) of a `label` of the ablation, or of a `variant` at a `distance`."""
+    files = sorted(PUBLISHED.glob("*.csv"))
+    rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+    texts = ("label", "variant", "data", "source", "certainty", "note")
+    return rows.astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
+
+
+def _notes(records: list[Record]) -> list[str]:
+    done = succeeded(records) or records
+    trained = [record for record in done if record.train_steps]
+    facts = {
+        field: distinct(done, field) or "unknown" for field in ("resolution", "device", "scale", "dataset")
+    }
+    counts = {field: distinct(done, field) or 0 for field in ("frames", "objects")}
+    return [
+        f"Judged on {facts['dataset']}: {counts['frames']} images, {counts['objects']} points in their objects; "
+        f"input {facts['resolution']}; device: {facts['device']}, {distinct(done, 'precision')}; "
+        f"scale: {facts['scale']}.",
+        "mIoU, in percent: intersection over union of a network's mask with the teacher's for the same prompt (a "
+        "point; the box around its object), averaged over the prompts to which the teacher answers with a mask; "
+        "with labels: with the object under the point instead.",
+        "Δ mIoU is the difference to the row marked reference, paired by image and seed, with a 95 % bootstrap "
+        "interval over images and seeds; noise = the interval contains 0.",
+        f"Training (our settings, not the paper's) on {distinct(trained, 'train_clips') or 'nothing'}: minutes of "
+        "the network's own steps, among the others of the grid; the teacher's embeddings, computed once for all, "
+        "and the reading of images are not in them.",
+        "Published figures are of the paper's networks at full size, with the masks of SAM's ViT-H as the truth.",
+        *(
+            f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."
+            for name, cells in group_rows(records).items()
+            for cell in cells
+            if cell.status != "ok"
+        ),
+    ]
+
+
+def _numbers(records: list[Record]) -> pd.DataFrame:
+    """Raw numbers per label: means over the seeds, by the names of a record's fields."""
+    fields = (*MEASURES.values(), "embedding_mse", "train_batch", "train_steps", "train_seconds", "params_m")
+    rows = []
+    for name, cells in group_rows(records).items():
+        done = succeeded(cells)
+        row = {"label": name, "method": cells[0].method, "dataset": cells[0].dataset, "n": len(done)}
+        rows.append(row | {field: _mean(_values(done, field)) for field in fields})
+    return pd.DataFrame(rows)
+
+
+def _published_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """What does not stand beside the measured rows: how the networks were trained, and how fast they are."""
+    rows = rows[rows["table"] != "distances"]
+    columns = {
+        "Variant": "variant",
+        "mIoU": "miou",
+        "Batch": "batch",
+        "Iterations": "iterations",
+        "GPUs": "gpus",
+        "Data": "data",
+        "Params (M)": "params_m",
+        "Encoder (ms)": "encoder_ms",
+        "Decoder (ms)": "decoder_ms",
+        "Both (ms)": "total_ms",
+        "Source": "source",
+        "Certainty": "certainty",
+        "Note": "note",
+    }
+    return pd.DataFrame({title: rows[field].map(_shown) for title, field in columns.items()})
+
+
+def _shown(value: str | float) -> str:
+    if isinstance(value, str):
+        return value or MISSING
+    return MISSING if math.isnan(value) else f"{value:.10g}"
+
+
+def _values(cells: list[Record], field: str) -> list[float]:
+    return [value for cell in cells if (value := getattr(cell, field)) is not None]
+
+
+def _stage_times(cells: list[Record]) -> str:
+    found = [json.loads(cell.stage_ms_full) for cell in cells if cell.stage_ms_full]
+    if not found:
+        return MISSING
+    return " + ".join(three_digits(median(each[stage] for each in found)) for stage in found[0])
+
+
+def _mean(values: list[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _middle(cells: list[Record], field: str) -> str:
+    values = _values(cells, field)
+    return three_digits(median(values)) if values else MISSING
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return MISSING
+    return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")

@@ -1,0 +1,170 @@
+"""What the notebooks call: each call writes the files of a table or a picture and shows it.
+
+report = open_report()
+report.ablation("sampling")
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.record import Record
+from reports import papers
+from reports.adopted import adopt_pictures
+from reports.prompted import is_prompted, tabulate_prompted
+from reports.results import COSTS, Result, read_results
+from reports.rows import MISSING, distinct, succeeded
+from reports.shown import PICTURES, Shown, show_gap, show_pictures, show_table, show_text
+from reports.table import Table
+from reports.tables import tabulate, three_digits
+
+FOLDER = "VOS_REPORT"  # environment variable: the folder that holds report.json
+DEFAULT = Path(__file__).parent / "out" / "report"
+TABLES = "tables"  # folder of a report
+ABLATIONS = {  # that a paper's notebook shows; others stand in the overview
+    "mobilevos": ("distillation", "sampling", "omega", "losses", "queue", "soup", "aspp", "teacher"),
+    "deaot_distilled": ("attention", "kd", "attention_map", "lambda"),
+    "mobile_sam": ("decoupled",),
+}
+
+
+class Report:
+    """The results of a store, and the folder that their tables and pictures are written to."""
+
+    def __init__(self, results: Sequence[Result], out: Path, store: str) -> None:
+        self.results, self.out, self.store = results, out, store
+
+    def mobilevos(self) -> Shown:
+        return self._table("mobilevos", papers.mobilevos(self.results))
+
+    def deaot_distilled(self, number: int) -> Shown:
+        """Table 1, 2, 3 or 4."""
+        return self._table(f"deaot_distilled_table{number}", papers.deaot_distilled(number, self.results))
+
+    def mobile_sam(self, number: int) -> Shown:
+        """Table 2, 4 or 7."""
+        return self._table(f"mobile_sam_table{number}", papers.mobile_sam(number, self.results))
+
+    def baselines(self) -> Shown:
+        return self._table("baselines", papers.baselines())
+
+    def own_methods(self) -> Shown:
+        """The suite's methods with their published scores, and what was measured of them."""
+        return self._table("own_methods", papers.own_methods(self.results))
+
+    def ablation(self, name: str) -> Shown:
+        """Every result of the ablation, or the command that gives one."""
+        found = [result for result in self.results if result.ablation == name]
+        if not found:
+            return show_gap(f"Not in the store: `./run_all.sh ablation={name}` fills it.")
+        return sum(map(self._result, found), Shown())
+
+    def contents(self) -> Shown:
+        """What the store holds."""
+        if not self.results:
+            return show_gap(
+                f"The store ({self.store}) holds no result. `./run_all.sh` fills it in minutes; each chapter names "
+                f"the command that it takes. Then `./run_all.sh job=report` again."
+            )
+        return self._table("contents", _contents(self.results))
+
+    def costs(self) -> Shown:
+        """Parameters, multiply-adds, latency and memory of methods, from job=measure."""
+        found = [result for result in self.results if result.job == COSTS and result.records]
+        if not found:
+            return show_gap("Not in the store: `./run_all.sh job=measure` fills it.")
+        return sum((self._shown(result, _costs(result)) for result in found), Shown())
+
+    def others(self) -> Shown:
+        """Results that have no chapter of their own: evaluations, searches, other ablations."""
+        known = {name for names in ABLATIONS.values() for name in names}
+        found = [r for r in self.results if r.ablation not in known and r.job != COSTS]
+        return sum(map(self._result, found), Shown()) if found else show_text("None.")
+
+    def _result(self, result: Result) -> Shown:
+        if result.records:
+            about = f" ({result.dataset}, scale {result.scale}, {result.method})" if result.ablation else ""
+            tabled = tabulate_prompted if is_prompted(result.records) else tabulate
+            return self._shown(result, tabled(result.records, f"{result.title}{about}"))
+        text = result.folder / "table.md"
+        if result.job == "search" and text.is_file():
+            pictures = adopt_pictures(result, self.out / PICTURES)
+            return show_text(_lower(text.read_text(encoding="utf-8"))) + show_pictures(pictures)
+        return show_gap(f"{result.title} ({result.name}) has begun and not ended: give its command again.")
+
+    def _shown(self, result: Result, table: Table) -> Shown:
+        pictures = adopt_pictures(result, self.out / PICTURES)
+        return self._table(result.name, table) + show_pictures(pictures)
+
+    def _table(self, name: str, table: Table) -> Shown:
+        table.write(self.out / TABLES, name)
+        return show_table(table)
+
+
+def open_report(folder: Path | None = None) -> Report:
+    """The report of a folder with a report.json (job=report): $VOS_REPORT, or the default one."""
+    folder = Path(folder or os.environ.get(FOLDER, DEFAULT))
+    content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return Report(read_results(content["store"]) if content["store"] else [], folder, content["shown"])
+
+
+def _contents(results: Sequence[Result]) -> Table:
+    rows = [
+        {
+            "Result": result.name,
+            "Title": result.title,
+            "Cells": _cells(result.records),
+            "Seeds": str(len({record.seed for record in result.records})) if result.records else MISSING,
+            "Sequences": distinct(succeeded(result.records), "sequences") or MISSING,
+            "Device": distinct(result.records, "device") or MISSING,
+            "Commit": distinct(result.records, "git_commit") or MISSING,
+        }
+        for result in results
+    ]
+    sentences = ["Of each ablation, method, dataset and scale, the newest run that has ended.",
+                 "Commits end in + when files had been changed."]  # fmt: skip
+    texts = pd.DataFrame(rows)
+    return Table("What the store holds", texts, sentences, texts)
+
+
+def _cells(records: list[Record]) -> str:
+    if not records:
+        return "not ended"
+    failed = len(records) - len(succeeded(records))
+    return f"{len(records)}" + (f", {failed} of them failed or missing" if failed else "")
+
+
+def _costs(result: Result) -> Table:
+    rows = [
+        {
+            "Method": record.label,
+            "Params (M)": _number(record.params_m),
+            "GMACs (torch)": _number(record.gmacs_full),
+            "GMACs (fvcore)": _number(record.gmacs_fvcore_full),
+            "GMACs (thop)": _number(record.gmacs_thop_full),
+            "Latency of a frame (ms)": _number(record.latency_ms_median),
+            "FPS": _number(record.fps),
+            "Peak memory (MB)": _number(record.memory_mb_peak_full),
+        }
+        for record in result.records
+    ]
+    sentences = [
+        f"Frames of {distinct(result.records, 'resolution')}, {distinct(result.records, 'objects')} object(s), on "
+        f"{distinct(result.records, 'device')}, {distinct(result.records, 'precision')}; random weights.",
+        "Latency (median) and FPS follow the protocol frame: from a frame on the host to its mask there. "
+        "docs/measuring.md tells of the other protocols, which measure.md beside the figures holds.",
+        *(f"{record.label}: {record.status}." for record in result.records if record.status != "ok"),
+    ]
+    return Table(result.title, pd.DataFrame(rows), sentences, pd.DataFrame([vars(r) for r in result.records]))
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None else three_digits(value)
+
+
+def _lower(markdown: str) -> str:
+    """Its title as a heading among those of a notebook."""
+    return "\n".join(f"##{line}" if line.startswith("#") else line for line in markdown.splitlines())

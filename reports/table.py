@@ -1,0 +1,37 @@
+"""One table in the three forms of a file: Markdown to read, LaTeX for a paper, csv for whatever else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from reports.latex import latex_table
+from reports.markdown import markdown_page
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to be shown and written: texts by column, sentences below them, and the raw numbers for the csv.
+
+    Its Markdown ends with what is published about `pairs` of (method, label).
+    """
+
+    title: str
+    texts: pd.DataFrame
+    sentences: list[str]
+    numbers: pd.DataFrame
+    pairs: Sequence[tuple[str, str]] = ()
+
+    def write(self, folder: Path, name: str = "table") -> list[Path]:
+        """Write `name`.md, .tex and .csv into `folder` and return their paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {
+            ".md": markdown_page(self.texts, self.title, self.sentences, self.pairs),
+            ".tex": latex_table(self.texts, self.title, self.sentences),
+            ".csv": self.numbers.to_csv(index=False, lineterminator="\n"),
+        }
+        for ending, text in texts.items():
+            (folder / f"{name}{ending}").write_text(text, encoding="utf-8")
+        return [folder / f"{name}{ending}" for ending in texts]

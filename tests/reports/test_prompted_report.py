@@ -1,0 +1,137 @@
+"""Tables and figures of networks that answer prompts: mIoU with the teacher's masks."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from bench.record import Record
+from reports.figures.prompted import distance_chart, learning_chart
+from reports.prompted import (
+    distance_table,
+    is_prompted,
+    prompted_table,
+    published_prompted,
+    write_prompted_tables,
+)
+
+IMAGES = {"a": 2.0, "b": -2.0, "c": 0.0}
+
+
+def cell(label: str, miou: float | None, seed: int = 0, **fields) -> Record:
+    made_up = {
+        "miou": miou,
+        "miou_boxes": None if miou is None else miou + 5,
+        "miou_truth": 40.0,
+        "miou_distances": "" if miou is None else json.dumps({"100": miou - 10, "500": miou}),
+        "embedding_mse": 0.25,
+        "train_batch": 8,
+        "train_steps": 1500,
+        "train_seconds": 90.0,
+        "train_clips": "toys",
+        "frames": 3,
+        "objects": 12,
+        "per_sequence": json.dumps({name: (miou or 40.0) + ease for name, ease in IMAGES.items()}),
+        "objects_per_sequence": json.dumps(dict.fromkeys(IMAGES, 4)),
+        "stage_ms_full": json.dumps({"query_encode": 8.0, "decode": 4.0}),
+        "params_m_full": 10.1,
+    }
+    return Record(label, "mobile_sam", label, "toys", seed, **(made_up | fields))
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    teacher = cell("sam_vit_b (teacher)", None, embedding_mse=None)
+    return [
+        teacher,
+        *(cell("coupled", 30.0 + seed, seed) for seed in (0, 1)),
+        *(cell("decoupled", 60.0 + 3 * seed, seed) for seed in (0, 1)),
+    ]
+
+
+def test_a_row_holds_what_was_measured_and_what_is_published(records):
+    rows = prompted_table(records).set_index("Method")
+    assert rows.loc["decoupled", "mIoU"] == "61.5 ± 2.1"
+    assert rows.loc["decoupled", "mIoU, boxes"] == "66.5 ± 2.1"
+    assert rows.loc["decoupled", "Δ mIoU"] == "+31.0"
+    assert rows.loc["decoupled", "95 % interval"].startswith("[+3")
+    assert rows.loc["coupled", "Δ mIoU"] == "reference"
+    assert rows.loc["decoupled", ["Batch", "Steps", "Training (min)"]].tolist() == ["8", "1500", "1.5"]
+    assert rows.loc["decoupled", "Encoder, decoder full size (ms)"] == "8.00 + 4.00"
+    assert rows.loc["decoupled", "Published mIoU (full size)"] == "75 / 74.47"
+    assert rows.loc["sam_vit_b (teacher)", "mIoU"] == "—"
+
+
+def test_a_row_that_failed_says_why(records, tmp_path):
+    failed = Record("semi-coupled", "mobile_sam", "r", "toys", 0, status="failed: loss nan at step 3")
+    assert (
+        "failed: loss nan"
+        in prompted_table([*records, failed]).set_index("Method").loc["semi-coupled", "mIoU"]
+    )
+    write_prompted_tables([*records, failed], tmp_path, "T")
+    assert "semi-coupled, seed 0: failed: loss nan at step 3." in (tmp_path / "table.md").read_text()
+
+
+def test_distances_stand_beside_the_published_ones(records):
+    table = distance_table(records).set_index("Method")
+    assert list(table.columns) == ["100", "200", "300", "400", "500"]
+    assert table.loc["decoupled", ["100", "500", "300"]].tolist() == ["51.5", "61.5", "—"]
+    (fast,) = [name for name in table.index if name.startswith("FastSAM")]
+    assert "Table 7" in fast and table.loc[fast, "100"] == "27"
+
+
+def test_three_files_are_written(records, tmp_path):
+    written = write_prompted_tables(records, tmp_path, "Title")
+    assert [path.name for path in written] == ["table.md", "table.tex", "table.csv"]
+    page = (tmp_path / "table.md").read_text()
+    assert page.startswith("# Title\n") and "arXiv 2306.14289, Table 4" in page and "Certainty: V =" in page
+    numbers = pd.read_csv(tmp_path / "table.csv").set_index("label")
+    assert numbers.loc["decoupled", "miou"] == 61.5
+    assert r"\textbf" not in page
+
+
+def test_published_figures_are_the_paper_s():
+    """As in our notes on the paper: Tables 2, 4 and 7, and the speeds."""
+    rows = published_prompted()
+    ways = rows[rows["table"] == "ways"]
+    assert sorted(ways["miou"]) == [70.57, 72, 72.86, 74.47, 75]
+    assert set(zip(ways["batch"], ways["iterations"], strict=True)) == {
+        (128, 180_000), (4, 55_000), (8, 100_000), (8, 50_000), (4, 50_000),
+    }  # fmt: skip
+    distances = rows[rows["table"] == "distances"].groupby("variant")["miou"].apply(list)
+    assert distances["FastSAM"] == [27, 33, 37, 41, 41]
+    assert distances["MobileSAM"] == [73, 71, 74, 73, 73]
+    speed = rows[rows["table"] == "speed"].set_index("variant")
+    assert speed.loc["SAM ViT-H", ["encoder_ms", "decoder_ms"]].tolist() == [452, 4]
+    assert speed.loc["MobileSAM", ["encoder_ms", "decoder_ms", "params_m"]].tolist() == [8, 4, 9.66]
+    assert speed.loc["FastSAM", ["total_ms", "params_m"]].tolist() == [64, 68]
+    assert (rows["source"].str.startswith("arXiv 2306.14289")).all()
+
+
+def test_records_of_other_ablations_are_no_prompted_ones(records, make_cell):
+    assert is_prompted(records)
+    assert not is_prompted([make_cell("plain", 0, 50.0)])
+
+
+def test_the_learning_curve_shows_miou_and_mse_of_students(records, tmp_path, saved):
+    curve = [
+        {"step": 0, "held_out_miou": 0.1, "held_out_mse": 2.0},
+        {"step": 0, "lr": 0.1, "decoupled": 2.0, "total": 2.0},
+        {"step": 8, "held_out_miou": 0.5, "held_out_mse": 0.2},
+    ]
+    (tmp_path / "curve.json").write_text(json.dumps(curve))
+    with_curves = [
+        record if record.miou is None else Record(**{**vars(record), "curve": "curve.json"})
+        for record in records
+    ]
+    assert [path.name for path in learning_chart(with_curves, tmp_path)] == ["learning.png", "learning.pdf"]
+    miou, mse = saved[0].axes
+    assert [line.get_ydata().tolist() for line in miou.lines] == [[10, 50], [10, 50]]
+    assert mse.lines[0].get_xdata().tolist() == [0, 8]
+    assert learning_chart(records, tmp_path) == []
+
+
+def test_the_distance_chart_has_measured_and_published_lines(records, tmp_path, saved):
+    assert [path.name for path in distance_chart(records, tmp_path)] == ["distances.png", "distances.pdf"]
+    names = [text.get_text() for text in saved[0].axes[0].get_legend().get_texts()]
+    assert names == ["coupled", "decoupled", "FastSAM (published)", "MobileSAM (published)"]
