@@ -13,9 +13,10 @@ from bench.cells import Cell
 from bench.data import open_evaluation
 from bench.databases import without_passwords
 from bench.files import write_text
-from bench.judge import blank, cell_folder, store
+from bench.judge import blank, cell_folder, store, stored
 from bench.launch.local import Local
 from bench.launch.slurm import Slurm
+from bench.locks import alone
 from bench.networks import progress
 from bench.record import Record, to_jsonl
 from bench.tracking import Tracker
@@ -52,13 +53,18 @@ def _tracked(cell: Cell, record: Record, runs: Path, tracker: Tracker) -> Record
     """The record with its MLflow run: of an evaluated cell there is one for ever, of others one an invocation."""
     if record.status != "ok" or cell.cost_only:
         return replace(record, mlflow_run_id=tracker.log_bare(record))
-    if record.mlflow_run_id:
-        return replace(record, mlflow_run_id=tracker.name(record.mlflow_run_id))
     folder = cell_folder(cell, runs)
-    if (folder / "submission.zip").exists():
-        print(f"for the evaluation server: {folder / 'submission.zip'}")
-    record = replace(record, mlflow_run_id=tracker.log_cell(cell, record, folder))
-    store(cell, record, runs)
+    with alone(folder / "lock", f"recording {cell.label} seed {cell.seed}"):
+        known = stored(cell, runs)  # another run of the grid may have recorded it meanwhile
+        if known is not None and known.mlflow_run_id:
+            run = tracker.name(known.mlflow_run_id)
+        else:
+            if (folder / "submission.zip").exists():
+                print(f"for the evaluation server: {folder / 'submission.zip'}")
+            run = tracker.log_cell(cell, record, folder)
+        record = replace(record, mlflow_run_id=run)
+        if known is None or known.mlflow_run_id != run:
+            store(cell, record, runs)
     return record
 
 

@@ -9,15 +9,15 @@ import pandas as pd
 
 from bench.record import Record
 from reports.comparison import compare
-from reports.latex import latex_table
 from reports.markdown import markdown_table
-from reports.published import CERTAINTY
+from reports.published import load_quantities
+from reports.published.words import NAMES
 from reports.rows import MISSING, distinct, group_rows, succeeded
 from reports.table import Table
 from reports.tables import shortened, three_digits
 
 MEASURES = {"mIoU": "miou", "mIoU, boxes": "miou_boxes", "mIoU with labels": "miou_truth"}
-PUBLISHED = Path(__file__).parent / "published/prompted"
+BY_DISTANCE = "miou_distances."  # begins the field of a published figure of Table 7
 
 
 def is_prompted(records: list[Record]) -> bool:
@@ -27,9 +27,9 @@ def is_prompted(records: list[Record]) -> bool:
 
 def write_prompted_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     """Write table.md, table.tex and table.csv into `folder` and return their paths."""
-    table, sentences, published = prompted_table(records), _notes(records), published_prompted()
-    distances = distance_table(records)
-    lines = [f"# {title}", "", *markdown_table(table), "", *(f"- {sentence}" for sentence in sentences)]
+    paths = tabulate_prompted(records, title).write(folder)
+    distances, published = distance_table(records), _published_table()
+    lines = []
     if not distances.empty:
         lines += [
             "",
@@ -37,24 +37,10 @@ def write_prompted_tables(records: list[Record], folder: Path, title: str) -> li
             "",
             *markdown_table(distances),
         ]
-    lines += [
-        "",
-        "## Published",
-        "",
-        "Not measured here.",
-        "",
-        *markdown_table(_published_table(published)),
-        "",
-    ]
-    marks = "; ".join(f"{mark} = {CERTAINTY[mark]}" for mark in dict.fromkeys(published["certainty"]))
-    texts = {
-        "table.md": "\n".join([*lines, f"Certainty: {marks}."]) + "\n",
-        "table.tex": latex_table(table, title, sentences),
-        "table.csv": _numbers(records).to_csv(index=False, lineterminator="\n"),
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    lines += ["", "## Published", "", "Not measured here.", "", *markdown_table(published)]
+    with paths[0].open("a", encoding="utf-8") as page:
+        page.write("\n".join([*lines, ""]))
+    return paths
 
 
 def tabulate_prompted(records: list[Record], title: str) -> Table:
@@ -65,7 +51,8 @@ def tabulate_prompted(records: list[Record], title: str) -> Table:
 def prompted_table(records: list[Record]) -> pd.DataFrame:
     """A row per label as text: mIoU in percent ("mean ± sample standard deviation" from two seeds on), its paired
     difference to the first trained row, what the training took, and what is published of the row."""
-    compared, published = compare(records), published_prompted()
+    compared, published = compare(records), load_quantities()
+    published = published[published["field"] == "miou"]
     rows = []
     for name, cells in group_rows(records).items():
         done = succeeded(cells)
@@ -90,12 +77,12 @@ def prompted_table(records: list[Record]) -> pd.DataFrame:
         row["GMACs full size (torch)"] = _middle(done, "gmacs_full")
         row["Encoder, decoder full size (ms)"] = _stage_times(done)
         own = published[published["label"] == cells[0].label]
-        row["Published mIoU (full size)"] = " / ".join(f"{x:g}" for x in own["miou"]) or MISSING
+        row["Published mIoU (full size)"] = " / ".join(f"{100 * float(x):g}" for x in own["value"]) or MISSING
         rows.append(row)
     table = pd.DataFrame(rows)
     references = {found.reference for found in compared.values()}
     table.loc[table["Method"].isin(references), "Δ mIoU"] = "reference"
-    return table
+    return table[[name for name in table if name == "mIoU" or (table[name] != MISSING).any()]]
 
 
 def distance_table(records: list[Record]) -> pd.DataFrame:
@@ -110,20 +97,23 @@ def distance_table(records: list[Record]) -> pd.DataFrame:
             )
     if not rows:
         return pd.DataFrame()
-    published = published_prompted()
-    for variant, part in published[published["table"] == "distances"].groupby("variant"):
-        shown = {f"{d:g}": f"{m:g}" for d, m in zip(part["distance"], part["miou"], strict=True)}
-        rows.append({"Method": f"{variant} ({part['source'].iloc[0]}, not measured here)", **shown})
+    for name, shown in published_distances().items():
+        rows.append({"Method": f"{name} (published)", **{f"{d}": f"{miou:g}" for d, miou in shown.items()}})
     table = pd.DataFrame(rows).fillna(MISSING)
     return table[["Method", *sorted(table.columns.drop("Method"), key=int)]]
 
 
-def published_prompted() -> pd.DataFrame:
-    """What is published: mIoU (percent) of a `label` of the ablation, or of a `variant` at a `distance`."""
-    files = sorted(PUBLISHED.glob("*.csv"))
-    rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
-    texts = ("label", "variant", "data", "source", "certainty", "note")
-    return rows.astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
+def published_distances() -> dict[str, dict[int, float]]:
+    """MobileSAM's Table 7 by method: mIoU (percent) by the distance of a background point."""
+    cells = load_quantities()
+    cells = cells[cells["field"].str.startswith(BY_DISTANCE)]
+    return {
+        NAMES[method]: {
+            int(field.removeprefix(BY_DISTANCE)): 100 * float(value)
+            for field, value in zip(part["field"], part["value"], strict=True)
+        }
+        for method, part in cells.groupby("method")
+    }
 
 
 def _notes(records: list[Record]) -> list[str]:
@@ -166,31 +156,19 @@ def _numbers(records: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _published_table(rows: pd.DataFrame) -> pd.DataFrame:
+def _published_table() -> pd.DataFrame:
     """What does not stand beside the measured rows: how the networks were trained, and how fast they are."""
-    rows = rows[rows["table"] != "distances"]
-    columns = {
-        "Variant": "variant",
-        "mIoU": "miou",
-        "Batch": "batch",
-        "Iterations": "iterations",
-        "GPUs": "gpus",
-        "Data": "data",
-        "Params (M)": "params_m",
-        "Encoder (ms)": "encoder_ms",
-        "Decoder (ms)": "decoder_ms",
-        "Both (ms)": "total_ms",
-        "Source": "source",
-        "Certainty": "certainty",
-        "Note": "note",
-    }
-    return pd.DataFrame({title: rows[field].map(_shown) for title, field in columns.items()})
-
-
-def _shown(value: str | float) -> str:
-    if isinstance(value, str):
-        return value or MISSING
-    return MISSING if math.isnan(value) else f"{value:.10g}"
+    cells = load_quantities()
+    cells = cells[~cells["field"].str.startswith(BY_DISTANCE)]
+    return pd.DataFrame(
+        {
+            "Method": cells["method"].map(NAMES),
+            **{
+                title: cells[title.lower()].map(lambda text: text or MISSING)
+                for title in ("Variant", "Setting", "Quantity", "Value", "Source", "Note")
+            },
+        }
+    )
 
 
 def _values(cells: list[Record], field: str) -> list[float]:

@@ -12,7 +12,7 @@ from bench.record import Record
 from reports.figures.convergence import convergence_chart
 from reports.figures.style import SMALL, explain, log_if_wide, marks, save, theme, wrapped
 from reports.files import located
-from reports.prompted import published_prompted
+from reports.prompted import published_distances
 from reports.rows import group_rows, succeeded
 
 PANELS = {"held_out_miou": "mIoU with the teacher's masks (%)", "held_out_mse": "MSE of the image embedding"}
@@ -80,10 +80,8 @@ def distance_chart(records: list[Record], folder: Path) -> list[Path]:
 
 
 def _draw_published(axis: Axes) -> None:
-    rows = published_prompted()
-    rows = rows[rows["table"] == "distances"]
-    for (variant, part), style in zip(rows.groupby("variant"), (":", "--"), strict=False):
-        axis.plot(part["distance"], part["miou"], style, color="0.4", label=f"{variant} (published)")
+    for (name, shown), style in zip(published_distances().items(), (":", "--"), strict=False):
+        axis.plot(list(shown), list(shown.values()), style, color="0.4", label=f"{name} (published)")
 
 
 def _curve(cells: list[Record], folder: Path) -> pd.DataFrame | None:

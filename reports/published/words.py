@@ -32,6 +32,7 @@ NAMES = {
     "mining": "Mining",
     "liir": "LIIR",
     "unified_mask": "UnifiedMask",
+    "sam_vit_h": "SAM (ViT-H)",
     "fast_sam": "FastSAM",
     "mobile_sam": "MobileSAM",
 }

@@ -1,5 +1,6 @@
 """MLflow by an address: a server or a database that many share, down or slow as it may be."""
 
+import json
 import os
 import re
 import shutil
@@ -134,6 +135,8 @@ def test_what_was_kept_is_what_an_undisturbed_run_records(
     assert small_grid(f"tracking_uri={uri}") == 0
     assert (kept(small_grid), learnt, is_named(small_grid)) == (0, [], {True})
     assert "MLflow" not in capsys.readouterr().err
+    stored = [json.loads((cell / "record.json").read_text()) for cell in small_grid.cells]
+    assert {s["mlflow_run_id"] for s in stored} == {record.mlflow_run_id for record in small_grid.records}
     found = recorded(uri)
     del found[title]
     assert found == undisturbed

@@ -87,3 +87,21 @@ def test_a_real_imagenet_file_loads(shared, name):
     path = shared / "weights/mobilenet_v2_imagenet.pth"
     report = initialize_backbones(methods.create(name), {"mobilenet_v2": path})
     assert report == {"mobilenet_v2": "imagenet:mobilenet_v2_imagenet.pth"}
+
+
+def test_one_wrong_byte_among_the_weights_is_noticed(student, tmp_path):
+    """torch itself loads such a file and says nothing; sums that were left out are no damage."""
+    path = tmp_path / "weights.pth"
+    torch.save(student.state_dict(), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)
+    with pytest.raises(MethodError, match="weights.pth: .* is damaged"):
+        load_weights(student, path)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(student.state_dict(), path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    load_weights(student, path)
