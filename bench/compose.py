@@ -70,7 +70,7 @@ def load_config(overrides: list[str]) -> DictConfig:
             config = compose("config", terms, return_hydra_config=True)
             with open_dict(config):
                 if config.job == "compare":  # which composes them anew for methods of another family
-                    config.arguments = overrides
+                    config.arguments = [text for text in overrides if not text.startswith("tracking_uri=")]
                 config.ablation.name = config.hydra.runtime.choices.ablation
                 if "search" in config:
                     config.search.name = config.hydra.runtime.choices.search

@@ -180,8 +180,10 @@ def timed_answer(
 def check_answer(method, probabilities, frame: torch.Tensor) -> None:
     """Raise MethodError unless there is a plane of the frame's size for the background and each object."""
     wanted = (len(method.object_ids) + 1, *frame.shape[1:])
-    shape = getattr(probabilities, "shape", ())
-    found = tuple(shape) if isinstance(probabilities, torch.Tensor) else type(probabilities).__name__
+    if isinstance(probabilities, torch.Tensor):
+        found = tuple(probabilities.shape)
+    else:
+        found = type(probabilities).__name__
     if found != wanted:
         raise MethodError(
             f"{type(method).__name__} answered {found} where a tensor {wanted} is due: the background and "

@@ -45,8 +45,6 @@ def _line(outcome: Outcome) -> str:
     promise, remark = outcome.promise, outcome.remark
     seen = f" ({remark})" if remark and outcome.kept is not False else ""
     text = f"{WORDS[outcome.kept]}  {promise.name:13}  {promise.what}{seen}"
-    return (
-        text
-        if outcome.kept is not False
-        else f"{text}\n      {remark.rstrip('.')}; to mend it: {promise.mend}"
-    )
+    if outcome.kept is False:
+        text += f"\n      {remark.rstrip('.')}; to mend it: {promise.mend}"
+    return text
