@@ -23,6 +23,8 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh ablation=sampling                   another grid of cells
   ./run_all.sh ablation=sampling dataset=davis2016 dataset.root=/path/to/DAVIS
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS
+  ./run_all.sh job=check method=my_file.py:MyMethod          does a class of your own do what the suite needs?
+  ./run_all.sh job=compare methods=[my_file.py:MyMethod,mobilevos_r18,stcn@/path/stcn.pth]    docs/own_method.md
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh ablation=sampling scale=gpu ranks=4   four GPUs for every network: docs/cluster.md
   ./run_all.sh job=segment video=clip.mp4 mask=first.png method=mobilevos_r18 weights=/path/weights.pt
@@ -38,6 +40,7 @@ usage: ./run_all.sh [key=value ...]
 jobs:      {job}
 ablations: {ablation}
 methods:   {methods}
+           my_file.py:MyMethod, masks:/path/to/folder; with the extra hf: {optional}
 datasets:  {dataset}      (to be judged on: dataset=..., dataset.root=...)
 training:  {training}      (to learn from: training=..., training.root=...)
 recipes:   {recipe}
@@ -47,7 +50,7 @@ launchers: {launcher}      (where cells are trained and evaluated: launcher.<...
 stages:    stage0=static|bl30k|...  (learnt from before `training`; also stage1; the roots are stage0.root=...)
 
 overrides=/path/file.yaml stands for the `key: value` lines of that file, such as the best.yaml of a search.
-Other keys: method, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
+Other keys: method, methods, options.<name>, weights, seeds, teacher.weights, imagenet.<backbone>, measure, device,
 pictures, processes, ranks, runs, output, tracking_uri, recipe.<...>, scale.<...>.
 All, with their defaults: ./run_all.sh --config
 A killed run goes on where it stopped when the same command is given again.
@@ -95,7 +98,8 @@ def _run(config, place: Place) -> int:
 def _help() -> str:
     groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search", "launcher")
     names = {group: choices(group) for group in groups}
-    return HELP.format(methods=", ".join(methods.available()), **{k: ", ".join(v) for k, v in names.items()})
+    named = {"methods": ", ".join(methods.available()), "optional": ", ".join(methods.optional())}
+    return HELP.format(**named, **{k: ", ".join(v) for k, v in names.items()})
 
 
 if __name__ == "__main__":

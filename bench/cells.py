@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import methods
 from bench.files import sha256
 from bench.recipe import Recipe, Schedule
+from methods import outside
 
 # Raise when a change of the code changes what a cell reaches: finished cells of older versions are then redone.
 RESULTS_VERSION = 2
@@ -33,7 +35,7 @@ class Training:
         return content_hash(
             {
                 "version": RESULTS_VERSION,
-                "method": self.method,
+                "method": identity(self.method),
                 "options": self.options,
                 "recipe": {**asdict(self.recipe), "name": ""},
                 # workers change only the speed, and a limit nothing
@@ -88,7 +90,19 @@ class Network:
     @property
     def key(self) -> str:
         source = self.training or self.soup
-        return content_hash([self.method, self.options, source.key if source else file_hash(self.weights)])
+        content = source.key if source else file_hash(self.weights)
+        return content_hash([identity(self.method), self.options, content])
+
+    @property
+    def folder(self) -> str | None:
+        """Its weights, where they are a folder, which its constructor reads."""
+        read = self.weights and methods.reads_folders(self.method) and Path(self.weights).is_dir()
+        return self.weights if read else None
+
+    @property
+    def built_with(self) -> dict[str, Any]:
+        """Its constructor's options."""
+        return {"folder": self.folder, **self.options} if self.folder else self.options
 
     @property
     def trainings(self) -> list[Training]:
@@ -103,6 +117,7 @@ class Cell:
     """One (method, recipe, dataset, seed): one record, one MLflow run.
 
     varied: the configuration keys that set its row of the table apart, with their values.
+    reference: label of the row that its row is compared with; empty: the first trained one.
     """
 
     label: str
@@ -110,12 +125,13 @@ class Cell:
     dataset: dict[str, Any]
     seed: int
     varied: dict[str, Any] = field(default_factory=dict)
+    reference: str = ""
 
     @property
     def cost_only(self) -> bool:
         """A network without weights is there for what it costs, not for what it scores."""
         network = self.network
-        return methods.is_trainable(network.method) and not (network.trainings or network.weights)
+        return methods.needs_weights(network.method) and not (network.trainings or network.weights)
 
     @property
     def prompted(self) -> bool:
@@ -148,6 +164,16 @@ def placeless(data: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if not key.endswith("root")}
 
 
+def identity(method: str) -> str | list[str]:
+    """What a content hash holds of a method: its name, of a user's own the content of its files too."""
+    return outside.identity(method) if outside.is_outside(method) else method
+
+
+def name_for_files(method: str) -> str:
+    """A method's name as part of the name of a file or folder."""
+    return re.sub(r"[^\w.-]", "-", outside.short_name(method))
+
+
 def content_hash(content: Any) -> str:
     """16 hexadecimal digits of the SHA-256 of the content's canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -155,9 +181,11 @@ def content_hash(content: Any) -> str:
 
 
 def file_hash(path: str | None) -> str | None:
-    """Hash of a weight file's bytes; None for no path, "missing" for a path with no file."""
+    """Hash of the bytes of a weight file, or of a folder's files; None for no path, "missing" for nothing there."""
     if path is None:
         return None
-    if not Path(path).is_file():
-        return "missing"
-    return sha256(Path(path))[:16]
+    place = Path(path)
+    if place.is_dir():
+        files = sorted(file for file in place.rglob("*") if file.is_file())
+        return content_hash({str(file.relative_to(place)): sha256(file) for file in files})
+    return sha256(place)[:16] if place.is_file() else "missing"

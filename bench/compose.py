@@ -69,6 +69,8 @@ def load_config(overrides: list[str]) -> DictConfig:
             terms = [_in_hydra_terms(text) for text in overrides]
             config = compose("config", terms, return_hydra_config=True)
             with open_dict(config):
+                if config.job == "compare":  # which composes them anew for methods of another family
+                    config.arguments = [text for text in overrides if not text.startswith("tracking_uri=")]
                 config.ablation.name = config.hydra.runtime.choices.ablation
                 if "search" in config:
                     config.search.name = config.hydra.runtime.choices.search
@@ -77,10 +79,18 @@ def load_config(overrides: list[str]) -> DictConfig:
         raise ConfigError(_explain(error, overrides)) from None
     if str(config.job) not in choices("job"):  # its module is imported by this name
         raise ConfigError(f"unknown job '{config.job}'; known: {', '.join(choices('job'))}")
-    for name in (config.method, config.teacher.method or config.scale.teacher_method):
+    listed = [name for name, _ in method_entries(config)]
+    for name in (config.method, config.teacher.method or config.scale.teacher_method, *listed):
         if name is not None:  # job=measure: all methods
             methods.check_name(name)
     return config
+
+
+def method_entries(config: DictConfig) -> list[tuple[str, str | None]]:
+    """(name, weights or None) of each entry of `methods=[name,name@/path/to/weights]`; none without that key."""
+    listed = config.get("methods") or []
+    texts = [listed] if isinstance(listed, str) else [str(text) for text in listed]
+    return [(name, weights or None) for name, _, weights in (text.partition("@") for text in texts)]
 
 
 def to_dataclass(node: DictConfig, kind: type, changes: DictConfig | None = None):

@@ -1,6 +1,7 @@
 """Running a method over a set of videos: masks and scores, a sequence at a time."""
 
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from tqdm import tqdm
 from bench.errors import ConfigError
 from bench.files import read_json, replace_atomically, write_json
 from bench.measure.accuracy import SequenceScores, score_sequence
+from bench.score import choose_protocol, find_tasks, read_predictions
 from bench.threads import threads
 from datasets.errors import DataError
 from datasets.images import frame_size, read_ids, write_mask
 from datasets.sequence import Sequence, VideoSet
+from methods.errors import MethodError
 from methods.masks import most_likely
+from methods.outside import MaskFolder
 
 # Frames of fewer pixels are segmented by one thread: a second one gains nothing there and, when another program
 # wants its core, costs tenfold (measured with a ResNet-18 student of a quarter of its width).
@@ -27,7 +31,7 @@ SMALL_FRAME = 160 * 160
 class Evaluation:
     """Scores of every sequence, and the milliseconds of every step (decoding and scoring excluded).
 
-    The scores of a sequence without a truth to compare with are of no frame.
+    The scores of a sequence without a truth to compare with are of no frame. Masks that are there have no steps.
     """
 
     scores: list[SequenceScores]
@@ -41,13 +45,16 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     Sequences that an earlier, interrupted evaluation finished are taken from the folder. The score follows
     the DAVIS protocol (first and last frame not judged) or, for a sequence that tells when its objects
     appear, that of YouTube-VOS; frames without a mask are not judged. A mask that gives an object need not
-    show the others: a sequence without any other mask is segmented but not scored.
+    show the others: a sequence without any other mask is segmented but not scored. Of a MaskFolder the masks are
+    read instead, as job=score does.
 
     Raises ConfigError when objects appear late and the method cannot add them, or when a sequence has too
-    few frames to be scored.
+    few frames to be scored; MethodError for answers of the wrong shape; DataError for a mask that is missing.
     """
     late = next((s.name for s in videos.sequences if any((s.appears or {}).values())), None)
-    if late is not None and not hasattr(method, "add"):
+    if isinstance(method, MaskFolder):
+        check_masks(method, videos)
+    elif late is not None and not hasattr(method, "add"):
         raise ConfigError(
             f"{type(method).__name__} cannot add objects after the first frame, but some of {late} appear "
             f"later: choose another method or data set"
@@ -73,6 +80,11 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     return Evaluation(scores, [ms for e in done for ms in e["step_ms"]], resolution)
 
 
+def check_masks(method: MaskFolder, videos: VideoSet) -> None:
+    """Raise DataError, before any work, for a judged frame whose mask is missing."""
+    find_tasks(videos, method.folder, choose_protocol("ours", {}))
+
+
 def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
     """What an earlier evaluation found of a sequence; None unless that and all masks are whole."""
     entry = read_json(path, dict)
@@ -84,8 +96,9 @@ def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
         shapes = [_from_json(entry, key).shape for key in ("j", "f")]
     except (DataError, KeyError, TypeError, ValueError):
         return None
-    known = (list(sequence.object_ids), len(sequence) - 1)
-    whole = shapes[0] == shapes[1] and known == (entry["object_ids"], len(entry["step_ms"]))
+    steps = (len(sequence) - 1, 0)  # none where the masks were there
+    whole = shapes[0] == shapes[1] and list(sequence.object_ids) == entry["object_ids"]
+    whole = whole and len(entry["step_ms"]) in steps
     return entry if whole and {"name", "size"} <= entry.keys() else None
 
 
@@ -98,7 +111,7 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     if sequence.has_truth and sequence.appears is None and len(sequence) < 3:
         raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
     truths = [sequence.mask(i) for i in range(len(sequence))]  # a damaged one is told before any work
-    predictions, step_ms = _segment(method, sequence, device)
+    predictions, step_ms = _predict(method, sequence, device)
     for path, mask in zip(sequence.frames, predictions, strict=True):
         out = _mask_file(folder, sequence, path)
         replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
@@ -116,8 +129,21 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     }
 
 
+def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
+    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of all steps."""
+    if not isinstance(method, MaskFolder):
+        return _segment(method, sequence, device)
+    predictions = read_predictions(sequence, method.folder)
+    unknown = set(np.unique(predictions)) - {0, *sequence.object_ids}
+    if unknown:
+        text = f"masks of {sequence.name} hold id {min(unknown)}, which is no object there: it counts as background"
+        warnings.warn(text, stacklevel=2)
+    return predictions, []
+
+
+@torch.no_grad()
 def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
-    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of all but the first."""
+    """Run the method: the mask of every frame, and the milliseconds of all but the first."""
     predictions, step_ms = [], []
     for index in range(len(sequence)):
         frame = to_tensor(sequence.frame(index), device)
@@ -139,14 +165,30 @@ def timed_answer(
     """The next frame's mask, uint8 (H, W) object ids, and the milliseconds from a frame on the device to it.
 
     given: the mask of new objects of this frame. size: (H, W) of the mask where it is not the frame's.
+    Raises MethodError for an answer of the wrong shape.
     """
     started = time.perf_counter()
     probabilities = method.step(frame) if given is None else method.add(frame, given)
+    check_answer(method, probabilities, frame)
     if size is not None and probabilities.shape[1:] != size:
         probabilities = interpolate(probabilities[None], size, mode="bilinear")[0]
     labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
     milliseconds = 1000 * (time.perf_counter() - started)
     return np.array([0, *method.object_ids], np.uint8)[labels], milliseconds
+
+
+def check_answer(method, probabilities, frame: torch.Tensor) -> None:
+    """Raise MethodError unless there is a plane of the frame's size for the background and each object."""
+    wanted = (len(method.object_ids) + 1, *frame.shape[1:])
+    if isinstance(probabilities, torch.Tensor):
+        found = tuple(probabilities.shape)
+    else:
+        found = type(probabilities).__name__
+    if found != wanted:
+        raise MethodError(
+            f"{type(method).__name__} answered {found} where a tensor {wanted} is due: the background and "
+            f"{wanted[0] - 1} object(s) at the frame's size"
+        )
 
 
 def threads_for(height: int, width: int) -> int | None:

@@ -7,19 +7,20 @@ from pathlib import Path
 from statistics import fmean, median
 
 from omegaconf import DictConfig
-from torch import nn
 
+import methods
 from bench.cell_pictures import choose_sequences, draw_cell
-from bench.cells import Cell
+from bench.cells import Cell, name_for_files
 from bench.environment import describe_environment, pick_device
+from bench.errors import USER_ERRORS, ConfigError
 from bench.evaluate import Evaluation, evaluate
-from bench.files import drop_unfinished, read_json, write_json
+from bench.files import drop_unfinished, read_json, write_json, write_text
 from bench.locks import alone
 from bench.measure.accuracy import summarize
 from bench.measure.classes import seen_unseen
-from bench.measure.complexity import parameters
 from bench.measure.fields import score_fields
 from bench.measure.full_size import full_size
+from bench.measure.parameters import method_parameters
 from bench.networks import build, describe, training_curve
 from bench.pictures import is_picture
 from bench.prompted.judge import judge_answers
@@ -28,6 +29,8 @@ from bench.sampling_picture import sampling_picture
 from datasets.sequence import VideoSet
 from datasets.static import StillImage
 from datasets.youtube_vos import export_submission
+from methods import outside
+from methods.errors import MethodError
 from methods.interface import Method
 
 
@@ -52,14 +55,16 @@ def here(config: DictConfig, runs: Path) -> Place:
 
 def cell_folder(cell: Cell, runs: Path) -> Path:
     """Where a cell keeps its masks, scores and record."""
-    return runs / "cells" / f"{cell.network.method}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
+    name = name_for_files(cell.network.method)
+    return runs / "cells" / f"{name}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
 
 
 def judge(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Record:
     """The cell's record. That of an evaluation is kept in the cell's folder: nothing is evaluated twice.
 
     judged: what `open_judged` gives for the cell's dataset.
-    Why an evaluation fails is the record's status; a mistake of the user's (USER_ERRORS) is raised.
+    Why an evaluation fails is the record's status; a mistake of the user's (USER_ERRORS) is raised, unless it is
+    one in code of his own.
     """
     if cell.cost_only:
         return replace(blank(cell, place), **_costs(cell, place))
@@ -70,10 +75,26 @@ def judge(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Reco
             record = replace(record, **drawn, **_costs(cell, place))
             store(cell, record, place.runs)
             return record
-    except (RuntimeError, MemoryError) as error:  # out of memory, say: the others may go on
+    except Exception as error:  # out of memory, say: the others may go on
+        return blank(cell, place, status=f"failed: {_reason(error, cell, place.runs)}")
+
+
+def _reason(error: Exception, cell: Cell, runs: Path) -> str:
+    """Why a cell failed, in a line. Of the suite's methods only RuntimeError and MemoryError may fail a cell.
+
+    Others' code may raise anything but what is about data and disks; the traceback goes to the cell's folder.
+    """
+    method = cell.network.method
+    if methods.family(method):
+        if not isinstance(error, RuntimeError | MemoryError):
+            raise error
         traceback.print_exc()
-        first_line = (str(error).splitlines() or [""])[0]
-        return blank(cell, place, status=f"failed: {type(error).__name__}: {first_line}")
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if isinstance(error, USER_ERRORS) and not isinstance(error, ConfigError | MethodError):
+        raise error
+    text = "".join(traceback.format_exception(error))
+    write_text(cell_folder(cell, runs) / "traceback.txt", text)
+    return str(error) if isinstance(error, ConfigError) else outside.describe_failure(error, method)
 
 
 def failed(cell: Cell, place: Place, failures: dict[str, str]) -> Record | None:
@@ -93,7 +114,8 @@ def stored(cell: Cell, runs: Path) -> Record | None:
     whole &= not record.curve or read_json(folder / "curve.json", list) is not None
     picture = record.sampling_picture
     whole &= not picture or is_picture(folder / Path(picture).name)
-    return replace(record, label=cell.label, varied=json.dumps(cell.varied)) if whole else None
+    told = {"label": cell.label, "varied": json.dumps(cell.varied), "reference": cell.reference}
+    return replace(record, **told) if whole else None
 
 
 def store(cell: Cell, record: Record, runs: Path) -> None:
@@ -104,7 +126,7 @@ def blank(cell: Cell, place: Place, status: str = "ok") -> Record:
     """A record without results."""
     return Record(
         label=cell.label,
-        method=cell.network.method,
+        method=outside.short_name(cell.network.method),
         recipe=cell.recipe_name,
         dataset=cell.dataset["name"],
         seed=cell.seed,
@@ -112,6 +134,7 @@ def blank(cell: Cell, place: Place, status: str = "ok") -> Record:
         scale=place.config.scale.name if cell.network.trainings else "",
         options=json.dumps(cell.network.options, sort_keys=True),
         varied=json.dumps(cell.varied),
+        reference=cell.reference,
         config_hash=cell.key,
         **place.facts,
     )
@@ -122,11 +145,12 @@ def _evaluated(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) ->
     folder = cell_folder(cell, runs)
     drop_unfinished(folder)
     method = build(cell.network, runs, device)
+    params = method_parameters(method)
     record = replace(
         blank(cell, place),
         **describe(cell.network, runs),
         **(_on_prompts if cell.prompted else _on_videos)(cell, method, place, judged),
-        params_m=parameters(method) / 1e6 if isinstance(method, nn.Module) else 0.0,
+        params_m=None if params is None else params / 1e6,
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
     if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None and not cell.prompted:
@@ -158,10 +182,10 @@ def _on_videos(cell: Cell, method: Method, place: Place, videos: VideoSet) -> di
         **_scores(result, videos, folder),
         "sequences": len(videos),
         "objects": sum(len(s.object_ids) for s in result.scores),
-        "frames": len(result.step_ms),
+        "frames": sum(len(sequence) - 1 for sequence in videos.sequences),
         "resolution": result.resolution,
-        "fps": 1000 / fmean(result.step_ms),
-        "latency_ms_median": median(result.step_ms),
+        "fps": 1000 / fmean(result.step_ms) if result.step_ms else None,
+        "latency_ms_median": median(result.step_ms) if result.step_ms else None,
     }
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import methods
-from bench.cells import Network, Training, content_hash, groups
+from bench.cells import Network, Training, content_hash, groups, name_for_files
 from bench.data import open_training
 from bench.files import drop_unfinished
 from bench.locks import alone
@@ -32,7 +32,8 @@ from methods.takeover import rest_of, take_over
 
 def trained_folder(training: Training, runs: Path) -> Path:
     """Where a training keeps its checkpoints: `runs/trained/<method>-<recipe>-s<seed>-<key>`."""
-    return runs / "trained" / f"{training.method}-{training.recipe.name}-s{training.seed}-{training.key}"
+    name = name_for_files(training.method)
+    return runs / "trained" / f"{name}-{training.recipe.name}-s{training.seed}-{training.key}"
 
 
 def weights_file(network: Network, runs: Path) -> Path | None:
@@ -40,14 +41,14 @@ def weights_file(network: Network, runs: Path) -> Path | None:
     if network.training is not None:
         return trained_folder(network.training, runs) / "weights.pt"
     if network.soup is not None:
-        return runs / "soups" / f"{network.method}-{network.soup.pick}-{network.soup.key}.pt"
+        return runs / "soups" / f"{name_for_files(network.method)}-{network.soup.pick}-{network.soup.key}.pt"
     return Path(network.weights) if network.weights else None
 
 
 def build(network: Network, runs: Path, device: str):
     """The method, with weights, on the device, ready for inference. Raises MethodError for wrong weights."""
-    path = weights_file(network, runs)
-    options = network.options
+    options = network.built_with
+    path = None if network.folder else weights_file(network, runs)
     if path is not None:
         if network.soup is not None and _to_be_made(path):
             with alone(path.with_suffix(".lock"), f"making the soup {path.stem}"):
@@ -58,8 +59,7 @@ def build(network: Network, runs: Path, device: str):
     method = methods.create(network.method, **options)
     if path is not None:
         load_weights(method, path)
-        method.to(device).eval()
-    return method
+    return method.to(device).eval() if isinstance(method, nn.Module) else method
 
 
 def checkpoint_options(path: Path) -> dict:

@@ -14,6 +14,7 @@ from bench.errors import ConfigError
 from bench.files import full_path
 from bench.prompted.settings import Questions, check
 from bench.recipe import Recipe, Schedule
+from methods import outside
 
 PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
@@ -89,12 +90,19 @@ def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
 
 def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
     """The one cell of job=evaluate: `config.method` with `config.weights`."""
-    trainable = methods.is_trainable(config.method)
-    if trainable and not config.weights:
-        raise ConfigError(f"job=evaluate of '{config.method}' needs weights=/path/to/checkpoint.pth")
-    options = OmegaConf.to_container(config.options)
-    network = Network(config.method, options, full_path(config.weights) if trainable else None)
-    return [Cell(config.method, network, dataset, 0)]
+    return [Cell(outside.label(config.method), given_network(config), dataset, 0)]
+
+
+def given_network(config: DictConfig) -> Network:
+    """`config.method` with `config.weights`, for jobs that train nothing; ConfigError where it is worth nothing."""
+    name, weights = config.method, config.weights
+    if methods.needs_weights(name) and not weights:
+        raise ConfigError(
+            f"job={config.job} with '{name}' needs weights=/path/to/checkpoint.pth "
+            f"(method=copy_first_mask needs none)"
+        )
+    taken = methods.needs_weights(name) or outside.is_outside(name)
+    return Network(name, OmegaConf.to_container(config.options), full_path(weights) if taken else None)
 
 
 def teacher_network(config: DictConfig, data: Data) -> Network:
@@ -152,7 +160,9 @@ def _trained(
 ) -> Network:
     """A network trained in stages, the last one by `recipe` and those before by `early`."""
     if not methods.is_trainable(method):
-        raise ConfigError(f"'{method}' has nothing to train; name a trainable method")
+        fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.needs_weights(method))
+        why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
+        raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
     prompted = "prompts" in data.dataset
     foreign = recipe.losses - OF_IMAGES if prompted else recipe.losses & {"masks"}
     if methods.learns_from_images(method) != prompted:

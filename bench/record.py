@@ -53,6 +53,7 @@ class Record:
     scale: str = ""
     options: str = ""  # constructor options that differ from the defaults, as JSON
     varied: str = ""  # what sets this row of the ablation apart: {config key: value} as JSON
+    reference: str = ""  # label of the row that this one is compared with; empty: the first trained one
     soup: str = ""  # how many of which networks its weights average
     initialisation: str = ""  # of the backbones
     train_steps: int = 0

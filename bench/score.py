@@ -190,16 +190,33 @@ def read_masks(task: Task, ids: tuple[int, ...]) -> Iterator[tuple[int, np.ndarr
     for index, file in zip(task.judged, task.files, strict=True):
         path = sequence.masks[index]
         truth = _named(read_ids(path), true_single, sequence.binary)
-        if not file.is_file():
-            yield index, np.zeros_like(truth), truth
-            continue
-        prediction = _named(read_ids(file), single, sequence.binary)
-        if prediction.shape != truth.shape:
-            raise DataError(
-                f"the mask {file} is {prediction.shape[0]}x{prediction.shape[1]} but the truth {path} is "
-                f"{truth.shape[0]}x{truth.shape[1]} (height x width): save predictions at the truth's size"
-            )
-        yield index, prediction, truth
+        yield index, _prediction(file, sequence, single, truth.shape, path), truth
+
+
+def read_predictions(sequence: Sequence, folder: Path) -> list[np.ndarray]:
+    """The given mask, then `folder/<sequence>/<frame>.png` of every frame, read as `read_masks` does."""
+    first, ids = sequence.given_mask(0), sequence.object_ids
+    single = ids[0] if len(ids) == 1 else None
+    files = [folder / sequence.name / f"{frame.stem}.png" for frame in sequence.frames[1:]]
+    return [
+        first,
+        *(_prediction(file, sequence, single, first.shape, sequence.masks[0]) for file in files),
+    ]
+
+
+def _prediction(
+    file: Path, sequence: Sequence, single: int | None, size: tuple[int, int], truth: Path
+) -> np.ndarray:
+    """A predicted mask, empty where there is no file; DataError when its size is not that of the truth."""
+    if not file.is_file():
+        return np.zeros(size, np.uint8)
+    prediction = _named(read_ids(file), single, sequence.binary)
+    if prediction.shape != size:
+        raise DataError(
+            f"the mask {file} is {prediction.shape[0]}x{prediction.shape[1]} but the truth {truth} is "
+            f"{size[0]}x{size[1]} (height x width): save predictions at the truth's size"
+        )
+    return prediction
 
 
 def _keep_freed_memory() -> None:

@@ -52,6 +52,11 @@ def check_sums(path: Path) -> None:
 
 def load_weights(method: nn.Module, path: Path) -> None:
     """Load a checkpoint into a method; raises MethodError naming every kind of mismatch."""
+    if not isinstance(method, nn.Module):
+        raise MethodError(
+            f"{type(method).__name__} is no torch.nn.Module, so weights={path} cannot be loaded into it: "
+            f"leave them out, or give it the file as an option of its own"
+        )
     state = read_state(path)
     adapt = getattr(method, "adapt_checkpoint", None)
     load_strictly(method, adapt(state) if adapt else state, str(path))

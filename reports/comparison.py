@@ -1,4 +1,5 @@
-"""Which rows are compared with which: every trained row with the first one that was trained on the same terms."""
+"""Which rows are compared with which: every trained row with the first one that was trained on the same terms,
+or every row with the one that its record names."""
 
 from dataclasses import dataclass
 
@@ -22,23 +23,29 @@ class Comparison:
 def compare(records: list[Record]) -> dict[str, Comparison]:
     """Comparisons by the name of the row, in order of first appearance.
 
-    The reference of a dataset is its first row with a trained cell that succeeded, teachers left out. Rows that
-    share no sequence and seed with it are left out too.
+    The reference of a dataset is the row that the records name (`Record.reference`). Where they name none it is
+    the first row with a trained cell that succeeded, teachers left out, and only such rows are compared with it.
+    Rows that share no sequence and seed with it are left out too.
     """
-    trained = {
-        name: cells
-        for name, cells in group_rows(records).items()
-        if any(cell.train_steps for cell in succeeded(cells)) and not cells[0].label.endswith(TEACHER)
+    rows = {
+        name: cells for name, cells in group_rows(records).items() if cells[0].reference or _trained(cells)
     }
     references: dict[str, str] = {}
+    for name, cells in rows.items():
+        if cells[0].reference in ("", cells[0].label):
+            references.setdefault(cells[0].dataset, name)
     found = {}
-    for name, cells in trained.items():
-        reference = references.setdefault(cells[0].dataset, name)
+    for name, cells in rows.items():
+        reference = references.get(cells[0].dataset, name)
         if reference != name:
             try:
-                difference = paired_difference(cells, trained[reference])
+                difference = paired_difference(cells, rows[reference])
             except ValueError:
                 continue
-            needed = seeds_needed(cells, trained[reference], EFFECT)
+            needed = seeds_needed(cells, rows[reference], EFFECT)
             found[name] = Comparison(reference, difference, needed)
     return found
+
+
+def _trained(cells: list[Record]) -> bool:
+    return any(cell.train_steps for cell in succeeded(cells)) and not cells[0].label.endswith(TEACHER)

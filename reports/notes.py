@@ -36,7 +36,8 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     lines += [_training(done), _scores(done)]
     if any(len(succeeded(cells)) > 1 for cells in group_rows(records).values()):
         lines.append(SPREAD)
-    lines += [*_comparisons(compared), *_sizes(done), *_published(records)]
+    trained = {name for name, cells in group_rows(records).items() if any(cell.train_steps for cell in cells)}
+    lines += [*_comparisons(compared, trained), *_sizes(done), *_published(records)]
     lines += [
         f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."
         for name, cells in group_rows(records).items()
@@ -93,8 +94,12 @@ def _sizes(records: list[Record]) -> list[str]:
     if not full:
         return []
     device, scale = distinct(full, "device") or "an unknown device", distinct(records, "scale")
+    own = list(dict.fromkeys(r.label for r in full if r.method.partition(":")[0].endswith(".py")))
     return [
         f"Full size = the published network at 480x864 with one object; measured on {device}.",
+        f"{', '.join(own)}: full size is the method as it was built; torch's counter sees what torch computes."
+        if own
+        else "",
         f"Latency and MACs of the full-size network, accuracy and FPS of the trained {scale} network: "
         f"one network does not reach both.",
         COUNTERS,
@@ -102,11 +107,15 @@ def _sizes(records: list[Record]) -> list[str]:
     ]
 
 
-def _comparisons(compared: dict[str, Comparison]) -> list[str]:
+def _comparisons(compared: dict[str, Comparison], trained: set[str]) -> list[str]:
     """How rows were compared, and how many seeds would tell smaller differences from noise."""
     if not compared:
         return []
-    single = [name for name, found in compared.items() if found.difference.seeds == 1]
+    single = [
+        name
+        for name, found in compared.items()
+        if found.difference.seeds == 1 and trained & {name, found.reference}
+    ]
     lines = [PAIRED]
     if single:
         lines.append(

@@ -103,8 +103,12 @@ def paired(records_a: list[Record], records_b: list[Record]) -> tuple[np.ndarray
 def paired_sequences(
     records_a: list[Record], records_b: list[Record]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """As `paired`, after the names of the sequences, in increasing order."""
+    """As `paired`, after the names of the sequences, in increasing order.
+
+    A single cell that nothing was trained for stands for every seed of the other row.
+    """
     a, b = _scores(records_a), _scores(records_b)
+    a, b = _for_all_seeds(records_a, a, b), _for_all_seeds(records_b, b, a)
     seeds = sorted(a.keys() & b.keys())
     differences = {s: {name: a[s][name] - b[s][name] for name in a[s].keys() & b[s].keys()} for s in seeds}
     return _table(differences, seeds, _objects(records_a))
@@ -122,6 +126,11 @@ def _table(
 def _scores(records: list[Record]) -> dict[int, dict[str, float]]:
     """{seed: {sequence: J&F in percent}} of the cells that succeeded."""
     return {r.seed: json.loads(r.per_sequence) for r in records if r.status == "ok" and r.per_sequence}
+
+
+def _for_all_seeds(records: list[Record], scores: dict, others: dict) -> dict[int, dict[str, float]]:
+    fixed = len(records) == len(scores) == 1 and not records[0].train_steps
+    return dict.fromkeys(others, *scores.values()) if fixed and others else scores
 
 
 def _objects(records: list[Record]) -> dict[str, int]:

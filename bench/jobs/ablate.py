@@ -4,15 +4,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bench.compose import STAGES
-from bench.data import check_apart, locate
-from bench.jobs.cells import run_cells
-from bench.plan import Data, plan_ablation
+from bench.jobs.cells import locate_data, run_cells
+from bench.plan import plan_ablation
 
 
 def run(config: DictConfig, runs: Path) -> int:
-    stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
-    training, dataset = locate(config.training, "training", runs), locate(config.dataset, "dataset", runs)
-    check_apart(dataset, [training, *stages.values()])
-    cells = plan_ablation(config, Data(training, dataset, stages))
+    cells = plan_ablation(config, locate_data(config, runs))
     return run_cells(cells, config, config.ablation.name, config.ablation.title, runs)

@@ -6,8 +6,19 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench.cells import Cell
+from bench.compose import STAGES
+from bench.data import check_apart, locate
 from bench.grid import run_grid
 from bench.jobs.results import results_folder, tell
+from bench.plan import Data
+
+
+def locate_data(config: DictConfig, runs: Path) -> Data:
+    """The data to learn from, stage by stage, and to be judged on; ConfigError where these are not apart."""
+    stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
+    training, dataset = locate(config.training, "training", runs), locate(config.dataset, "dataset", runs)
+    check_apart(dataset, [training, *stages.values()])
+    return Data(training, dataset, stages)
 
 
 def run_cells(cells: list[Cell], config: DictConfig, name: str, title: str, runs: Path) -> int:

@@ -4,12 +4,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from bench.cells import name_for_files
 from bench.data import locate
 from bench.jobs.cells import run_cells
 from bench.plan import plan_evaluation
+from methods.outside import label
 
 
 def run(config: DictConfig, runs: Path) -> int:
     dataset = locate(config.dataset, "dataset", runs)
-    name, title = f"evaluate-{config.method}-{dataset['name']}", f"{config.method} on {dataset['name']}"
+    name = f"evaluate-{name_for_files(config.method)}-{dataset['name']}"
+    title = f"{label(config.method)} on {dataset['name']}"
     return run_cells(plan_evaluation(config, dataset), config, name, title, runs)

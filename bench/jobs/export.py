@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from bench.cells import Network
+from bench.cells import Network, name_for_files
 from bench.compose import to_dataclass
 from bench.environment import git_commit
 from bench.export.formats import find_format
@@ -44,12 +44,13 @@ def run(config: DictConfig, runs: Path) -> int:
     if path is None:
         warnings.warn("no weights=/path/to/checkpoint.pth: what is exported has random weights", stacklevel=2)
 
-    out = results_folder(config, f"export-{config.method}-{config.format}")
+    name = name_for_files(config.method)
+    out = results_folder(config, f"export-{name}-{config.format}")
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)  # it would describe other files if this were stopped
     with torch.no_grad():
         programs = steps.programs()
-        files = chosen.write(steps, programs, out / config.method)
+        files = chosen.write(steps, programs, out / name)
         checked = verify(steps, programs, chosen.load(programs, files))
         described = [_describe(steps, program, files[program.name]) for program in programs]
     content = {

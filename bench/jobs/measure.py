@@ -24,6 +24,7 @@ from bench.measure.settings import Settings, check
 from bench.record import Record, to_jsonl
 from bench.threads import threads
 from bench.tracking import Tracker
+from methods import outside
 from methods.errors import MethodError
 
 TITLE = "Speed, size and operations"
@@ -98,6 +99,8 @@ def wanted(config: DictConfig) -> list[str]:
     names = [config.method] if config.method is not None else list(several)
     for name in names:
         methods.check_name(str(name))
+        if outside.is_masks(str(name)):
+            raise ConfigError(f"'{name}' has nothing to measure: masks are there already")
     return list(dict.fromkeys(names))
 
 
@@ -115,6 +118,10 @@ def _measure(name: str, options: dict, settings: Settings, device: str, begin) -
         return measure_method(name, options, settings, device, begin)
     except (MethodError, ConfigError) as error:
         return {"status": f"failed: {error}", "warnings": []}
+    except Exception as error:
+        if methods.family(name):
+            raise
+        return {"status": f"failed: {outside.describe_failure(error, name)}", "warnings": []}
 
 
 def _write(content: dict, out: Path) -> None:

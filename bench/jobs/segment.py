@@ -8,17 +8,18 @@ from statistics import fmean, median
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-import methods
-from bench.cells import RESULTS_VERSION, Network, content_hash, file_hash
+from bench.cells import RESULTS_VERSION, Network, content_hash, file_hash, identity, name_for_files
 from bench.data import fingerprint
 from bench.environment import describe_environment, pick_device
 from bench.errors import ConfigError
 from bench.files import full_path, read_json, write_json, write_text
 from bench.jobs.results import results_folder
 from bench.networks import build
+from bench.plan import given_network
 from bench.segment import GIF_FRAMES, Task, check_first_frame, draw, segment
 from datasets.images import read_drawn_mask
 from datasets.video import Video, open_video
+from methods import outside
 
 FPS = 24.0  # of a folder of frames
 SMALLEST = 32  # px of the longer side
@@ -49,8 +50,10 @@ class Timings:
 
 def run(config: DictConfig, runs: Path) -> int:
     """Write masks/, overlay.mp4 and timings.json into the folder of results, or go on with what is there."""
-    network, task, mask_path = _network(config), _task(config), Path(full_path(config.mask))
-    out = results_folder(config, f"segment-{task.video.path.stem}-{network.method}")
+    if outside.is_masks(config.method):
+        raise ConfigError(f"'{config.method}' has nothing to run: masks are there already")
+    network, task, mask_path = given_network(config), _task(config), Path(full_path(config.mask))
+    out = results_folder(config, f"segment-{task.video.path.stem}-{name_for_files(network.method)}")
     check_first_frame(task, mask_path)
     device = pick_device(config.device)
     _begin(out, task.key)
@@ -80,17 +83,6 @@ def run(config: DictConfig, runs: Path) -> int:
     return 0
 
 
-def _network(config: DictConfig) -> Network:
-    trainable = methods.is_trainable(config.method)
-    if trainable and not config.weights:
-        raise ConfigError(
-            f"job=segment with '{config.method}' needs weights=/path/to/checkpoint.pth "
-            f"(method=copy_first_mask needs none)"
-        )
-    options = OmegaConf.to_container(config.options)
-    return Network(config.method, options, full_path(config.weights) if trainable else None)
-
-
 def _task(config: DictConfig) -> Task:
     for key, what in (("video", "clip.mp4, or a folder of frames"), ("mask", "first.png")):
         if not config[key]:
@@ -103,7 +95,7 @@ def _task(config: DictConfig) -> Task:
     video, mask_path = open_video(Path(full_path(config.video))), Path(full_path(config.mask))
     options = OmegaConf.to_container(config.options)
     key = [RESULTS_VERSION, _stamp(video), file_hash(str(mask_path)), config.start, config.size]
-    key += [config.method, options, file_hash(full_path(config.weights))]
+    key += [identity(config.method), options, file_hash(full_path(config.weights))]
     return Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash(key))
 
 
@@ -138,7 +130,7 @@ def _timings(network: Network, task: Task, step_ms: list[float], device: str) ->
         frames=len(step_ms) + 1,
         video_size=f"{height}x{width}",
         objects=task.object_ids,
-        method=network.method,
+        method=outside.short_name(network.method),
         options=network.options,
         weights=network.weights,
         **describe_environment(device),

@@ -14,8 +14,10 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from thop import profile
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.measure.latency import started_copy
 from bench.measure.stages import check_objects, frames_read, frozen_copy, stages
 from methods.interface import Method, Remembering, Staged
 from methods.stages import WRITE, Stage
@@ -46,6 +48,12 @@ class Complexity:
 def parameters(module: nn.Module) -> int:
     """How many parameters, trainable and frozen, each once; buffers are not counted."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def networks(method) -> list[nn.Module]:
+    """The method itself where it is a network, else those that it holds as attributes."""
+    held = [method] if isinstance(method, nn.Module) else getattr(method, "__dict__", {}).values()
+    return [module for module in held if isinstance(module, nn.Module)]
 
 
 def gmacs_torch(compute: Callable, *inputs: Tensor) -> float:
@@ -145,6 +153,20 @@ def complexity(
         stages=counters["torch"],
         counters=counters,
     )
+
+
+@torch.no_grad()
+def step_gmacs(
+    method: Method, height: int = 480, width: int = 864, objects: int = 1, device: str = "cpu"
+) -> float | None:
+    """GMACs of one `step` right after `start`, by torch's counter; None where it saw none.
+
+    For methods whose stages are not known: whatever torch computes is counted, what other libraries do is not.
+    """
+    method, frame = started_copy(method, height, width, objects, device)
+    nn.ModuleList(networks(method)).requires_grad_(False)  # the counter wants gradients of what has some
+    with sdpa_kernel(SDPBackend.MATH):  # attention as matrix products; a CPU's fused kernel is not counted
+        return gmacs_torch(method.step, frame) or None
 
 
 @torch.no_grad()

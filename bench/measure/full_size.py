@@ -1,6 +1,7 @@
 """Cost of a network at its published size: each figure is measured once a machine and kept in a file."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,19 @@ from torch import nn
 from tqdm import tqdm
 
 import methods
-from bench.cells import Network, content_hash
+from bench.cells import Network, content_hash, identity, name_for_files
 from bench.environment import describe_environment
 from bench.files import read_json, write_json
 from bench.locks import alone
-from bench.measure.complexity import complexity
+from bench.measure.complexity import complexity, step_gmacs
 from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
+from bench.measure.parameters import method_parameters
 from bench.measure.protocols import Scene, stage_milliseconds
 from bench.measure.stages import frozen_copy
+from methods import outside
+from methods.interface import Staged
 
 # Options that make a network smaller than the published one
 SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
@@ -30,19 +34,29 @@ def full_size(
 
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
     prompted: parameters, multiply-adds and stages alone, of a network that is no method for videos here.
-    What the file of an earlier run lacks is measured and added to it.
+    What the file of an earlier run lacks is measured and added to it. Others' code is measured as it was built;
+    where it fails at this size, the fields from there on are left out with a warning.
     """
-    wanted = wanted_fields(network, growth, prompted)
-    if not wanted:
-        return {}
-    options = {key: value for key, value in network.options.items() if key not in SIZES}
-    found = measured(network.method, options, wanted, runs, device)
+    name, wanted = network.method, wanted_fields(network, growth, prompted)
+    options = {key: value for key, value in network.built_with.items() if key not in SIZES}
+    others = not methods.family(name)
+    found: dict[str, float | str] = {}
+    for fields in [[field] for field in wanted] if others else [wanted] if wanted else []:
+        try:
+            found = measured(name, options, fields, runs, device)
+        except Exception as error:
+            if not others:
+                raise
+            reason = outside.describe_failure(error, name)
+            warnings.warn(f"costs of a frame of 480x864 are left out: {reason}", stacklevel=2)
+            break
     return {field: value for field, value in found.items() if growth or field != "growth_full"}
 
 
 def wanted_fields(network: Network, growth: bool, prompted: bool = False) -> list[str]:
     """The fields of a record that tell whether all costs of the network are measured."""
-    if not methods.is_trainable(network.method):
+    name = network.method
+    if outside.is_masks(name) or (methods.family(name) and not methods.needs_weights(name)):
         return []
     return PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
 
@@ -52,21 +66,25 @@ def measured(
 ) -> dict[str, float | str]:
     """All that the file of a method with these options holds, once the `wanted` keys of MEASURES are in it."""
     environment = describe_environment(device)
-    key = content_hash([name, options, environment["device"], environment["versions"]])
-    path = runs / "measured" / f"{name}-{key}.json"
+    key = content_hash([identity(name), options, environment["device"], environment["versions"]])
+    path = runs / "measured" / f"{name_for_files(name)}-{key}.json"
+    name_shown = outside.short_name(name)
     if set(wanted) <= (found := read_json(path, dict) or {}).keys():
         return found
-    with alone(path.with_suffix(".lock"), f"measuring {name}"):
+    with alone(path.with_suffix(".lock"), f"measuring {name_shown}"):
         found = read_json(path, dict) or {}
         missing = [field for field in wanted if field not in found]
         method = methods.create(name, **options)
-        for field in tqdm(missing, f"measure {name}", leave=False, mininterval=2, delay=2):
+        for field in tqdm(missing, f"measure {name_shown}", leave=False, mininterval=2, delay=2):
             found |= MEASURES[field](method, device)
             write_json(path, found)
     return found
 
 
-def _complexity(method: nn.Module, device: str) -> dict[str, float]:
+def _complexity(method: nn.Module, device: str) -> dict[str, float | None]:
+    if not isinstance(method, Staged):
+        params = method_parameters(method) / 1e6
+        return {"params_m_full": params, "gmacs_full": step_gmacs(method, device=device)}
     cost = complexity(method)
     return {
         "params_m_full": cost.params_m,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from bench.measure.complexity import parameters
+from bench.measure.complexity import networks, parameters
+from methods.outside import MaskFolder
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,13 @@ class ParameterCount:
     trainable: int
     modules: dict[str, int]
     buffers: int
+
+
+def method_parameters(method) -> int | None:
+    """Parameters of a method, of one that is no network those of its attributes; None for a folder of masks."""
+    if isinstance(method, MaskFolder):
+        return None
+    return parameters(nn.ModuleList(networks(method)))
 
 
 def parameter_count(module: nn.Module) -> ParameterCount:

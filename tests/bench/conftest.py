@@ -1,7 +1,9 @@
-"""A whole run of the suite, small enough for a test."""
+"""A whole run of the suite, small enough for a test, and a method of a user's own to run in it."""
 
+import re
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from bench.__main__ import main
 from bench.record import Record, read_records
 from bench.train.learner import Learner
 
+# A user's file with a method; a test may put other code in the place of `pass`, line 5.
+OWN_METHOD = "from methods.copy_first_mask import CopyFirstMask\n\n\nclass Mine(CopyFirstMask):\n    pass\n"
 TINY_SCALE = [
     f"scale.{role}.{key}={value}"
     for role in ("teacher", "student")
@@ -40,6 +44,23 @@ class TinyRun:
 @pytest.fixture
 def tiny_run(tiny_davis, tmp_path) -> TinyRun:
     return TinyRun(tiny_davis, tmp_path)
+
+
+@pytest.fixture
+def mine(tmp_path) -> Callable[..., str]:
+    """Writes a file with a class Mine, a copy of the first mask with this code in it, and names it."""
+
+    def write(code: str = "pass", name: str = "mine.py") -> str:
+        (tmp_path / name).write_text(OWN_METHOD.replace("pass", code.replace("\n", "\n    ")))
+        return f"{tmp_path / name}:Mine"
+
+    return write
+
+
+@pytest.fixture
+def told(capsys) -> Callable[[], list[str]]:
+    """The errors and warnings on stderr since it was last asked."""
+    return lambda: re.findall(r"(?:error|warning): .*", capsys.readouterr().err)
 
 
 STEPS = 4

@@ -218,6 +218,7 @@ def test_a_kill_loses_one_method_at_most(monkeypatch, tmp_path, capsys):
         ("method=stnc", "unknown method 'stnc'; known: .*stcn"),
         ("methods=[stcn,stnc]", "unknown method 'stnc'; known: .*stcn"),
         ("methods=[]", "methods=.*name at least one"),
+        ("methods=[masks:/]", "'masks:/' has nothing to measure"),
         ("measure=false", "measure=False: job=measure always measures"),
         ("measure.hieght=96", "did you mean 'measure.height'"),
         ("measure.precision=fp8", "measure.precision=fp8: choose one of"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import methods
+from methods.conformance import PROMISES, first_mask, video
 from methods.masks import most_likely
 
 SMALL = {name: {"width": 0.25} for name in methods.available() if methods.is_trainable(name)}
@@ -17,51 +18,9 @@ def method(request):
     return methods.create(request.param, **SMALL.get(request.param, {}))
 
 
-def video(frames: int = 3, height: int = 50, width: int = 70) -> torch.Tensor:
-    return torch.rand(frames, 3, height, width, generator=torch.Generator().manual_seed(0))
-
-
-def first_mask(ids=(3, 7), height: int = 50, width: int = 70) -> torch.Tensor:
-    mask = torch.zeros(height, width, dtype=torch.long)
-    for place, object_id in enumerate(ids):
-        mask[5 + 10 * place : 15 + 10 * place, 5:60] = object_id
-    return mask
-
-
-def test_probabilities_have_the_frames_size_and_sum_to_one(method):
-    method.start(video()[0], first_mask())
-    for frame in video()[1:]:
-        probabilities = method.step(frame)
-        assert probabilities.shape == (3, 50, 70)
-        assert probabilities.dtype == torch.float32
-        assert probabilities.min() >= 0
-        torch.testing.assert_close(probabilities.sum(0), torch.ones(50, 70))
-
-
-def test_object_ids_are_those_of_the_mask_in_increasing_order(method):
-    method.start(video()[0], first_mask(ids=(200, 4, 31)))
-    assert method.object_ids == [4, 31, 200]
-    assert method.step(video()[1]).shape[0] == 4
-
-
-def test_starting_again_forgets_the_previous_video(method):
-    frames = video()
-    method.start(frames[0], first_mask())
-    fresh = [method.step(frame) for frame in frames[1:]]
-    method.start(frames[2], first_mask(ids=(1,)))
-    method.step(frames[1])
-    method.start(frames[0], first_mask())
-    for expected, frame in zip(fresh, frames[1:], strict=True):
-        torch.testing.assert_close(method.step(frame), expected)
-
-
-@pytest.mark.parametrize("size", [(16, 16), (33, 47), (64, 64)])
-def test_any_size_works(method, size):
-    frames = video(2, *size)
-    mask = torch.zeros(size, dtype=torch.int32)
-    mask[4:12, 4:12] = 1
-    method.start(frames[0], mask)
-    assert method.step(frames[1]).shape == (2, *size)
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.name)
+def test_a_promise_is_kept(method, promise):
+    promise.check(method, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -82,33 +41,6 @@ def test_wrong_input_gets_one_clear_message(method, frame, mask, complaint):
 def test_step_before_start_says_so(method):
     with pytest.raises(methods.MethodError, match="start"):
         method.step(video()[0])
-
-
-def test_an_object_added_later_joins_the_others(method):
-    """Its pixels are its own at once, its channel is where its id belongs, and all objects go on."""
-    frames, late = video(4), first_mask(ids=(5,))
-    method.start(frames[0], first_mask())
-    method.step(frames[1])
-    probabilities = method.add(frames[2], late)
-    assert method.object_ids == [3, 5, 7]
-    assert probabilities.shape == (4, 50, 70)
-    torch.testing.assert_close(probabilities.sum(0), torch.ones(50, 70))
-    assert torch.equal(probabilities.argmax(0) == 2, late == 5)
-    after = method.step(frames[3])
-    assert after.shape == (4, 50, 70)
-    torch.testing.assert_close(after.sum(0), torch.ones(50, 70))
-
-
-def test_starting_again_forgets_added_objects_too(method):
-    frames = video()
-    method.start(frames[0], first_mask())
-    fresh = [method.step(frame) for frame in frames[1:]]
-    method.start(frames[0], first_mask())
-    method.add(frames[1], first_mask(ids=(1, 5)))
-    method.start(frames[0], first_mask())
-    assert method.object_ids == [3, 7]
-    for expected, frame in zip(fresh, frames[1:], strict=True):
-        assert torch.equal(method.step(frame), expected)
 
 
 @pytest.mark.parametrize(

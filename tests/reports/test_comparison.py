@@ -128,3 +128,33 @@ def test_a_lone_trained_row_is_compared_with_nothing(make_cell, tmp_path):
     text = (tmp_path / "table.md").read_text()
     assert "Δ" not in text
     assert "reference" not in text
+
+
+def test_rows_that_name_their_reference_are_compared_with_it_trained_or_not(make_cell, tmp_path):
+    chosen = {"reference": "baseline"}
+    records = [make_cell("mine", 7, 40.0, train_steps=0, method="mine.py:Mine", **chosen)]
+    records += [make_cell("baseline", seed, 50.0 + 2 * seed, **chosen) for seed in (0, 1)]
+    records += [make_cell("student", seed, 53.0 + seed, **chosen) for seed in (0, 1)]
+    records += [make_cell("ours (teacher)", 0, 60.0, **chosen)]
+    write_tables(records, tmp_path, "Methods")
+    rows = pd.read_csv(tmp_path / "table.csv").set_index("label")
+    # What nothing was trained for has one cell, which meets both seeds of the baseline: 40 - 50 and 40 - 52.
+    assert list(rows["jf_difference"].dropna()) == pytest.approx([-11.0, 2.5, 10.0])
+    assert rows.loc["mine", ["jf_difference_low", "jf_difference_high"]].tolist() == pytest.approx([-12, -10])
+    assert set(rows["reference"]) == {"baseline"}
+    text = (tmp_path / "table.md").read_text()
+    assert "Compared on one seed: ours (teacher)." in text
+    assert "mine: full size is the method as it was built" in text
+
+
+def test_a_comparison_without_training_says_nothing_about_its_noise(make_cell, tmp_path):
+    fixed = {"train_steps": 0, "reference": "a", "scale": ""}
+    write_tables([make_cell("a", 0, 50.0, **fixed), make_cell("b", 0, 52.0, **fixed)], tmp_path, "Methods")
+    text = (tmp_path / "table.md").read_text()
+    assert "+2.0" in text and "noise of training" not in text
+
+
+def test_a_reference_that_failed_leaves_the_others_without_a_difference(make_cell, make_failed_cell):
+    failed = replace(make_failed_cell("a", 0, "failed: a.py:1: ValueError"), reference="a")
+    table = summarize([failed, make_cell("b", 0, 52.0, reference="a")]).set_index("Method")
+    assert table.loc["b", "Δ J&F"] == "—"

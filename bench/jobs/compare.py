@@ -1,0 +1,31 @@
+"""job=compare: methods side by side, of users' own among the suite's."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+import methods
+from bench.compare import check_entries, is_trained, plan_comparison
+from bench.compose import method_entries
+from bench.data import locate, open_evaluation
+from bench.evaluate import check_masks
+from bench.jobs.cells import locate_data, run_cells
+from bench.plan import Data
+from methods import outside
+
+
+def run(config: DictConfig, runs: Path) -> int:
+    """Judge every method that is listed; those without weights are trained first. Exit code as `run_cells`."""
+    check_entries(config)
+    entries = method_entries(config)
+    if any(is_trained(*entry) for entry in entries):
+        data = locate_data(config, runs)
+    else:
+        data = Data({}, locate(config.dataset, "dataset", runs))
+    cells = plan_comparison(config, data)
+    for name, _ in entries:
+        if outside.is_masks(name):  # before anything is trained
+            check_masks(methods.create(name), open_evaluation(data.dataset))
+    labels = list(dict.fromkeys(cell.label for cell in cells))
+    title = f"{', '.join(labels[:-1])} and {labels[-1]} on {data.dataset['name']}"
+    return run_cells(cells, config, "compare", title, runs)

@@ -1,0 +1,157 @@
+"""Promptable video models of Hugging Face's transformers behind the adapter: SAM 2 and EdgeTAM.
+
+Ravi et al., SAM 2, arXiv 2408.00714; Zhou et al., EdgeTAM, arXiv 2501.07256. The models' own processors want
+torchvision; what they do to frames and masks is done here instead: see `_pixels` and `_prompt`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.errors import MethodError
+from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
+from methods.masks import normalize
+
+
+class PromptedVideo(nn.Module):
+    """A streaming video model that is told its objects by masks, each of which it then follows by itself.
+
+    kind: how the names of its classes in transformers begin. folder: of a pretrained model, as `save_pretrained`
+    writes it; None: random weights of the published size. Raises MethodError for a folder that does not hold
+    such a model, or not all of its weights.
+    """
+
+    def __init__(self, kind: str, folder: str | None = None) -> None:
+        super().__init__()
+        import transformers
+
+        self._session_class = getattr(transformers, f"{kind}InferenceSession")
+        model = getattr(transformers, f"{kind}Model")
+        if folder is None:
+            self.model = model(getattr(transformers, f"{kind}Config")())
+        else:
+            self.model = _load(model, folder)
+        self.model.eval()
+        self._sessions: list = []  # one for the objects that a frame gives: objects do not know of each other
+        self._index = 0  # of the latest frame
+
+    @property
+    def object_ids(self) -> list[int]:
+        return sorted(self._ids)
+
+    @property
+    def _ids(self) -> list[int]:
+        """In the order given."""
+        return [object_id for session in self._sessions for object_id in session.obj_ids]
+
+    def start(self, frame: Tensor, mask: Tensor) -> None:
+        ids = check_start(frame, mask)
+        self._sessions, self._index = [], 0
+        self._follow(frame, mask, ids)
+
+    def step(self, frame: Tensor) -> Tensor:
+        check_frame(frame)
+        if not self._sessions:
+            raise MethodError("step() before start(): give the first frame and its mask first")
+        self._index += 1
+        return self._answer(frame)[channel_order(self._ids)]
+
+    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
+        if not self._sessions:
+            raise MethodError("add() before start(): give the first frame and its mask first")
+        new = check_added(frame, mask, self._ids)
+        self._index += 1
+        added = one_hot_objects(mask.to(frame.device), new)
+        known = self._answer(frame) * (1 - added.sum(0))
+        self._follow(frame, mask, new)
+        return torch.cat([known, added])[channel_order(self._ids)]
+
+    def _follow(self, frame: Tensor, mask: Tensor, ids: list[int]) -> None:
+        """Begin to follow objects."""
+        places = ("inference_device", "inference_state_device", "video_storage_device")
+        height, width = frame.shape[1:]
+        session = self._session_class(
+            video_height=height,
+            video_width=width,
+            dtype=next(self.parameters()).dtype,
+            **dict.fromkeys(places, frame.device),
+        )
+        if self._sessions:
+            session.cache = self._sessions[0].cache  # a frame's features, which are computed once
+        for object_id in ids:
+            prompt = _prompt(mask == object_id, self.model.config.image_size)
+            session.add_mask_inputs(session.obj_id_to_idx(object_id), self._index, prompt)
+        session.obj_with_new_inputs = list(ids)
+        self._sessions.append(session)
+        self._run(session, frame)
+
+    def _answer(self, frame: Tensor) -> Tensor:
+        """Probabilities (N + 1, H, W), objects in the order given.
+
+        The highest logit wins, the background where all are below 0: so SAM 2's own evaluation decides where
+        objects overlap (`non_overlap_masks`).
+        """
+        logits = torch.cat([self._run(session, frame) for session in self._sessions])
+        return torch.cat([torch.zeros_like(logits[:1]), logits]).softmax(0)
+
+    def _run(self, session, frame: Tensor) -> Tensor:
+        """Logits (N, H, W) of a session's objects."""
+        pixels = _pixels(frame, self.model.config.image_size).to(session.dtype)
+        masks = self.model(session, frame=pixels, frame_idx=self._index).pred_masks
+        self._forget(session)
+        return F.interpolate(masks.float(), frame.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+
+    def _forget(self, session) -> None:
+        """Drop what no later frame reads, which a session would keep for the whole video."""
+        config = self.model.config
+        oldest = self._index - max(config.num_maskmem, config.max_object_pointers_in_encoder)
+        session.processed_frames.clear()
+        for index, outputs in session.output_dict_per_obj.items():
+            session.frames_tracked_per_obj[index].pop(oldest, None)
+            session.mask_inputs_per_obj[index].clear()
+            outputs["non_cond_frame_outputs"].pop(oldest, None)
+            for kept in outputs.values():
+                for part in ("high_res_masks", "pred_masks"):
+                    kept.get(self._index, {}).pop(part, None)
+
+
+def sam2_video(**options) -> PromptedVideo:
+    """SAM 2 or 2.1, any size."""
+    return PromptedVideo("Sam2Video", **options)
+
+
+def edgetam_video(**options) -> PromptedVideo:
+    """EdgeTAM. Its published backbone needs the package timm too."""
+    return PromptedVideo("EdgeTamVideo", **options)
+
+
+def _load(model: type, folder: str) -> nn.Module:
+    """The pretrained model, in fp32, from the folder alone."""
+    try:
+        found, told = model.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise MethodError(
+            f"{folder} holds no {model.__name__}: {str(error).strip().splitlines()[0]}"
+        ) from None
+    absent = sorted(told["missing_keys"])
+    if absent:
+        raise MethodError(
+            f"{folder} does not fit {model.__name__}: {len(absent)} missing ({', '.join(absent[:3])}, ...)"
+        )
+    return found
+
+
+def _pixels(frame: Tensor, size: int) -> Tensor:
+    """RGB in [0, 1] (3, H, W) -> normalised (3, size, size), squeezed as Sam2VideoVideoProcessor does."""
+    small = F.interpolate(frame[None], (size, size), mode="bilinear", align_corners=False, antialias=True)
+    return normalize(small)[0]
+
+
+def _prompt(mask: Tensor, size: int) -> Tensor:
+    """bool (H, W) -> float (1, 1, size, size) in {0, 1}, resized as Sam2VideoProcessor does."""
+    resized = F.interpolate(
+        mask[None, None].float(), (size, size), mode="bilinear", align_corners=False, antialias=True
+    )
+    return (resized >= 0.5).float()
