@@ -99,7 +99,7 @@ def log_result(
         "scale": "laptop",
         **tags,
     }
-    config = {"job": job, "method": given["method"]}
+    config = {"job": job, "method": given["method"], "tracking_uri": None}
     config |= {key: {"name": given[key]} for key in ("ablation", "dataset", "scale")}
     folder = runs / "out" / experiment
     folder.mkdir(parents=True, exist_ok=True)
