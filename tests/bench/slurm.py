@@ -76,7 +76,11 @@ def slurm() -> Iterator[Path]:
         _wait_until_idle(folder, config)
         yield config
     finally:
-        _ask(config, "scancel", "--signal=KILL", "--full", f"--user={os.getuid()}")
+        for _ in range(5 * PATIENCE):  # what outlives its daemons, nobody ends
+            _ask(config, "scancel", "--signal=KILL", "--full", f"--user={os.getuid()}")
+            if not _ask(config, "squeue", "--noheader"):
+                break
+            time.sleep(0.2)
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait()

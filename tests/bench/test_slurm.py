@@ -23,15 +23,28 @@ from methods.checkpoint import read_file
 pytestmark = pytest.mark.slow
 
 PATIENCE = 300  # seconds; only a failing test waits that long
-STEPS = 60
+STEPS = 100
+PACE = 0.2  # seconds a step; a bar shows progress every two seconds
 QUICK = {"SECONDS_BETWEEN_LOOKS": 0.2, "SECONDS_BETWEEN_QUESTIONS": 0.5, "SECONDS_OF_SILENCE": 1.0}
-COMMAND = (
-    "import sys\n"
-    "from bench.launch import cluster\n"
-    "from bench.__main__ import main\n"
-    f"vars(cluster).update({QUICK})\n"
-    "sys.exit(main(sys.argv[1:]))\n"
-)
+# Trainings take their time on any machine. What is defined here goes to the jobs with its source, not by its name.
+COMMAND = f"""
+import sys
+from bench.launch import cluster, slurm
+from bench.__main__ import main
+
+def train_here(*arguments):
+    import time
+    from bench.launch import slurm
+    from bench.train.learner import Learner
+
+    learn = Learner.learn
+    Learner.learn = lambda *step: (time.sleep({PACE}), learn(*step))[1]
+    return slurm.train_here(*arguments)
+
+slurm.train_here = train_here
+vars(cluster).update({QUICK})
+sys.exit(main(sys.argv[1:]))
+"""
 ON_SLURM = ["launcher=slurm", "launcher.retries=3"]
 GRID = ["ablation=distillation", "seeds=[0]"]
 # One student without a teacher, and a process that reads clips for it.
@@ -103,32 +116,6 @@ def scores(records: list[Record]) -> list[tuple]:
     return [(r.label, r.seed, r.status, r.jf_mean, r.j_mean, r.f_mean, r.per_sequence) for r in records]
 
 
-def test_a_cluster_gives_the_table_of_one_machine(tiny_run, capsys):
-    assert tiny_run(*GRID, *ON_SLURM, "launcher.at_once=2", "launcher.sbatch.comment=tiny") == 0
-    told = capsys.readouterr().err.replace("\r", "\n")  # a bar goes back to the start of its line
-    jobs = re.findall(r"^job (\S+): (.*); log: (.*)$", told, re.MULTILINE)
-    assert [name for _, name, _ in jobs] == [
-        "judge copy_first_mask seed 0",  # beside the teacher's training
-        "train mobilevos_r18 seed 0",
-        "train mobilevos_r18 seed 0 (2 networks)",
-        "judge mobilevos_r18 (teacher) seed 0",
-        "judge labels only seed 0",
-        "judge distilled seed 0",
-    ]
-    assert all("Job completed successfully" in Path(log).read_text() for *_, log in jobs)
-    assert most_at_once([name for name, *_ in jobs]) == 2
-    assert "Comment=tiny" in ask("scontrol", "show", "job", jobs[0][0])
-    remote = tiny_run.records
-    check_tracked(remote, tiny_run.runs)
-
-    assert tiny_run(*GRID, *ON_SLURM) == 0
-    assert "log: " not in capsys.readouterr().err  # all is finished
-    assert scores(tiny_run.records) == scores(remote)
-    local = again_here(tiny_run, GRID)
-    assert scores(local) == scores(remote)
-    assert {record.device for record in local} == {record.device for record in remote}
-
-
 def again_here(tiny_run, arguments: list[str]) -> list[Record]:
     """The records of the same run from its start, on this machine."""
     for folder in ("trained", "cells"):
@@ -136,28 +123,6 @@ def again_here(tiny_run, arguments: list[str]) -> list[Record]:
     with threads(1):  # as many as a job has
         assert tiny_run(*arguments) == 0
     return tiny_run.records
-
-
-def check_tracked(records: list[Record], runs: Path) -> None:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
-    for record in records:
-        assert client.get_run(record.mlflow_run_id).data.metrics["jf_mean"] == pytest.approx(record.jf_mean)
-
-
-def most_at_once(jobs: list[str]) -> int:
-    """How many elements of one array Slurm had at work at the same time."""
-    spans: dict[str, list] = {}
-    for job in jobs:
-        shown = ask("scontrol", "--oneliner", "show", "job", job)
-        start, end = (
-            datetime.fromisoformat(re.search(rf"{key}Time=(\S+)", shown)[1]) for key in ("Start", "End")
-        )
-        spans.setdefault(job.partition("_")[0], []).append((start, end))
-    return max(
-        sum(start <= moment < end for start, end in array) for array in spans.values() for moment, _ in array
-    )
 
 
 class Disturbed:
@@ -232,6 +197,54 @@ def test_a_training_that_is_disturbed_in_every_way_ends_with_the_same_weights(ti
     undisturbed = read_file(Path(whole.weights))["state_dict"]
     assert weights.keys() == undisturbed.keys()
     assert all(torch.equal(weights[key], undisturbed[key]) for key in weights)
+
+
+def test_a_cluster_gives_the_table_of_one_machine(tiny_run, capsys):
+    assert tiny_run(*GRID, *ON_SLURM, "launcher.at_once=2", "launcher.sbatch.comment=tiny") == 0
+    told = capsys.readouterr().err.replace("\r", "\n")  # a bar goes back to the start of its line
+    jobs = re.findall(r"^job (\S+): (.*); log: (.*)$", told, re.MULTILINE)
+    assert [name for _, name, _ in jobs] == [
+        "judge copy_first_mask seed 0",  # beside the teacher's training
+        "train mobilevos_r18 seed 0",
+        "train mobilevos_r18 seed 0 (2 networks)",
+        "judge mobilevos_r18 (teacher) seed 0",
+        "judge labels only seed 0",
+        "judge distilled seed 0",
+    ]
+    assert all("Job completed successfully" in Path(log).read_text() for *_, log in jobs)
+    assert most_at_once([name for name, *_ in jobs]) == 2
+    assert "Comment=tiny" in ask("scontrol", "show", "job", jobs[0][0])
+    remote = tiny_run.records
+    check_tracked(remote, tiny_run.runs)
+
+    assert tiny_run(*GRID, *ON_SLURM) == 0
+    assert "log: " not in capsys.readouterr().err  # all is finished
+    assert scores(tiny_run.records) == scores(remote)
+    local = again_here(tiny_run, GRID)
+    assert scores(local) == scores(remote)
+    assert {record.device for record in local} == {record.device for record in remote}
+
+
+def check_tracked(records: list[Record], runs: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
+    for record in records:
+        assert client.get_run(record.mlflow_run_id).data.metrics["jf_mean"] == pytest.approx(record.jf_mean)
+
+
+def most_at_once(jobs: list[str]) -> int:
+    """How many elements of one array Slurm had at work at the same time."""
+    spans: dict[str, list] = {}
+    for job in jobs:
+        shown = ask("scontrol", "--oneliner", "show", "job", job)
+        start, end = (
+            datetime.fromisoformat(re.search(rf"{key}Time=(\S+)", shown)[1]) for key in ("Start", "End")
+        )
+        spans.setdefault(job.partition("_")[0], []).append((start, end))
+    return max(
+        sum(start <= moment < end for start, end in array) for array in spans.values() for moment, _ in array
+    )
 
 
 def test_a_cell_that_fails_is_told_with_its_log(tiny_run):
