@@ -68,6 +68,8 @@ def _reserve(path: Path, shape: tuple[int, ...], precision: str, limit_gb: float
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
     offset = array.offset
     del array
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
     try:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, offset + int(np.prod(shape)) * np.dtype(dtype).itemsize)
