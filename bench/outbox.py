@@ -65,8 +65,8 @@ class Outbox:
         self._closed = True
         self._wake.set()
         if (left := len(self._unsent())) and not self._quiet:
-            text = f"{left} runs for MLflow are kept in {self.folder}: the next command sends them"
-            print(text, file=sys.stderr)
+            runs = f"{left} run{'s' * (left > 1)}"
+            print(f"{runs} for MLflow kept in {self.folder}: the next command sends them", file=sys.stderr)
 
     def _left(self) -> int:
         return sum(path not in self._refused for path in self._unsent())

@@ -2,9 +2,11 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+SECONDS_BETWEEN_SIGNALS = 0.2  # to the processes of one job
 EXIT_CODE = 128 + signal.SIGTERM  # 143, as a shell tells of a process that ended by it
 
 
@@ -47,16 +49,21 @@ def stop_if_asked() -> None:
 
 @contextmanager
 def saving_first(save: Callable[[], None]) -> Iterator[None]:
-    """Inside, a request to stop waits for `stop_if_asked`; then `save()` is called."""
+    """Inside, a request to stop waits for `stop_if_asked`; then `save()` is called.
+
+    A scheduler signals all processes of a job, also helpers, whose end may be an error here, perhaps in the middle
+    of a step: nothing is saved then, and it is a stop too.
+    """
     _State.patient = True
     try:
         yield
-    except (Stopped, RuntimeError) as error:
-        # A scheduler signals all processes of a job, also those that load data, which end at once.
-        if not isinstance(error, Stopped) and not (_State.asked and "DataLoader worker" in str(error)):
-            raise
+    except Stopped:
         save()
-        raise Stopped from None
+        raise
+    except Exception:
+        time.sleep(SECONDS_BETWEEN_SIGNALS)
+        stop_if_asked()
+        raise
     finally:
         _State.patient = False
     stop_if_asked()

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 
 FORKSERVER = get_context("forkserver")
@@ -60,6 +60,7 @@ def _run(arguments: list[str], told: str, fault: Callable, values: tuple) -> Non
     file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
+    set_start_method("fork", force=True)  # a command's own, and not this process's
     fault(*values)
     from bench.__main__ import main
 

@@ -88,7 +88,7 @@ def test_what_is_left_is_told_at_the_end_and_the_next_process_sends_it(tmp_path,
     parent = first.put(run("parent"))
     first.put(run("child", parent))
     first.close()
-    assert f"2 runs for MLflow are kept in {tmp_path}/unsent/stand-in: the next" in capsys.readouterr().err
+    assert f"2 runs for MLflow kept in {tmp_path}/unsent/stand-in: the next" in capsys.readouterr().err
     mlflow.mood = "well"
     second = Outbox(mlflow, tmp_path)
     assert second.put(run("later")) == "id of later"
@@ -118,7 +118,7 @@ def test_a_run_that_mlflow_refuses_does_not_keep_the_others_back(tmp_path, mlflo
     assert kept(tmp_path) == ["b"]
     told = capsys.readouterr().err
     assert "takes no runs (bad name)" in told
-    assert "1 runs for MLflow are kept" in told
+    assert "1 run for MLflow kept" in told
 
 
 def test_a_run_is_sent_once_however_many_processes_send(tmp_path, mlflow):

@@ -15,6 +15,7 @@ import faults
 import pytest
 from filelock import FileLock
 
+from bench.stopping import Stopped, listening, saving_first
 from bench.train import group
 from bench.train.learner import Learner
 from tests.bench.conftest import STEPS
@@ -128,8 +129,10 @@ def test_sigterm_to_all_processes_of_a_job(small_grid, finished_grid, tmp_path, 
     """As schedulers do, to the students in processes of their own, and to those that load the data."""
     long = "scale.student.steps=16"
     process = faults.start([*small_grid.arguments, *extra, long], tmp_path / "told", faults.stand_alone)
-    bars = 2 if "processes=2" in extra else 1
-    faults.wait_until(lambda: (tmp_path / "told").read_text().count("0/16 [") >= bars)
+    if "processes=2" in extra:
+        faults.wait_until(lambda: (tmp_path / "told").read_text().count("0/16 [") >= 2)
+    else:
+        faults.wait_until(lambda: len(list(small_grid.runs.glob("trained/*/last.pt"))) == 2)
     os.killpg(process.pid, signal.SIGTERM)
     process.join(faults.PATIENCE)
     assert process.exitcode == 143
@@ -155,6 +158,17 @@ def test_run_all_hands_sigterm_on_and_ends_as_the_bench_does(tmp_path):
         process.terminate()
     assert process.returncode == 143
     assert (tmp_path / "heard").exists()
+
+
+def test_an_error_that_the_end_of_a_helper_makes_is_a_stop_and_saves_no_half_step():
+    """The helper, of the same job, has the signal first; nobody knows whether a step was at hand."""
+    saved = []
+    with pytest.raises(Stopped), listening(), saving_first(lambda: saved.append(True)):
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        raise EOFError("a helper is gone")
+    with pytest.raises(EOFError), listening(), saving_first(lambda: saved.append(True)):
+        raise EOFError("of itself")
+    assert saved == []
 
 
 # Two runs of one grid.

@@ -107,7 +107,7 @@ def test_with_a_server_that_is_down_a_run_ends_as_ever_and_is_told_once(
     told = capsys.readouterr().err
     assert told.count("warning: MLflow at ") == 1
     assert kept(done_grid) == 3
-    assert f"3 runs for MLflow are kept in {done_grid.runs}/unsent/" in told
+    assert f"3 runs for MLflow kept in {done_grid.runs}/unsent/" in told
     assert sorted(record.mlflow_run_id.startswith("unsent-") for record in done_grid.records) == [False, True]
     assert "secret" not in told + (done_grid.out / "config.yaml").read_text()
     assert not any("secret" in path.read_text() for path in done_grid.runs.glob("unsent/*/*.json"))
@@ -123,7 +123,7 @@ def test_what_was_kept_is_what_an_undisturbed_run_records(
     assert small_grid(f"tracking_uri={uri}") == 0
     assert small_grid.scores == finished_grid.scores
     told = capsys.readouterr().err
-    assert told.count("warning: MLflow at ") == told.count("4 runs for MLflow are kept in") == 1
+    assert told.count("warning: MLflow at ") == told.count("4 runs for MLflow kept in") == 1
     assert is_named(small_grid) == {False}
 
     place.rmdir()
