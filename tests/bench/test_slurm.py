@@ -23,7 +23,7 @@ from methods.checkpoint import read_file
 pytestmark = pytest.mark.slow
 
 PATIENCE = 300  # seconds; only a failing test waits that long
-STEPS = 100
+STEPS = 80
 PACE = 0.2  # seconds a step; a bar shows progress every two seconds
 QUICK = {"SECONDS_BETWEEN_LOOKS": 0.2, "SECONDS_BETWEEN_QUESTIONS": 0.5, "SECONDS_OF_SILENCE": 1.0}
 # Trainings take their time on any machine. What is defined here goes to the jobs with its source, not by its name.
@@ -152,11 +152,17 @@ class Disturbed:
         assert before < self.reached < STEPS
 
     def comes_back(self, job: str) -> None:
-        """Wait until the job is in the queue again, where Slurm would hold it for two minutes."""
-        wait_for(
-            lambda: "PENDING" in ask("squeue", "--noheader", "--format=%T", f"--jobs={job}"), "a requeue"
-        )
-        ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+        """Wait until the job runs again, without the two minutes for which Slurm holds it."""
+        wait_for(lambda: self._state(job) == "PENDING", "a requeue")
+
+        def is_released() -> bool:  # Slurm holds it once more when the last of its processes is gone
+            ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+            return self._state(job) == "RUNNING"
+
+        wait_for(is_released, "a start")
+
+    def _state(self, job: str) -> str:
+        return ask("squeue", "--noheader", "--format=%T", f"--jobs={job}").strip()
 
 
 def test_a_training_that_is_disturbed_in_every_way_ends_with_the_same_weights(tiny_run, start, tmp_path):
