@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -201,7 +202,7 @@ def _load(name: str) -> ModuleType:
         return sys.modules[key]
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))  # last: a folder `datasets` of the user's must not hide the suite's
-    spec = importlib.util.spec_from_file_location(key, file)
+    spec = importlib.util.spec_from_file_location(key, file, loader=_FromSource(key, str(file)))
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module  # dataclasses and pickle look there
     try:
@@ -212,17 +213,29 @@ def _load(name: str) -> ModuleType:
     return module
 
 
+class _FromSource(SourceFileLoader):
+    """Without __pycache__, which takes an edit of the same length within the same second for no edit."""
+
+    def get_code(self, fullname: str):
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _digest(files: list[Path], base: Path | None = None) -> str:
     """16 digits of the SHA-256 of the files' bytes and of their paths below `base`, or what they have in common."""
     digest, base = hashlib.sha256(), base or os.path.commonpath(files or ["/"])
     for file in files:
-        facts = file.stat()
-        content = _file_digest(file, facts.st_size, facts.st_mtime_ns)
+        content = (
+            _content_digest(file) if file.suffix == ".py" else _mask_digest(file, file.stat().st_mtime_ns)
+        )
         digest.update(f"{os.path.relpath(file, base)} {content}\n".encode())
     return digest.hexdigest()[:16]
 
 
-@cache
-def _file_digest(file: Path, size: int, changed_ns: int) -> str:
-    """SHA-256 of a file's bytes, read once as long as its size and time of change stay."""
+def _content_digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@cache
+def _mask_digest(file: Path, changed_ns: int) -> str:
+    """As of a source, but read once as long as its time of change stays: of masks there are thousands."""
+    return _content_digest(file)
