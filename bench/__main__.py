@@ -87,11 +87,11 @@ def _run(config, place: Place) -> int:
     # torch and its company load only now: mistakes in the arguments have been answered before that
     if place.size > 1:
         from bench.together import follow, leading
-    if place.rank > 0:
-        return follow(place, config.device) if place.size > 1 else 0
-    job = import_module(f"bench.jobs.{config.job}")
     runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
-    with listening(), room_in(runs), leading(place, config.device) if place.size > 1 else nullcontext():
+    if place.rank > 0:
+        return follow(place, config.device, runs) if place.size > 1 else 0
+    job = import_module(f"bench.jobs.{config.job}")
+    with listening(), room_in(runs), leading(place, config.device, runs) if place.size > 1 else nullcontext():
         return job.run(config, runs)
 
 

@@ -37,8 +37,8 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     tracker = Tracker(config.tracking_uri, runs, out.name)
-    with tracker.invocation(title, config, launcher.place.facts, out):
-        records = [blank(cell, launcher.place, status=NOT_RUN) for cell in cells]
+    with tracker.invocation(title, config, launcher.setup.facts, out):
+        records = [blank(cell, launcher.setup, status=NOT_RUN) for cell in cells]
         with _told_when_stopped(cells, records, runs, out):
             for number, record in launcher.finish(cells):
                 records[number] = _tracked(cells[number], record, runs, tracker)

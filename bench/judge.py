@@ -35,7 +35,7 @@ from methods.interface import Method
 
 
 @dataclass(frozen=True)
-class Place:
+class Setup:
     """Where cells are judged, and with what settings.
 
     facts: the fields of a record that say on what it was made (bench.environment.describe_environment).
@@ -47,10 +47,10 @@ class Place:
     facts: dict[str, str]
 
 
-def here(config: DictConfig, runs: Path) -> Place:
+def here(config: DictConfig, runs: Path) -> Setup:
     """This process, on the device that the configuration wants. Raises ConfigError when it is not there."""
     device = pick_device(config.device)
-    return Place(config, runs, device, describe_environment(device))
+    return Setup(config, runs, device, describe_environment(device))
 
 
 def cell_folder(cell: Cell, runs: Path) -> Path:
@@ -59,7 +59,7 @@ def cell_folder(cell: Cell, runs: Path) -> Path:
     return runs / "cells" / f"{name}-{cell.dataset['name']}-s{cell.seed}-{cell.key}"
 
 
-def judge(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Record:
+def judge(cell: Cell, setup: Setup, judged: VideoSet | list[StillImage]) -> Record:
     """The cell's record. That of an evaluation is kept in the cell's folder: nothing is evaluated twice.
 
     judged: what `open_judged` gives for the cell's dataset.
@@ -67,16 +67,16 @@ def judge(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Reco
     one in code of his own.
     """
     if cell.cost_only:
-        return replace(blank(cell, place), **_costs(cell, place))
+        return replace(blank(cell, setup), **_costs(cell, setup))
     try:
-        with alone(cell_folder(cell, place.runs) / "lock", f"judging {cell.label} seed {cell.seed}"):
-            record = stored(cell, place.runs) or _evaluated(cell, place, judged)
-            drawn = {} if cell.prompted else _pictures(cell, place, judged)
-            record = replace(record, **drawn, **_costs(cell, place))
-            store(cell, record, place.runs)
+        with alone(cell_folder(cell, setup.runs) / "lock", f"judging {cell.label} seed {cell.seed}"):
+            record = stored(cell, setup.runs) or _evaluated(cell, setup, judged)
+            drawn = {} if cell.prompted else _pictures(cell, setup, judged)
+            record = replace(record, **drawn, **_costs(cell, setup))
+            store(cell, record, setup.runs)
             return record
     except Exception as error:  # out of memory, say: the others may go on
-        return blank(cell, place, status=f"failed: {_reason(error, cell, place.runs)}")
+        return blank(cell, setup, status=f"failed: {_reason(error, cell, setup.runs)}")
 
 
 def _reason(error: Exception, cell: Cell, runs: Path) -> str:
@@ -97,10 +97,10 @@ def _reason(error: Exception, cell: Cell, runs: Path) -> str:
     return str(error) if isinstance(error, ConfigError) else outside.describe_failure(error, method)
 
 
-def failed(cell: Cell, place: Place, failures: dict[str, str]) -> Record | None:
+def failed(cell: Cell, setup: Setup, failures: dict[str, str]) -> Record | None:
     """The record of a cell one of whose trainings has failed ({key of a training: why}); None for others."""
     reasons = [failures[training.key] for training in cell.network.trainings if training.key in failures]
-    return blank(cell, place, status=f"failed: {reasons[0]}") if reasons else None
+    return blank(cell, setup, status=f"failed: {reasons[0]}") if reasons else None
 
 
 def stored(cell: Cell, runs: Path) -> Record | None:
@@ -122,7 +122,7 @@ def store(cell: Cell, record: Record, runs: Path) -> None:
     write_json(cell_folder(cell, runs) / "record.json", asdict(record))
 
 
-def blank(cell: Cell, place: Place, status: str = "ok") -> Record:
+def blank(cell: Cell, setup: Setup, status: str = "ok") -> Record:
     """A record without results."""
     return Record(
         label=cell.label,
@@ -131,25 +131,25 @@ def blank(cell: Cell, place: Place, status: str = "ok") -> Record:
         dataset=cell.dataset["name"],
         seed=cell.seed,
         status=status,
-        scale=place.config.scale.name if cell.network.trainings else "",
+        scale=setup.config.scale.name if cell.network.trainings else "",
         options=json.dumps(cell.network.options, sort_keys=True),
         varied=json.dumps(cell.varied),
         reference=cell.reference,
         config_hash=cell.key,
-        **place.facts,
+        **setup.facts,
     )
 
 
-def _evaluated(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) -> Record:
-    runs, device = place.runs, place.device
+def _evaluated(cell: Cell, setup: Setup, judged: VideoSet | list[StillImage]) -> Record:
+    runs, device = setup.runs, setup.device
     folder = cell_folder(cell, runs)
     drop_unfinished(folder)
     method = build(cell.network, runs, device)
     params = method_parameters(method)
     record = replace(
-        blank(cell, place),
+        blank(cell, setup),
         **describe(cell.network, runs),
-        **(_on_prompts if cell.prompted else _on_videos)(cell, method, place, judged),
+        **(_on_prompts if cell.prompted else _on_videos)(cell, method, setup, judged),
         params_m=None if params is None else params / 1e6,
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
@@ -162,10 +162,10 @@ def _evaluated(cell: Cell, place: Place, judged: VideoSet | list[StillImage]) ->
     return record
 
 
-def _pictures(cell: Cell, place: Place, videos: VideoSet) -> dict[str, str]:
+def _pictures(cell: Cell, setup: Setup, videos: VideoSet) -> dict[str, str]:
     """The record's fields of what may be drawn later than a cell was judged, and of the scores to draw."""
-    folder = cell_folder(cell, place.runs)
-    drawn = draw_cell(videos, choose_sequences(videos, place.config.pictures), folder)
+    folder = cell_folder(cell, setup.runs)
+    drawn = draw_cell(videos, choose_sequences(videos, setup.config.pictures), folder)
     strip = folder / "overlay.png"
     return {
         "overlay": str(strip) if strip.exists() else "",
@@ -174,10 +174,10 @@ def _pictures(cell: Cell, place: Place, videos: VideoSet) -> dict[str, str]:
     }
 
 
-def _on_videos(cell: Cell, method: Method, place: Place, videos: VideoSet) -> dict:
+def _on_videos(cell: Cell, method: Method, setup: Setup, videos: VideoSet) -> dict:
     """The record's fields of a method that follows objects through the videos."""
-    folder = cell_folder(cell, place.runs)
-    result = evaluate(method, videos, folder, place.device, f"{cell.label} seed {cell.seed}")
+    folder = cell_folder(cell, setup.runs)
+    result = evaluate(method, videos, folder, setup.device, f"{cell.label} seed {cell.seed}")
     return {
         **_scores(result, videos, folder),
         "sequences": len(videos),
@@ -189,14 +189,14 @@ def _on_videos(cell: Cell, method: Method, place: Place, videos: VideoSet) -> di
     }
 
 
-def _on_prompts(cell: Cell, method: Method, place: Place, images: list[StillImage]) -> dict:
+def _on_prompts(cell: Cell, method: Method, setup: Setup, images: list[StillImage]) -> dict:
     """The record's fields of a network that answers prompts on the images, as its teacher does or not."""
     training = cell.network.training
     taught = training.teacher if training is not None else None
-    teacher = build(taught, place.runs, place.device) if taught else None
-    folder, label = cell_folder(cell, place.runs), f"{cell.label} seed {cell.seed}"
+    teacher = build(taught, setup.runs, setup.device) if taught else None
+    folder, label = cell_folder(cell, setup.runs), f"{cell.label} seed {cell.seed}"
     prompts = cell.dataset["prompts"]
-    answers = judge_answers(method, teacher, images, prompts, folder, place.device, label)
+    answers = judge_answers(method, teacher, images, prompts, folder, setup.device, label)
     return {**answers, "overlay": str(folder / "overlay.png")}
 
 
@@ -208,9 +208,9 @@ def _scores(result: Evaluation, videos: VideoSet, folder: Path) -> dict:
     return score_fields(result.scores, {**scores, **classes})
 
 
-def _costs(cell: Cell, place: Place) -> dict:
+def _costs(cell: Cell, setup: Setup) -> dict:
     """The record's fields of the full-size network; none when they are not wanted."""
-    if not place.config.measure:
+    if not setup.config.measure:
         return {}
-    growth = bool(place.config.ablation.get("growth"))
-    return full_size(cell.network, place.runs, place.device, growth, cell.prompted)
+    growth = bool(setup.config.ablation.get("growth"))
+    return full_size(cell.network, setup.runs, setup.device, growth, cell.prompted)

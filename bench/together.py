@@ -1,7 +1,6 @@
 """Several processes, one a device: the first one's run, in which all of them take part where it trains."""
 
 import os
-import pickle
 import re
 import signal
 import sys
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from multiprocessing import connection, get_context
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -21,6 +21,7 @@ from tqdm import tqdm
 from bench.environment import pick_device
 from bench.errors import USER_ERRORS, ConfigError, RanksError
 from bench.ranks import Place
+from bench.signed import read_signed, shared_key, sign
 from bench.threads import threads
 from bench.train.ranks import ALONE, Ranks
 from bench.workers import start_worker
@@ -49,13 +50,13 @@ def count_ranks() -> int:
 
 
 @contextmanager
-def leading(place: Place, device: str) -> Iterator[None]:
+def leading(place: Place, device: str, runs: Path) -> Iterator[None]:
     """In the first of several processes: within the block the others take part in what is done `together`.
 
-    device: the configuration's. Raises ConfigError for too few GPUs.
+    device: the configuration's. runs: the folder that all of them see. Raises ConfigError for too few GPUs.
     """
     global _leader  # noqa: PLW0603 - one a process, as torch.distributed's own group
-    _leader = leader = Leader(place, device)
+    _leader = leader = Leader(place, device, runs)
     try:
         yield
     except BaseException:
@@ -67,14 +68,14 @@ def leading(place: Place, device: str) -> Iterator[None]:
         _leader = None
 
 
-def follow(place: Place, device: str) -> int:
+def follow(place: Place, device: str, runs: Path) -> int:
     """The life of a process after the first: does what that one does `together`, until it ends. The exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the first one hears it, saves and ends
     warnings.simplefilter("ignore")  # the first one tells
     tqdm.set_lock(threading.RLock())  # no bars here; tqdm's own lock would outlive this process
     try:
-        group = Group(place, device)
+        group = Group(place, device, runs)
         while (call := group.heard()) is not None:
             function, shared = call
             function(group.join(), *shared, device=group.device)
@@ -92,8 +93,9 @@ def follow(place: Place, device: str) -> int:
 class Group:
     """What the processes have in common: a store for messages, and torch's process group once there is a call."""
 
-    def __init__(self, place: Place, device: str) -> None:
+    def __init__(self, place: Place, device: str, runs: Path) -> None:
         self.place, self.device, self.calls = place, _own_device(place, device), 0
+        self.key = shared_key(runs)
         if place.launcher == "torchrun":
             self.store = next(dist.rendezvous("env://"))[0]
         else:
@@ -103,12 +105,12 @@ class Group:
 
     def tell(self, call: tuple | None) -> None:
         """To all others, from the first: a function with its arguments, or None for the end."""
-        self.store.set(f"call {self.calls}", pickle.dumps(call))
+        self.store.set(f"call {self.calls}", sign(call, self.calls, self.key))
         self.calls += 1
 
     def heard(self) -> tuple | None:
         self.store.set_timeout(FOREVER)
-        call = pickle.loads(self.store.get(f"call {self.calls}"))
+        call = read_signed(self.store.get(f"call {self.calls}"), self.calls, self.key)
         self.calls += 1
         return call
 
@@ -134,9 +136,9 @@ class Group:
 class Leader:
     """The first process. Where no launcher has, it starts the others when there is something to do for them."""
 
-    def __init__(self, place: Place, device: str) -> None:
-        self.place, self.device = place, device
-        self.group = Group(place, device)
+    def __init__(self, place: Place, device: str, runs: Path) -> None:
+        self.place, self.device, self.runs = place, device, runs
+        self.group = Group(place, device, runs)
         self.others: list = []
 
     def call(self, function: Callable, shared: tuple, **own):
@@ -172,7 +174,8 @@ class Leader:
         context = get_context("spawn")
         for rank in range(1, self.place.size):
             place = replace(self.place, rank=rank, local=rank, port=self.group.store.port)
-            self.others.append(context.Process(target=_start_following, args=(place, self.device, share)))
+            arguments = (place, self.device, self.runs, share)
+            self.others.append(context.Process(target=_start_following, args=arguments))
         for other in self.others:
             other.start()
 
@@ -209,10 +212,10 @@ class Leader:
 _leader: Leader | None = None
 
 
-def _start_following(place: Place, device: str, share: int) -> None:
+def _start_following(place: Place, device: str, runs: Path, share: int) -> None:
     start_worker()
     torch.set_num_threads(share)
-    code = follow(place, device)
+    code = follow(place, device, runs)
     os._exit(code)  # to take the interpreter down takes seconds, for which the first one would wait
 
 

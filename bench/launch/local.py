@@ -16,7 +16,7 @@ class Local:
     """Trainings side by side in processes of their own, evaluations one after the other in this one."""
 
     def __init__(self, config: DictConfig, runs: Path) -> None:
-        self.place = here(config, runs)
+        self.setup = here(config, runs)
 
     def finish(self, cells: list[Cell]) -> Iterator[tuple[int, Record]]:
         """The record of each cell, with its number.
@@ -28,6 +28,6 @@ class Local:
         for number, cell in enumerate(cells):
             if cell.network.trainings and failures is None:
                 wanted = [training for c in cells for training in c.network.trainings]
-                place = self.place
-                failures = train_all(wanted, place.runs, place.device, place.config.processes)
-            yield number, failed(cell, self.place, failures or {}) or judge(cell, self.place, judged)
+                setup = self.setup
+                failures = train_all(wanted, setup.runs, setup.device, setup.config.processes)
+            yield number, failed(cell, self.setup, failures or {}) or judge(cell, self.setup, judged)

@@ -11,7 +11,7 @@ from bench.cells import Cell, Training, content_hash
 from bench.data import open_judged
 from bench.databases import without_passwords
 from bench.environment import git_commit, pick_device, versions
-from bench.judge import Place, blank, failed, here, judge, stored
+from bench.judge import Setup, blank, failed, here, judge, stored
 from bench.launch.cluster import Cluster, Lost, Task
 from bench.launch.scheduler import Scheduler
 from bench.launch.settings import read_settings
@@ -41,7 +41,7 @@ class Slurm:
 
     def __init__(self, config: DictConfig, runs: Path) -> None:
         facts = {"device": "", "versions": versions(), "git_commit": git_commit()}
-        self.place = Place(config, runs, config.device, facts)
+        self.setup = Setup(config, runs, config.device, facts)
         self.settings = read_settings(config)
 
     def finish(self, cells: list[Cell]) -> Iterator[tuple[int, Record]]:
@@ -50,17 +50,17 @@ class Slurm:
         Cells that nothing is trained for are judged beside the first trainings: they read all of the data, so
         that damaged files are told before hours are spent.
         """
-        place, settings = self.place, self.settings
+        setup, settings = self.setup, self.settings
         numbered = dict(enumerate(cells))
         known = {number: record for number, cell in numbered.items() if (record := self._known(cell))}
         yield from known.items()
         plain = {n: cell for n, cell in numbered.items() if n not in known and not cell.network.trainings}
         rest = {n: cell for n, cell in numbered.items() if n not in known and cell.network.trainings}
         trainings = [training for cell in cells for training in cell.network.trainings]
-        with Cluster(Scheduler(settings), place.runs / "jobs", settings.retries, settings.cpus) as cluster:
+        with Cluster(Scheduler(settings), setup.runs / "jobs", settings.retries, settings.cpus) as cluster:
             tasks = self._judge(plain, cluster)
-            failures = train_all(trainings, place.runs, place.device, elsewhere=partial(self._train, cluster))
-            without = {n: record for n, cell in rest.items() if (record := failed(cell, place, failures))}
+            failures = train_all(trainings, setup.runs, setup.device, elsewhere=partial(self._train, cluster))
+            without = {n: record for n, cell in rest.items() if (record := failed(cell, setup, failures))}
             yield from without.items()
             tasks |= self._judge({n: cell for n, cell in rest.items() if n not in without}, cluster)
             for task in cluster.wait(list(tasks.values())):
@@ -68,13 +68,13 @@ class Slurm:
                     yield number, self._record(cells[number], task)
 
     def _judge(self, cells: dict[int, Cell], cluster: Cluster) -> dict[int, Task]:
-        jobs = [[Judging(cell, without_passwords(self.place.config))] for cell in cells.values()]
-        return dict(zip(cells, cluster.add(judge_here, jobs, (self.place.runs,), _judged), strict=True))
+        jobs = [[Judging(cell, without_passwords(self.setup.config))] for cell in cells.values()]
+        return dict(zip(cells, cluster.add(judge_here, jobs, (self.setup.runs,), _judged), strict=True))
 
     def _train(self, cluster: Cluster, jobs: list[list[Training]]) -> Failures:
         """The failures of all, each with the log that tells more."""
         failures: Failures = {}
-        tasks = cluster.add(train_here, jobs, (self.place.runs, self.place.device), _trained)
+        tasks = cluster.add(train_here, jobs, (self.setup.runs, self.setup.device), _trained)
         for task in cluster.wait(tasks):
             keys = [training.key for training in task.work.items]
             lost = isinstance(task.outcome, Lost)
@@ -84,22 +84,22 @@ class Slurm:
 
     def _known(self, cell: Cell) -> Record | None:
         """The record of a cell that is finished, with all that is wanted of its costs."""
-        record = None if cell.cost_only else stored(cell, self.place.runs)
-        if record is None or not self.place.config.measure:
+        record = None if cell.cost_only else stored(cell, self.setup.runs)
+        if record is None or not self.setup.config.measure:
             return record
-        growth = bool(self.place.config.ablation.get("growth"))
+        growth = bool(self.setup.config.ablation.get("growth"))
         wanted = wanted_fields(cell.network, growth, cell.prompted)
         return record if all(getattr(record, field) not in (None, "") for field in wanted) else None
 
     def _record(self, cell: Cell, task: Task) -> Record:
-        same = blank(cell, self.place)
+        same = blank(cell, self.setup)
         if isinstance(task.outcome, Lost):
             return replace(same, status=f"failed: {task.outcome}; log: {task.job.log}")
         record = replace(task.outcome, label=same.label, varied=same.varied)
         if record.status != "ok":
             return replace(record, status=f"{record.status}; log: {task.job.log}")
         # Of two rows with the same cell, the second finds the MLflow run of the first.
-        return record if cell.cost_only else stored(cell, self.place.runs) or record
+        return record if cell.cost_only else stored(cell, self.setup.runs) or record
 
 
 def train_here(trainings: list[Training], runs: Path, device: str) -> Failures:

@@ -7,6 +7,7 @@ what looks across a batch (norms.py, `Ranks.rows`) looks across all of them.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TypeVar
 
 import torch
@@ -63,12 +64,23 @@ class Ranks:
         return self.total(F.pad(own, (0, 0, above, below)))
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """What `make` gives the first rank, for all; the others do not call it."""
+        """What `make` gives the first rank, for all; the others do not call it.
+
+        Tensors, numbers, text and containers of these: what torch.load reads without running code.
+        """
         if self.size == 1:
             return make()
-        made = [make() if self.leads else None]
-        dist.broadcast_object_list(made)
-        return made[0]
+        made = make() if self.leads else None
+        buffer = BytesIO()
+        if self.leads:
+            torch.save(made, buffer)
+        size = torch.tensor(buffer.tell())
+        dist.broadcast(size, 0)
+        content = torch.zeros(int(size), dtype=torch.uint8)
+        if self.leads:
+            content.copy_(torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8))
+        dist.broadcast(content, 0)
+        return made if self.leads else torch.load(BytesIO(content.numpy().tobytes()), weights_only=True)
 
     def spread(
         self, function: Callable[..., T], parts: Iterable[nn.Module], partly: bool

@@ -77,7 +77,8 @@ CASES = {  # every loss, every sampler of pixels, every kind of norm and of nois
 @pytest.fixture(scope="module")
 def two_ranks(tiny_davis, tmp_path_factory) -> dict:
     """What two processes on the CPU, joined by gloo, compute; they start once for all tests."""
-    with pytest.raises(RanksError) as lost, leading(Place(size=2), "cpu"):
+    runs = tmp_path_factory.mktemp("runs")
+    with pytest.raises(RanksError) as lost, leading(Place(size=2), "cpu", runs):
         found = {
             "objects": together(objects, tiny_davis, device="cpu"),
             "first steps": together(first_steps, CASES, tiny_davis, device="cpu"),
@@ -128,8 +129,8 @@ def test_a_rank_that_fails_ends_all(two_ranks):
     assert not multiprocessing.active_children()
 
 
-def test_no_process_starts_for_nothing():
-    with leading(Place(size=2), "cpu"):
+def test_no_process_starts_for_nothing(tmp_path):
+    with leading(Place(size=2), "cpu", tmp_path):
         pass
     assert not multiprocessing.active_children()
 

@@ -28,7 +28,7 @@ PACE = 0.2  # seconds a step; a bar shows progress every two seconds
 QUICK = {"SECONDS_BETWEEN_LOOKS": 0.2, "SECONDS_BETWEEN_QUESTIONS": 0.5, "SECONDS_OF_SILENCE": 1.0}
 # Trainings take their time on any machine. What is defined here goes to the jobs with its source, not by its name.
 COMMAND = f"""
-import sys
+import signal, sys
 from bench.launch import cluster, slurm
 from bench.__main__ import main
 
@@ -43,6 +43,7 @@ def train_here(*arguments):
 
 slurm.train_here = train_here
 vars(cluster).update({QUICK})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a shell's background inherit that it is ignored
 sys.exit(main(sys.argv[1:]))
 """
 ON_SLURM = ["launcher=slurm", "launcher.retries=3"]
