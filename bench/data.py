@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bench.compose import to_dataclass
 from bench.errors import ConfigError
 from bench.recipe import Schedule
 from datasets.bl30k import open_bl30k
@@ -17,6 +18,7 @@ from datasets.folder import open_folder
 from datasets.sequence import VideoSet
 from datasets.split import hold_out, hold_out_videos
 from datasets.static import StillImage, frames_of, open_photos, open_static
+from datasets.synthesis import Synthesis
 from datasets.youtube_vos import open_youtube_vos, split_folders, split_held_out
 
 SHARES = ("hold_out", "judged", "unseen")
@@ -36,6 +38,7 @@ def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
         share = spec.get(name, 0.0)
         if not isinstance(share, int | float) or not 0 <= share < 1:
             raise ConfigError(f"{key}.{name}={share}: give a share of at least 0 and below 1")
+    _synthesis(spec, key)  # a mistake is told before anything is computed
     if spec["kind"] == "embedded":
         folder = ensure_embedded(runs / "data", EmbeddedSpec())
         return {**spec, "root": str(folder), "fingerprint": folder.name}
@@ -152,7 +155,8 @@ def open_training(
     if spec["kind"] == "photos":
         raise ConfigError(f"training '{spec['name']}' has no masks: it is for ablation=decoupled alone")
     if spec["kind"] == "static":
-        source = StillClips(hold_out(open_static(Path(spec["root"])), spec["hold_out"])[part], **size)
+        stills = hold_out(open_static(Path(spec["root"])), spec["hold_out"])[part]
+        source = StillClips(stills, **size, settings=_synthesis(spec, "training"))
     else:
         sets = _training_videos(spec)
         if spec["hold_out"] > 0:
@@ -162,6 +166,14 @@ def open_training(
         if len(sources) > 1:
             source = MixedClips([(clips, copies * len(clips.videos)) for clips, copies in sources], seed)
     return ClipStream(source, schedule.steps, schedule.batch)
+
+
+def _synthesis(spec: dict[str, Any], key: str) -> Synthesis:
+    """How the stills of a located node become clips. Raises ConfigError, which names the node's key."""
+    try:
+        return to_dataclass(OmegaConf.create(spec.get("synthesis") or {}), Synthesis)
+    except ConfigError as error:
+        raise ConfigError(f"{key}.synthesis: {error}") from None
 
 
 def _training_videos(spec: dict[str, Any]) -> list[tuple[VideoSet, int]]:

@@ -18,11 +18,10 @@ from datasets.augment import augment_clip, visible_objects
 from datasets.errors import DataError
 from datasets.sequence import VideoSet
 from datasets.static import StillImage
-from datasets.synthesis import synthesize_clip
+from datasets.synthesis import DEFAULT, Picture, Synthesis, synthesize_clip
 
 CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
 REDRAWS = 20
-PARTNER_RATE = 0.5
 MIX = 1
 
 Clip = tuple[np.ndarray, np.ndarray]
@@ -81,10 +80,10 @@ class VideoClips:
 
 
 class StillClips:
-    """Clips made from still images by `synthesize_clip`, half of them with the objects of a second still.
+    """Clips made from still images by `synthesize_clip`, with objects and scenes of a second and a third still.
 
     The speed of the motion grows as the root of `max_skip` (as the distance of a random walk), 1 at 10.
-    The other options are those of `VideoClips`.
+    `settings` says how they are made; the other options are those of `VideoClips`.
     """
 
     def __init__(
@@ -96,24 +95,31 @@ class StillClips:
         max_objects: int = 2,
         seed: int = 0,
         cache_mb: float = 512,
+        settings: Synthesis = DEFAULT,
     ) -> None:
         if not stills:
             raise DataError("no still images to make clips from: open a folder of them or hold out fewer")
         self.stills, self.length, self.size = tuple(stills), length, size
-        self.max_objects, self.seed = max_objects, seed
+        self.max_objects, self.seed, self.settings = max_objects, seed, settings
         self.cache = ImageCache(cache_mb)
 
     def clip(self, number: int, max_skip: int) -> Clip:
         def draw(rng: np.random.Generator) -> Clip:
-            first, second = (self.stills[k] for k in rng.integers(len(self.stills), size=2))
-            partner = self._read(second) if rng.random() < PARTNER_RATE else None
-            speed = (max_skip / 10) ** 0.5
-            image, mask = self._read(first)
-            return synthesize_clip(image, mask, self.length, self.size, rng, partner=partner, motion=speed)
+            first, second, third = (self.stills[k] for k in rng.integers(len(self.stills), size=3))
+            return synthesize_clip(
+                *self._read(first),
+                self.length,
+                self.size,
+                rng,
+                partner=self._read(second) if rng.random() < self.settings.partner else None,
+                other=self._read(third),
+                motion=(max_skip / 10) ** 0.5,
+                settings=self.settings,
+            )
 
         return _first_with_objects(draw, [self.seed, number], self.max_objects, "the still images")
 
-    def _read(self, still: StillImage) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, still: StillImage) -> Picture:
         image_and_mask = self.cache.get(still.image, lambda: np.dstack(still.read()))
         return image_and_mask[:, :, :3], image_and_mask[:, :, 3]
 

@@ -53,6 +53,7 @@ class SpaceTimeMethod(nn.Module, ABC):
 
     encoder_name: the module that makes features of frames, (B, 3, H, W) -> maps at strides 4, 8 and 16 with its
     `channels`. encoder_backbone: the name of the ImageNet weights that it may start from.
+    memory_drop: in training, the chance that a past frame is not read; the first is where no other is (ours).
     """
 
     stride = 16
@@ -60,10 +61,11 @@ class SpaceTimeMethod(nn.Module, ABC):
     encoder_backbone: str
     compiled_parts = ("encode_query", "encode_memory", "decode")  # the memory read grows with the video
 
-    def __init__(self, policy: MemoryPolicy, top_k: int | None) -> None:
+    def __init__(self, policy: MemoryPolicy, top_k: int | None, memory_drop: float = 0.0) -> None:
         super().__init__()
         self.policy = policy
         self.top_k = top_k
+        self.memory_drop = memory_drop
         self._ids: list[int] = []  # in the order in which they were given, as the memory has them
         self._memory: VideoMemory | None = None
         self._frame_index = 0  # since the latest annotated frame
@@ -210,8 +212,8 @@ class SpaceTimeMethod(nn.Module, ABC):
         the labels of `guide`.
 
         frames float (B, T, 3, H, W) RGB in [0, 1]; first_masks float (B, K, H, W); valid bool (B, K)
-        tells which of the K objects exist. Frame t reads the frames 0..t-1. These networks draw nothing from
-        the generator. guide: int64 (B, T, H, W), 0 = background, 1..K.
+        tells which of the K objects exist. Frame t reads the frames 0..t-1, in training with `memory_drop` drawn
+        from the generator. guide: int64 (B, T, H, W), 0 = background, 1..K.
         """
         clips, length = frames.shape[:2]
         frames = normalize(frames)
@@ -226,8 +228,10 @@ class SpaceTimeMethod(nn.Module, ABC):
             value = self.encode_memory(frames[video, t - 1], past.f16[video], own, rest)
             keys.append(past.key16.flatten(2))
             values.append(value.flatten(2))
-            weights = affinity(similarity(torch.cat(keys, 2), at[t].key16.flatten(2)))
-            read = readout(torch.cat(values, 2), weights[video]).unflatten(2, value.shape[-2:])
+            read_from = self._recalled(t, generator)
+            key, remembered = (torch.cat([of[k] for k in read_from], 2) for of in (keys, values))
+            weights = affinity(similarity(key, at[t].key16.flatten(2)))
+            read = readout(remembered, weights[video]).unflatten(2, value.shape[-2:])
             object_logits, embedding = self.decode(read, at[t].select(video))
             objects = object_logits.float().sigmoid()
             grid = objects.new_zeros(clips, valid.shape[1], *objects.shape[1:])
@@ -236,3 +240,10 @@ class SpaceTimeMethod(nn.Module, ABC):
             logits.append(joint)
             embeddings.append(embedding)
         return Rollout(torch.stack(logits, 1), torch.stack(embeddings, 1), video, slot, query=flat)
+
+    def _recalled(self, past: int, generator: torch.Generator | None) -> list[int]:
+        """Which of so many past frames are read."""
+        if not (self.training and self.memory_drop):
+            return list(range(past))
+        drawn = torch.rand(past, generator=generator).tolist()
+        return [k for k, number in enumerate(drawn) if number >= self.memory_drop] or [0]

@@ -59,6 +59,9 @@ class Learner:
         self.ranks = ranks
         self.method = share_statistics(method, ranks).to(memory_format=torch.channels_last)
         self.freeze_norm = freeze_norm
+        if schedule.backbone_lr == 0:  # which saves its backward pass
+            for part in frame_encoder(method):
+                part.requires_grad_(False)
         self.average = copy.deepcopy(method) if schedule.ema else None
         width = teacher.embedding_channels if teacher is not None else None
         self.projectors = make_projectors(recipe, method.embedding_channels, width)
@@ -244,10 +247,16 @@ def parameter_groups(method: nn.Module, projectors: nn.Module, schedule: Schedul
     """What the optimiser learns; "share" of the schedule's lr is what a group learns with."""
     if schedule.backbone_lr == 1:
         return [{"params": [*method.parameters(), *projectors.parameters()], "lr": schedule.lr, "share": 1.0}]
-    backbones = {id(p): p for part in method.backbones.values() for p in part.parameters()}
-    rest = [p for p in (*method.parameters(), *projectors.parameters()) if id(p) not in backbones]
-    shares = ((rest, 1.0), (list(backbones.values()), schedule.backbone_lr))
-    return [{"params": found, "lr": schedule.lr * share, "share": share} for found, share in shares]
+    encoder = {id(p): p for part in frame_encoder(method) for p in part.parameters()}
+    rest = [p for p in (*method.parameters(), *projectors.parameters()) if id(p) not in encoder]
+    shares = ((rest, 1.0), (list(encoder.values()), schedule.backbone_lr))
+    return [{"params": found, "lr": schedule.lr * share, "share": share} for found, share in shares if share]
+
+
+def frame_encoder(method: nn.Module) -> list[nn.Module]:
+    """What makes features of frames: a part of its own, or all backbones of a method that does not name one."""
+    name = getattr(method, "encoder_name", None)
+    return [getattr(method, name)] if name else list(method.backbones.values())
 
 
 def lr_factor(step: int, schedule: Schedule) -> float:

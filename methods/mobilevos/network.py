@@ -100,6 +100,7 @@ class MobileVOS(SpaceTimeMethod):
     rule is not published: first + previous frame is the unofficial repository's).
     width: scales the channels; 1.0 is the published size, less is for small experiments.
     encoder, encoder_width: a method whose encoder, of this width, stands in for the own one (`BorrowedEncoder`).
+    memory_drop: see `SpaceTimeMethod`.
     """
 
     encoder_name = "query_encoder"
@@ -114,8 +115,9 @@ class MobileVOS(SpaceTimeMethod):
         width: float = 1.0,
         encoder: str | None = None,
         encoder_width: float = 1.0,
+        memory_drop: float = 0.0,
     ) -> None:
-        super().__init__(queue_policy(queue_length, write_rule, memory_every), top_k=None)
+        super().__init__(queue_policy(queue_length, write_rule, memory_every), None, memory_drop)
         own, heads = BACKBONES[backbone]
         heads = heads.narrowed(width) if width != 1 else heads
         self.encoder_backbone = backbone

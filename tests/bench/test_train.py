@@ -262,14 +262,28 @@ def test_the_learning_rate_can_fall_as_aot_s():
     assert factors[100] == pytest.approx(0.05 + 0.95 * 0.01**0.9)
 
 
-def test_backbones_can_learn_slower(tmp_path, clips):
+def test_the_encoder_of_frames_can_stay_as_it_is(tmp_path, clips):
     schedule = dataclasses.replace(SCHEDULE, steps=1, backbone_lr=0.0, weight_decay=0.0, warmup=0.0)
     student = learner(tmp_path, Recipe(), schedule)
     before = {key: value.clone() for key, value in student.method.named_parameters()}
     train_group([student], clips, schedule, 0, None, "cpu")
     moved = {key for key, value in student.method.named_parameters() if not torch.equal(value, before[key])}
-    assert moved
-    assert not any("encoder" in key for key in moved)
+    assert any(key.startswith("memory_encoder.") for key in moved)
+    assert not any(key.startswith("query_encoder.") for key in moved)
+
+
+def test_the_encoder_of_frames_can_learn_slower(tmp_path, clips):
+    """AdamW's first step moves a weight by its learning rate."""
+    schedule = dataclasses.replace(SCHEDULE, steps=1, backbone_lr=0.1, weight_decay=0.0, warmup=0.0)
+    student = learner(tmp_path, Recipe(), schedule)
+    before = {key: value.clone() for key, value in student.method.named_parameters()}
+    train_group([student], clips, schedule, 0, None, "cpu")
+    moved = {
+        key: float((value - before[key]).abs().max()) for key, value in student.method.named_parameters()
+    }
+    for key, most in moved.items():
+        assert most <= schedule.lr * (0.1 if key.startswith("query_encoder.") else 1) * 1.01
+    assert max(moved.values()) == pytest.approx(schedule.lr, rel=0.05)
 
 
 def test_the_learning_rate_can_drop_once():

@@ -3,16 +3,8 @@
 import numpy as np
 import pytest
 
-from datasets.synthesis import (
-    CONTROLS,
-    LATTICE,
-    fill_hole,
-    random_path,
-    rest,
-    spline_basis,
-    synthesize_clip,
-    upsample,
-)
+from datasets.inpaint import fill_hole
+from datasets.synthesis import DEFAULT, Synthesis, synthesize_clip
 
 
 def still(ids=(1, 2), height=120, width=160):
@@ -26,10 +18,17 @@ def still(ids=(1, 2), height=120, width=160):
     return np.repeat(image[:, :, None], 3, axis=2).astype(np.uint8), mask
 
 
-def clips(count=20, partner=None, length=3, size=96, **options):
+def clips(count=20, partner=None, other=None, length=3, size=96, motion=1.5, settings=DEFAULT, **options):
     for seed in range(count):
         yield synthesize_clip(
-            *still(**options), length, size, np.random.default_rng(seed), partner=partner, motion=1.5
+            *still(**options),
+            length,
+            size,
+            np.random.default_rng(seed),
+            partner=partner,
+            other=other,
+            motion=motion,
+            settings=settings,
         )
 
 
@@ -49,10 +48,10 @@ def test_shapes_and_types_and_the_same_seed_gives_the_same_clip():
 
 @pytest.mark.parametrize("partner", [None, still((1,), 60, 60)])
 def test_masks_follow_the_bright_objects_in_every_frame(partner, monkeypatch):
-    monkeypatch.setattr("datasets.synthesis.OCCLUDER_RATE", 0.0)  # its texture is as bright as the objects
+    sharp = Synthesis(occluder=0, smear=0)  # an occluder's texture is as bright as the objects
     monkeypatch.setattr("datasets.synthesis.visible_objects", lambda mask: np.arange(1, 255))  # drop none
     overlaps = []
-    for frames, masks in clips(partner=partner):
+    for frames, masks in clips(partner=partner, settings=sharp):
         for frame, mask in zip(frames, masks, strict=True):
             bright, found = frame.mean(axis=2) > 125, mask > 0
             overlaps.append((bright & found).sum() / max(1, (bright | found).sum()))
@@ -104,49 +103,11 @@ def test_no_motion_keeps_the_masks_still_and_more_motion_moves_them_further():
     assert 0 < change(0.5) < change(1.0) < change(2.0)
 
 
-def test_motion_accumulates():
-    """Frame 2 lies further from frame 0 than frame 1 does, mostly in the same direction."""
-    steps = [
-        np.diff(random_path(3, 64, (31.5, 31.5), np.random.default_rng(k), 1.0), axis=0) for k in range(50)
-    ]
-    first, second = (np.array([step[t].mean((0, 1)) for step in steps]) for t in (0, 1))
-    assert (first * second).sum(1).mean() > 0.5 * (first**2).sum(1).mean()
-
-
 def test_an_image_without_objects_gives_empty_masks():
     image, mask = still(())
     frames, masks = synthesize_clip(image, mask, 3, 64, np.random.default_rng(0), partner=(image, mask))
     assert frames.any()
     assert not masks.any()
-
-
-def test_the_spline_is_the_closed_form_thin_plate_spline():
-    """Solve [K P; P' 0] [w; a] = [v; 0] with K = r^2 log r (Bookstein 1989) and compare."""
-
-    def grid(count):
-        axis = np.linspace(0, 1, count)
-        return np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-
-    def kernel(a, b):
-        r = np.linalg.norm(a[:, None] - b[None], axis=-1)
-        return np.where(r > 0, r**2 * np.log(np.where(r > 0, r, 1)), 0)
-
-    controls, points = grid(CONTROLS), grid(LATTICE)
-    linear = np.column_stack([np.ones(len(controls)), controls])
-    system = np.block([[kernel(controls, controls), linear], [linear.T, np.zeros((3, 3))]])
-    values = np.random.default_rng(0).normal(size=(len(controls), 2))
-    weights = np.linalg.solve(system, np.vstack([values, np.zeros((3, 2))]))
-    expected = (
-        kernel(points, controls) @ weights[:-3]
-        + np.column_stack([np.ones(len(points)), points]) @ weights[-3:]
-    )
-    np.testing.assert_allclose(spline_basis() @ values, expected, atol=1e-9)
-
-
-def test_upsampling_the_lattice_at_rest_gives_pixel_coordinates():
-    ys, xs = np.mgrid[:50, :50]
-    np.testing.assert_allclose(upsample(rest(50)[:, :, 0], 50), xs, atol=1e-4)
-    np.testing.assert_allclose(upsample(rest(50)[:, :, 1], 50), ys, atol=1e-4)
 
 
 def test_a_hole_is_filled_from_around_it_and_the_rest_is_left_alone():
@@ -160,3 +121,51 @@ def test_a_hole_is_filled_from_around_it_and_the_rest_is_left_alone():
     far[14:46, 24:66] = False
     np.testing.assert_array_equal(fill_hole(textured, hole)[far], textured[far])
     assert fill_hole(textured, np.ones((60, 80), bool)).shape == (60, 80, 3)
+
+
+WHITE = np.full((90, 90, 3), 255, np.uint8)
+
+
+def test_objects_that_are_cut_out_stand_in_front_of_another_scene():
+    settings = Synthesis(cut_out=1, new_scene=1, occluder=0, smear=0, compressed=0)
+    for frames, masks in clips(other=(WHITE, np.zeros((90, 90), np.uint8)), settings=settings):
+        assert (frames[masks == 0] > 150).mean() > 0.9  # of the still's own dark ground a rim is left
+        assert set(np.unique(masks)) <= {0, 1, 2}
+
+
+def test_another_photos_objects_hide_what_they_pass_without_being_objects():
+    """The still is dark: what is white is the occluder."""
+    settings = Synthesis(occluder=1, smear=0, compressed=0)
+    image, mask = still()
+    everything = np.full((90, 90), 7, np.uint8)
+    hidden = 0
+    for seed in range(20):
+        frames, masks = synthesize_clip(
+            image // 4, mask, 3, 64, np.random.default_rng(seed), other=(WHITE, everything), settings=settings
+        )
+        white = frames.min(axis=3) > 150
+        assert white.any()
+        assert (masks[white] > 0).mean() < 0.01  # along its edge
+        hidden += white.sum()
+    assert hidden > 0.05 * 20 * 3 * 64 * 64
+
+
+def test_what_moves_fast_is_smeared_and_masks_are_not():
+    def sharpness(settings):
+        found = [
+            np.abs(np.diff(frame.astype(float), axis=1)).max(1).mean()
+            for frames, _ in clips(motion=4.0, settings=settings)
+            for frame in frames
+        ]
+        return np.mean(found)
+
+    still_sharp, smeared = (Synthesis(occluder=0, compressed=0, smear=rate) for rate in (0, 1))
+    assert sharpness(smeared) < 0.8 * sharpness(still_sharp)
+    assert {i for _, masks in clips(settings=smeared) for i in np.unique(masks).tolist()} == {0, 1, 2}
+
+
+def test_compression_changes_colours_alone():
+    plain, compressed = (list(clips(settings=Synthesis(compressed=rate, smear=0))) for rate in (0, 1))
+    for (frames, masks), (squeezed, same) in zip(plain, compressed, strict=True):
+        np.testing.assert_array_equal(masks, same)
+        assert not np.array_equal(frames, squeezed)

@@ -71,6 +71,28 @@ def test_an_object_that_does_not_exist_gets_no_probability():
     assert probabilities[1, :, 2].max() < 1e-6
 
 
+def test_past_frames_are_left_out_at_random_in_training_alone():
+    """A chance of 1 leaves the first frame, which is all that the second frame reads anyway."""
+
+    def answers(method, seed=0):
+        torch.manual_seed(seed)
+        return method.roll_out(*clip(), torch.Generator().manual_seed(seed)).logits
+
+    torch.manual_seed(0)
+    whole = methods.create("mobilevos_mnv2", width=0.25)
+    dropping = methods.create("mobilevos_mnv2", width=0.25, memory_drop=1.0)
+    dropping.load_state_dict(whole.state_dict())
+    expected = answers(whole)
+    torch.testing.assert_close(answers(dropping), expected)
+    for part in dropping.children():
+        part.eval()  # normalisation, which training would change too
+    dropping.training = True
+    found = answers(dropping)
+    torch.testing.assert_close(found[:, 0], expected[:, 0])
+    assert not torch.equal(found[:, 1], expected[:, 1])
+    assert torch.equal(answers(dropping, seed=1), found)
+
+
 @pytest.mark.parametrize("name", ["mobilevos_mnv2", "stcn"])
 def test_training_and_inference_agree(name):
     """A clip rolled out at once equals the same frames fed one by one with an unbounded memory."""
