@@ -170,8 +170,13 @@ def open_training(
 
 def _synthesis(spec: dict[str, Any], key: str) -> Synthesis:
     """How the stills of a located node become clips. Raises ConfigError, which names the node's key."""
+    given = spec.get("synthesis") or {}
+    if given and spec["kind"] != "static":
+        raise ConfigError(
+            f"{key}.synthesis: '{spec['name']}' holds no stills to make clips of: take {key}=static"
+        )
     try:
-        return to_dataclass(OmegaConf.create(spec.get("synthesis") or {}), Synthesis)
+        return to_dataclass(OmegaConf.create(given), Synthesis)
     except ConfigError as error:
         raise ConfigError(f"{key}.synthesis: {error}") from None
 

@@ -30,7 +30,7 @@ class Heads:
     up8: int
     up4: int
 
-    def narrowed(self, width: float) -> "Heads":
+    def scaled(self, width: float) -> "Heads":
         """All but the key scaled by `width`; keys keep at least 32 channels, or matching fails."""
 
         def scale(channels: int) -> int:
@@ -100,7 +100,7 @@ class MobileVOS(SpaceTimeMethod):
     rule is not published: first + previous frame is the unofficial repository's).
     width: scales the channels; 1.0 is the published size, less is for small experiments.
     encoder, encoder_width: a method whose encoder, of this width, stands in for the own one (`BorrowedEncoder`).
-    memory_drop: see `SpaceTimeMethod`.
+    memory_drop: see `SpaceTimeMethod`. head_width: scales what comes after the backbones once more (for teachers).
     """
 
     encoder_name = "query_encoder"
@@ -116,10 +116,11 @@ class MobileVOS(SpaceTimeMethod):
         encoder: str | None = None,
         encoder_width: float = 1.0,
         memory_drop: float = 0.0,
+        head_width: float = 1.0,
     ) -> None:
         super().__init__(queue_policy(queue_length, write_rule, memory_every), None, memory_drop)
         own, heads = BACKBONES[backbone]
-        heads = heads.narrowed(width) if width != 1 else heads
+        heads = heads.scaled(width * head_width)
         self.encoder_backbone = backbone
         self.query_encoder = own(3, width)
         if encoder is not None:

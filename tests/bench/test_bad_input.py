@@ -34,6 +34,7 @@ def complaint(capsys) -> str:
         (["job=evaluate", "method=stcn"], r"needs weights="),
         (["device=tpu"], r"device=tpu"),
         (["seeds=[1,1]"], r"each once"),
+        (["training.synthesis.smear=0"], r"training.synthesis: 'davis' holds no stills"),
     ],
 )
 def test_a_mistake_on_the_command_line(arguments, message, capsys, tiny_davis, tmp_path):
@@ -43,6 +44,15 @@ def test_a_mistake_on_the_command_line(arguments, message, capsys, tiny_davis, t
     assert code == 2
     line = complaint(capsys)
     assert re.search(message, line), line
+
+
+@pytest.mark.parametrize(("key", "message"), [("smaer=0", "smaer"), ("smear=none", "none.*[Ff]loat")])
+def test_a_mistake_in_how_clips_are_made(key, message, capsys, tmp_path):
+    (tmp_path / "stills").mkdir()
+    arguments = ["training=static", f"training.root={tmp_path}/stills", f"training.synthesis.{key}"]
+    assert main([*arguments, f"runs={tmp_path}/runs", f"output={tmp_path}/out"]) == 2
+    line = complaint(capsys)
+    assert re.search(f"training.synthesis: .*{message}", line), line
 
 
 @pytest.fixture
