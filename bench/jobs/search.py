@@ -23,7 +23,7 @@ from bench.plan import Data, ablation_seeds, check_held_out
 from bench.processes import run_jobs
 from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
-from bench.search.space import read_space
+from bench.search.space import grid_size, read_space
 from bench.search.study import latest, load_optuna, open_study, storage_url, work_on
 from bench.search.trial import Search, run_trial
 from bench.tracking import Tracker
@@ -42,6 +42,8 @@ def run(config: DictConfig, runs: Path) -> int:
     Writes trials.csv, best.yaml, search.json and records.jsonl into the folder of results, also when stopped.
     """
     settings = read_settings(config)
+    if settings.sampler == "grid":
+        settings = replace(settings, trials=min(settings.trials, grid_size(read_space(settings.space))))
     if not isinstance(config.workers, int) or config.workers < 1:
         raise ConfigError(f"workers={config.workers}: give a number of processes from 1 upwards")
     load_optuna()

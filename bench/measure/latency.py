@@ -4,6 +4,7 @@ import copy
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,10 +111,12 @@ def started_copy(
 ) -> tuple[Method, Tensor]:
     """A copy of the method on `device` in evaluation mode that was started on a frame of noise; and that frame.
 
+    What cannot be copied, as a class that holds objects of OpenCV, is started itself.
     Raises ConfigError for an impossible `objects`.
     """
     mask = stripes(height, width, objects)
-    method = copy.deepcopy(method)
+    with suppress(TypeError):
+        method = copy.deepcopy(method)
     if isinstance(method, nn.Module):
         method = method.to(device).eval()
     frame = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).to(device)

@@ -25,7 +25,7 @@ OBJECTIVES = {
     "params": Objective("parameters (M)", "params_m_full", "params_m_full"),
     "memory": Objective("peak memory (MiB)", "memory_mb_peak_full", "memory_mb_peak_full"),
 }
-SAMPLERS = ("tpe", "nsga2", "random")
+SAMPLERS = ("tpe", "nsga2", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
 
 

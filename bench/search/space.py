@@ -41,6 +41,16 @@ def read_space(space: dict[str, Any]) -> list[Dimension]:
     return [_dimension(key, node) for key, node in space.items()]
 
 
+def grid_size(space: list[Dimension]) -> int:
+    """How many combinations of values there are. Raises ConfigError, which names the key, for a float."""
+    endless = [dimension.key for dimension in space if dimension.kind == "float"]
+    if endless:
+        raise ConfigError(
+            f"search.sampler=grid tries all values, of which {endless[0]} has no end: give it {{choice: [...]}}"
+        )
+    return math.prod(len(d.choices) or int(d.high - d.low) + 1 for d in space)
+
+
 def _dimension(key: str, node: Any) -> Dimension:
     kinds = [kind for kind in ("float", "int", "choice") if isinstance(node, dict) and kind in node]
     if len(kinds) != 1 or set(node) - {*kinds, "log"} or ("choice" in node and "log" in node):

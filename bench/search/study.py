@@ -177,6 +177,8 @@ def _sampler(optuna, settings: Settings, number: int):
         return optuna.samplers.NSGAIISampler(population_size=settings.population, seed=seed)
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
+    if settings.sampler == "grid":
+        return optuna.samplers.BruteForceSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed)
 
 

@@ -44,7 +44,7 @@ def test_a_sweep_of_eight_under_a_full_size_teacher_is_three_times_faster_fused(
         torch.manual_seed(0)
         student = methods.create("mobilevos_r18", width=0.25)
         folder = tmp_path / f"{time.monotonic_ns()}"  # nothing to resume from
-        return Learner("", student, recipe, SCHEDULE, folder, {}, teacher_width=teacher.embedding_channels)
+        return Learner("", student, recipe, SCHEDULE, folder, {}, teacher=teacher)
 
     def seconds(learners: list[Learner]) -> float:
         start = time.process_time()

@@ -95,6 +95,16 @@ def test_its_costs_stand_beside_the_others(tiny_run, mine):
     assert record.latency_ms_median_full > 0 and record.memory_mb_peak_full > 0
 
 
+def test_what_cannot_be_copied_is_measured_itself(tiny_run, mine):
+    """As a class that holds objects of OpenCV."""
+    name = mine(
+        "def __init__(self):\n    import threading\n    super().__init__()\n    self.held = threading.Lock()\n"
+    )
+    assert tiny_run("job=evaluate", f"method={name}", "measure=true") == 0
+    (record,) = tiny_run.records
+    assert record.latency_ms_median_full > 0 and record.memory_mb_peak_full > 0
+
+
 def test_where_it_fails_at_full_size_its_scores_stay(tiny_run, mine, told):
     name = mine(STEP.format("assert frame.shape[1] < 400"))
     assert tiny_run("job=evaluate", f"method={name}", "measure=true") == 0

@@ -190,6 +190,13 @@ def test_more_trials_go_on_with_the_study_and_the_same_parameters_train_once(tin
     assert len(list(tiny_run.runs.glob("trained/mobilevos_r18-mobilevos-*/weights.pt"))) == 1
 
 
+def test_a_grid_tries_each_combination_once_and_then_ends(tiny_run):
+    space = "{options.queue_length: {int: [1, 3]}, recipe.dice.weight: {choice: [0, 1]}}"
+    assert tiny_run(*SEARCH[:2], f"+search.space={space}", "search.reports=0", "search.sampler=grid") == 0
+    tried = [(row["options.queue_length"], row["recipe.dice.weight"]) for row in rows(tiny_run.out)]
+    assert sorted(tried) == [(queue, dice) for queue in "123" for dice in "01"]
+
+
 def test_each_trial_is_a_run_of_mlflow_below_its_search(tiny_run):
     from mlflow import MlflowClient
 
