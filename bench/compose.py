@@ -25,7 +25,7 @@ PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teache
 OmegaConf.register_new_resolver("half", lambda number: max(1, number // 2), replace=True)
 # Keys of a method, of sbatch or of a dataclass that the file leaves at its defaults
 FREE = re.compile(
-    r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\."
+    r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\b"
 )
 
 

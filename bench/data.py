@@ -38,7 +38,7 @@ def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
         share = spec.get(name, 0.0)
         if not isinstance(share, int | float) or not 0 <= share < 1:
             raise ConfigError(f"{key}.{name}={share}: give a share of at least 0 and below 1")
-    _synthesis(spec, key)  # a mistake is told before anything is computed
+    synthesis_of(spec, key)  # a mistake is told before anything is computed
     if spec["kind"] == "embedded":
         folder = ensure_embedded(runs / "data", EmbeddedSpec())
         return {**spec, "root": str(folder), "fingerprint": folder.name}
@@ -156,7 +156,7 @@ def open_training(
         raise ConfigError(f"training '{spec['name']}' has no masks: it is for ablation=decoupled alone")
     if spec["kind"] == "static":
         stills = hold_out(open_static(Path(spec["root"])), spec["hold_out"])[part]
-        source = StillClips(stills, **size, settings=_synthesis(spec, "training"))
+        source = StillClips(stills, **size, settings=synthesis_of(spec, "training"))
     else:
         sets = _training_videos(spec)
         if spec["hold_out"] > 0:
@@ -168,10 +168,10 @@ def open_training(
     return ClipStream(source, schedule.steps, schedule.batch)
 
 
-def _synthesis(spec: dict[str, Any], key: str) -> Synthesis:
+def synthesis_of(spec: dict[str, Any], key: str) -> Synthesis:
     """How the stills of a located node become clips. Raises ConfigError, which names the node's key."""
     given = spec.get("synthesis") or {}
-    if given and spec["kind"] != "static":
+    if given and spec.get("kind") != "static":
         raise ConfigError(
             f"{key}.synthesis: '{spec['name']}' holds no stills to make clips of: take {key}=static"
         )

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 import methods
 from bench.cells import Cell, Network, Soup, Training
 from bench.compose import STAGES, to_dataclass, with_override
+from bench.data import synthesis_of
 from bench.errors import ConfigError
 from bench.files import full_path
 from bench.prompted.settings import Questions, check
@@ -51,13 +52,14 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         for key, value in overrides.items():
             changed = with_override(changed, key, value)
         methods.check_name(changed.method)
+        own = _data_of_row(config, changed, data)
         if changed.role == "teacher":
             cells.append(
-                Cell(label, teacher_network(changed, data), data.dataset, changed.teacher.seed, overrides)
+                Cell(label, teacher_network(changed, own), data.dataset, changed.teacher.seed, overrides)
             )
         else:
             cells += [
-                Cell(label, student_network(changed, data, seed), data.dataset, seed, overrides)
+                Cell(label, student_network(changed, own, seed), data.dataset, seed, overrides)
                 for seed in seeds
             ]
     trained = [cell for cell in cells if cell.varied]
@@ -66,6 +68,23 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
             Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds
         ]
     return cells
+
+
+def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
+    """The data, with clips of stills made as the row wants; ConfigError for a row with other data."""
+    for key in ("dataset", "training", *STAGES):
+        before, now = (OmegaConf.to_container(each[key]) for each in (config, changed))
+        if key == "training":
+            made = [node.pop("synthesis", {}) for node in (before, now)]
+        if before != now:
+            raise ConfigError(
+                f"rows of an ablation share their data: {key} cannot differ, training.synthesis can"
+            )
+    if made[0] == made[1]:
+        return data
+    own = replace(data, training={**data.training, "synthesis": made[1]})
+    synthesis_of(own.training, "training")
+    return own
 
 
 def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:

@@ -120,7 +120,7 @@ def test_a_mistyped_key_of_an_ablation_is_named():
 @pytest.mark.parametrize("name", choices("ablation"))
 def test_every_ablation_plans_rows_of_their_own(name):
     stages = {"stage0": {"name": "x", "fingerprint": "a"}} if name == "soup" else {}
-    data = Data(DATA.training, DATA.dataset, stages)
+    data = Data({**DATA.training, "kind": "static"}, DATA.dataset, stages)
     planned = [c for c in cells(f"ablation={name}", "seeds=1", data=data) if not c.cost_only]
     assert len({c.key for c in planned}) == len({c.label for c in planned}) == len(planned) >= 3
 
@@ -212,6 +212,20 @@ def test_a_decoupled_student_is_its_teacher_with_another_encoder():
     lean = cells("ablation=losses", "seeds=1", "method=mobilevos_mnv2", "options.queue_length=4")[-1].network
     assert (lean.options["encoder"], lean.options["queue_length"]) == ("mobilevos_mnv2", 4)
     assert "queue_length" not in lean.training.options
+
+
+def test_a_row_may_make_its_clips_in_another_way_and_has_no_other_data():
+    stills = Data({"name": "x", "kind": "static", "fingerprint": "a", "synthesis": {}}, DATA.dataset)
+    rows = ["ablation.baselines=[]", "seeds=1", "training=static", "recipe=supervised"]
+    sweep = "+ablation.sweep={training.synthesis.smear: [0, 1]}"
+    found = cells(*rows, "~ablation.cells.distilled", sweep, "measure=false", data=stills)
+    made = {cell.label: cell.network.training.data["synthesis"] for cell in found}
+    assert made == {"smear=0": {"smear": 0}, "smear=1": {"smear": 1}, "labels only": {}}
+    assert len({cell.key for cell in found}) == 3
+    with pytest.raises(ConfigError, match="share their data: training cannot differ"):
+        cells(*rows, "+ablation.sweep={training.hold_out: [0, 0.1]}", data=stills)
+    with pytest.raises(ConfigError, match="training.synthesis: .*smaer"):
+        cells(*rows, "+ablation.sweep={training.synthesis.smaer: [0]}", data=stills)
 
 
 def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
