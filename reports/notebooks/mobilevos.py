@@ -82,3 +82,11 @@ report.ablation("aspp")
 
 # %%
 report.ablation("teacher")
+
+# %% [markdown]
+# ## From stills to real video
+#
+# What decides when a student learns from still images with masks (`training.root=`) and ImageNet weights (ours).
+
+# %%
+report.ablation("stills")
