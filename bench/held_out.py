@@ -19,7 +19,7 @@ def held_out_score(method, training: Training, device: str) -> float:
     ).source
     scores = []
     for number in range(SCORED_CLIPS):
-        frames, masks = clips.clip(number, max_skip=1)
+        frames, masks = clips.clip(number, clips.natural_skip)
         ids = sorted({*masks[0].flat} - {0})
         method.start(to_tensor(frames[0], device), torch.from_numpy(masks[0]).long().to(device))
         labels = [most_likely(method.step(to_tensor(frame, device))).cpu().numpy() for frame in frames[1:]]

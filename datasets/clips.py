@@ -28,7 +28,12 @@ Clip = tuple[np.ndarray, np.ndarray]
 
 
 class ClipSource(Protocol):
-    """What a stream reads: clip `number` as uint8 (T, S, S, 3) RGB and uint8 (T, S, S) ids 1..n."""
+    """What a stream reads: clip `number` as uint8 (T, S, S, 3) RGB and uint8 (T, S, S) ids 1..n.
+
+    natural_skip: the max_skip at which clips move as videos do from frame to frame.
+    """
+
+    natural_skip: int
 
     def clip(self, number: int, max_skip: int) -> Clip: ...
 
@@ -44,6 +49,8 @@ class VideoClips:
     Decoded images stay in memory up to `cache_mb` (per loader worker). Raises DataError when no
     sequence is long enough, or none shows an object after many draws.
     """
+
+    natural_skip = 1
 
     def __init__(
         self,
@@ -85,6 +92,8 @@ class StillClips:
     The speed of the motion grows as the root of `max_skip` (as the distance of a random walk), 1 at 10.
     `settings` says how they are made; the other options are those of `VideoClips`.
     """
+
+    natural_skip = 10
 
     def __init__(
         self,
@@ -131,6 +140,8 @@ class MixedClips:
     `VideoClips` is then `len(source.videos)` times its copies. Raises ValueError for a weight that is not
     above 0.
     """
+
+    natural_skip = 1
 
     def __init__(self, sources: Items[tuple[ClipSource, float]], seed: int = 0) -> None:
         weights = np.array([weight for _, weight in sources], float)
