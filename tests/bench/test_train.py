@@ -273,17 +273,18 @@ def test_the_encoder_of_frames_can_stay_as_it_is(tmp_path, clips):
 
 
 def test_the_encoder_of_frames_can_learn_slower(tmp_path, clips):
-    """AdamW's first step moves a weight by its learning rate."""
-    schedule = dataclasses.replace(SCHEDULE, steps=1, backbone_lr=0.1, weight_decay=0.0, warmup=0.0)
+    """AdamW moves a weight by about its learning rate in each of its first steps."""
+    schedule = dataclasses.replace(SCHEDULE, backbone_lr=0.1, weight_decay=0.0)
     student = learner(tmp_path, Recipe(), schedule)
-    before = {key: value.clone() for key, value in student.method.named_parameters()}
+    before = {key: value.detach().clone() for key, value in student.method.named_parameters()}
     train_group([student], clips, schedule, 0, None, "cpu")
     moved = {
-        key: float((value - before[key]).abs().max()) for key, value in student.method.named_parameters()
+        key: float((value.detach() - before[key]).abs().max())
+        for key, value in student.method.named_parameters()
     }
-    for key, most in moved.items():
-        assert most <= schedule.lr * (0.1 if key.startswith("query_encoder.") else 1) * 1.01
-    assert max(moved.values()) == pytest.approx(schedule.lr, rel=0.05)
+    encoder = max(most for key, most in moved.items() if key.startswith("query_encoder."))
+    rest = max(most for key, most in moved.items() if not key.startswith("query_encoder."))
+    assert encoder == pytest.approx(0.1 * rest, rel=0.2)
 
 
 def test_the_learning_rate_can_drop_once():
