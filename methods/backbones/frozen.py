@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics and scales stay as loaded (as in Detectron2 and AOT)."""
+"""Batch normalisation whose statistics stay as loaded (as in Detectron2 and AOT)."""
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,26 @@ class FrozenBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
+    """`norm(conv(x))`; in training, with a norm whose statistics stay, as one convolution.
+
+    That spares two passes over the activations forward and more backward. The gradients are those of both modules.
+    """
+    if not conv.training or (norm.training and not isinstance(norm, FrozenBatchNorm2d)):
+        return norm(conv(x))
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = norm.bias - norm.running_mean * scale
+    if conv.bias is not None:
+        shift = shift + conv.bias * scale
+    weight = conv.weight * scale.view(-1, 1, 1, 1)
+    shape = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    if x.device.type == "cpu" and conv.groups > 1 and max(conv.stride) > 1:
+        # oneDNN has no fast backward pass of these in bf16: 34 ms against 6 for 6x96x80x80
+        with torch.autocast("cpu", enabled=False):
+            return F.conv2d(x.to(weight.dtype), weight, shift, *shape)
+    return F.conv2d(x, weight, shift, *shape)
 
 
 def freeze_norms(module: nn.Module) -> None:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from methods.backbones.frozen import conv_norm
+
 # expansion, output channels, repeats, stride: Table 2 of the paper, up to stride 16
 SETTINGS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
 
@@ -12,8 +14,23 @@ def divisible(channels: float, by: int = 8) -> int:
     return rounded + by if rounded < 0.9 * channels else rounded
 
 
-def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
+class Layers(nn.Sequential):
+    """A Sequential in which `conv_norm` joins every convolution with the norm after it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = None
+        for module in self:
+            if isinstance(module, nn.Conv2d):
+                conv = module
+            elif conv is not None:
+                x, conv = conv_norm(conv, module, x), None
+            else:
+                x = module(x)
+        return x
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> Layers:
+    return Layers(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU6(inplace=True),
@@ -28,7 +45,7 @@ class InvertedResidual(nn.Module):
         hidden = inputs * expansion
         self.shortcut = stride == 1 and inputs == outputs
         expand = [] if expansion == 1 else [conv_bn_relu(inputs, hidden, 1)]
-        self.conv = nn.Sequential(
+        self.conv = Layers(
             *expand,
             conv_bn_relu(hidden, hidden, 3, stride, groups=hidden),
             nn.Conv2d(hidden, outputs, 1, bias=False),

@@ -6,6 +6,8 @@ otherwise.
 
 from torch import Tensor, nn
 
+from methods.backbones.frozen import conv_norm
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions (ResNet-18/34)."""
@@ -22,8 +24,8 @@ class BasicBlock(nn.Module):
         self.downsample = shortcut(inputs, width, stride, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
+        out = self.relu(conv_norm(self.conv1, self.bn1, x))
+        out = conv_norm(self.conv2, self.bn2, out)
         return self.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
@@ -46,9 +48,9 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.relu(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
+        out = self.relu(conv_norm(self.conv1, self.bn1, x))
+        out = self.relu(conv_norm(self.conv2, self.bn2, out))
+        out = conv_norm(self.conv3, self.bn3, out)
         return self.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
@@ -83,6 +85,6 @@ class ResNet18(nn.Module):
         self.layer3 = stage(BasicBlock, c8, c16, 2, 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        f4 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        f4 = self.layer1(self.maxpool(self.relu(conv_norm(self.conv1, self.bn1, x))))
         f8 = self.layer2(f4)
         return f4, f8, self.layer3(f8)
