@@ -37,8 +37,8 @@ def random_path(
     rigid = [VELOCITY["angle"], VELOCITY["shear"], VELOCITY["grow"], *[VELOCITY["perspective"]] * 2]
     rigid += [VELOCITY["shift"] * size] * 2
     spread = np.array([*rigid, *[BEND * bend] * 2 * CONTROLS**2]) * motion
-    velocity = rng.normal(0, spread) + rng.normal(0, spread / 2, (length - 1, len(spread)))
-    steps = np.concatenate([np.zeros((1, len(spread))), np.cumsum(velocity, 0)])
+    changes = rng.normal(0, spread) + rng.normal(0, spread / 2, (length - 1, len(spread)))
+    steps = np.concatenate([np.zeros((1, len(spread))), np.cumsum(changes, 0)])
     steps[:, len(rigid) :] += rng.normal(0, BEND_AT_FIRST * size, len(spread) - len(rigid))
     inside = (rest(size) - (x, y)) / np.maximum((width, height), 1)
     positions = np.empty((length, LATTICE, LATTICE, 2))
@@ -60,7 +60,10 @@ def _sample(field: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def velocity(positions: np.ndarray, t: int, size: int) -> np.ndarray:
-    """How far what a path shows moves in the frame from `t` to the next, (2,) pixels x, y; of the last, to it."""
+    """How far what positions (T, LATTICE, LATTICE, 2) show moves in the frame from `t` to the next; the last, to it.
+
+    (2,) pixels x, y of the frame, whatever affine coordinates the positions are in.
+    """
     before, after = (t, t + 1) if t + 1 < len(positions) else (t - 1, t)
     spacing = (size - 1) / (LATTICE - 1)
     along_x = np.diff(positions[t], axis=1).mean((0, 1)) / spacing

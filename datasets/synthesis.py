@@ -73,15 +73,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class Layer:
-    """`rgba` uint8 (h, w, 4) and `ids` uint8 (h, w), seen at `positions` (T, LATTICE, LATTICE, 2) x, y.
-
-    steps: how far it moves in the frame at each time, (T, 2) pixels.
-    """
+    """`rgba` uint8 (h, w, 4) and `ids` uint8 (h, w), seen at `positions` (T, LATTICE, LATTICE, 2) x, y."""
 
     rgba: np.ndarray
     ids: np.ndarray
     positions: np.ndarray
-    steps: np.ndarray
     border: int
 
 
@@ -133,7 +129,7 @@ def _picture(shot: Shot, image: np.ndarray, mask: np.ndarray, other: Picture | N
     view = window_to_source(choose_window(mask[None], shot.rng), shot.size, flip=shot.rng.random() < 0.5)
     path = shot.path(middle)
     if not mask.any() or shot.rng.random() >= shot.settings.cut_out:
-        return [_layer(shot, image, mask, np.ones_like(mask, bool), view, path, border=mirror)]
+        return [_layer(image, mask, np.ones_like(mask, bool), view, path, border=mirror)]
     x, y, w, h = cv2.boundingRect(mask)
     corners = np.linalg.solve(view, np.array([[x, x + w], [y, y + h], [1, 1]]))[:2]
     low, high = corners.min(1), corners.max(1)
@@ -146,8 +142,8 @@ def _picture(shot: Shot, image: np.ndarray, mask: np.ndarray, other: Picture | N
         window_to_source(choose_window(nothing[None], shot.rng), shot.size, False) if new_scene else view
     )
     return [
-        _layer(shot, scene, nothing, everything, of_scene, path, border=mirror),
-        _layer(shot, image, mask, mask > 0, view, path + apart, border=mirror),
+        _layer(scene, nothing, everything, of_scene, path, border=mirror),
+        _layer(image, mask, mask > 0, view, path + apart, border=mirror),
     ]
 
 
@@ -169,7 +165,7 @@ def _pasted(shot: Shot, image: np.ndarray, ids: np.ndarray, speed: float = 1.0) 
     view = np.array([[side, 0, x + w / 2 - side * put_x], [0, step, y + h / 2 - step * put_y], [0, 0, 1]])
     box = (put_x - w / step / 2, put_y - h / step / 2, w / step, h / step)
     path = shot.path((put_x, put_y), speed, limbs=box)
-    return [_layer(shot, image, ids, ids > 0, view, path, border=cv2.BORDER_CONSTANT)]
+    return [_layer(image, ids, ids > 0, view, path, border=cv2.BORDER_CONSTANT)]
 
 
 def _occluder(shot: Shot, image: np.ndarray, other: Picture | None) -> list[Layer]:
@@ -184,26 +180,18 @@ def _occluder(shot: Shot, image: np.ndarray, other: Picture | None) -> list[Laye
     blob = cv2.fillPoly(np.zeros((size, size), np.uint8), [np.round(corners).astype(np.int32)], COVER)
     texture = cv2.resize(image[::-1, ::-1], (size, size), interpolation=cv2.INTER_AREA)
     path = shot.path(tuple(centre), 2.0)
-    return [_layer(shot, texture, blob, blob > 0, np.eye(3), path, border=cv2.BORDER_CONSTANT)]
+    return [_layer(texture, blob, blob > 0, np.eye(3), path, border=cv2.BORDER_CONSTANT)]
 
 
 def _layer(
-    shot: Shot,
-    image: np.ndarray,
-    ids: np.ndarray,
-    opaque: np.ndarray,
-    view: np.ndarray,
-    path: np.ndarray,
-    *,
-    border: int,
+    image: np.ndarray, ids: np.ndarray, opaque: np.ndarray, view: np.ndarray, path: np.ndarray, *, border: int
 ) -> Layer:
     """A layer whose `path` in the frame is seen through `view`, the 3x3 from frame to image pixels."""
     small, to_small = shrink(np.dstack([image, np.where(opaque, 255, 0).astype(np.uint8)]), source_step(view))
     if small.shape[:2] != ids.shape:
         ids = cv2.resize(ids, small.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     to_layer = to_small @ view
-    steps = np.stack([velocity(path, t, shot.size) for t in range(shot.length)]) if shot.shutter else None
-    return Layer(small, ids, path @ to_layer[:2, :2].T + to_layer[:2, 2], steps, border)
+    return Layer(small, ids, path @ to_layer[:2, :2].T + to_layer[:2, 2], border)
 
 
 def _compose(layers: list[Layer], t: int, shot: Shot) -> Picture:
@@ -215,7 +203,8 @@ def _compose(layers: list[Layer], t: int, shot: Shot) -> Picture:
         own = cv2.remap(layer.ids, x, y, cv2.INTER_NEAREST, borderMode=layer.border)
         colour, opaque = np.ascontiguousarray(rgba[:, :, :3]), rgba[:, :, 3].astype(np.float32) / 255
         if shot.shutter:
-            colour, opaque = _smear(colour, opaque, shot.shutter * layer.steps[t], shot.size)
+            way = shot.shutter * velocity(layer.positions, t, shot.size)
+            colour, opaque = _smear(colour, opaque, way, shot.size)
         if frame is None:
             frame, ids = colour, own
         else:
