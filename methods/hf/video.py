@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from methods.errors import MethodError
 from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
 from methods.masks import normalize
+from methods.sam.frames import resize
 
 
 class PromptedVideo(nn.Module):
@@ -145,13 +146,9 @@ def _load(model: type, folder: str) -> nn.Module:
 
 def _pixels(frame: Tensor, size: int) -> Tensor:
     """RGB in [0, 1] (3, H, W) -> normalised (3, size, size), squeezed as Sam2VideoVideoProcessor does."""
-    small = F.interpolate(frame[None], (size, size), mode="bilinear", align_corners=False, antialias=True)
-    return normalize(small)[0]
+    return normalize(resize(frame[None], (size, size)))[0]
 
 
 def _prompt(mask: Tensor, size: int) -> Tensor:
     """bool (H, W) -> float (1, 1, size, size) in {0, 1}, resized as Sam2VideoProcessor does."""
-    resized = F.interpolate(
-        mask[None, None].float(), (size, size), mode="bilinear", align_corners=False, antialias=True
-    )
-    return (resized >= 0.5).float()
+    return (resize(mask[None, None].float(), (size, size)) >= 0.5).float()

@@ -18,8 +18,12 @@ def input_size(height: int, width: int, side: int) -> tuple[int, int]:
 
 def to_input(frame: Tensor, side: int) -> Tensor:
     """RGB in [0, 1] (3, H, W) -> resized, normalised, zeros below or to the right: (1, 3, side, side)."""
-    size = input_size(*frame.shape[1:], side)
-    fitted = pad_to_square(normalize(resize(frame[None], size)), side)
+    return fit(frame[None], input_size(*frame.shape[1:], side), side)
+
+
+def fit(frames: Tensor, size: tuple[int, int], side: int) -> Tensor:
+    """As `to_input`, RGB (B, 3, H, W) whose `input_size` is known."""
+    fitted = pad_to_square(normalize(resize(frames, size)), side)
     return fitted.contiguous(memory_format=torch.channels_last)  # the faster layout for TinyViT
 
 

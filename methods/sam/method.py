@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from methods.errors import MethodError
-from methods.interface import channel_order, check_added, check_frame, check_start
+from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
 from methods.masks import soft_aggregate
 from methods.sam.boxes import mask_boxes, scaled
 from methods.sam.everything import point_grid
@@ -90,7 +90,7 @@ class VideoSam(Sam):
     def start(self, frame: Tensor, mask: Tensor) -> None:
         ids = check_start(frame, mask)
         self._predictor.set_image(frame)
-        self._ids, self._tracks = ids, self._given(mask.to(frame.device), ids)
+        self._ids, self._tracks = ids, self._given(one_hot_objects(mask.to(frame.device), ids))
 
     @torch.inference_mode()
     def step(self, frame: Tensor) -> Tensor:
@@ -108,11 +108,12 @@ class VideoSam(Sam):
         self._predictor.set_image(frame)
         mask = mask.to(frame.device)
         low_res, known = self._find()
-        planes = torch.stack([mask == i for i in ids]).float()
+        planes = one_hot_objects(mask, ids)
         known = torch.cat([known * (1 - planes.sum(0)), planes])
-        low_res = torch.cat([low_res, to_logits(planes, self.image_size)[:, 0]])
+        new = self._given(planes)
+        low_res = torch.cat([low_res, *(track.low_res for track in new)])
         self._ids = [*self._ids, *ids]
-        self._tracks = [*self._tracks, *self._given(mask, ids)]
+        self._tracks = [*self._tracks, *new]
         return self._join(low_res, known)
 
     def video_state(self) -> dict:
@@ -122,15 +123,15 @@ class VideoSam(Sam):
         self._ids = list(state["ids"])
         self._tracks = [Track(**track) for track in state["tracks"]]
 
-    def _given(self, mask: Tensor, ids: list[int]) -> list[Track]:
-        """Tracks of objects that are new in the frame that is set."""
-        planes = torch.stack([mask == i for i in ids])
+    def _given(self, masks: Tensor) -> list[Track]:
+        """Tracks of objects (N, H, W), 0 or 1, that are new in the frame that is set."""
+        planes = masks > 0
         low_res = to_logits(planes, self.image_size)
         features = looks(self._predictor.embedding, low_res[:, 0])
         boxes = mask_boxes(planes)
         return [
             Track(boxes[i], interior_points(planes[i], self.prompt_points), low_res[i], features[i])
-            for i in range(len(ids))
+            for i in range(len(planes))
         ]
 
     def _join(self, low_res: Tensor, objects: Tensor) -> Tensor:

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from methods.masks import normalize
-from methods.sam.frames import input_size, pad_to_square, resize, to_frame
+from methods.sam.frames import fit, input_size, to_frame
 from methods.sam.network import Sam
 from methods.stages import Stage, noise_frame
 
@@ -35,8 +34,7 @@ class ImageEncode(nn.Module):
         self.model, self.fitted = model, input_size(*size, model.image_size)
 
     def forward(self, frame: Tensor) -> Tensor:
-        fitted = pad_to_square(normalize(resize(frame, self.fitted)), self.model.image_size)
-        return self.model.encode_image(fitted.contiguous(memory_format=torch.channels_last))
+        return self.model.encode_image(fit(frame, self.fitted, self.model.image_size))
 
 
 class MaskDecode(nn.Module):
