@@ -12,13 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from bench.prompted.images import fit, low_res
+from bench.prompted.images import Fitted, fit, low_res
 from bench.prompted.prompts import (
     BACKGROUND,
     FOREGROUND,
     Prompts,
     best,
-    box_around,
     boxes_around,
     draw_background,
     draw_points,
@@ -26,6 +25,7 @@ from bench.prompted.prompts import (
 from bench.prompted.settings import SPAN, Questions
 from datasets.static import StillImage
 from methods.distillation.prompted import mask_iou
+from methods.sam.boxes import mask_boxes
 from methods.sam.network import Sam
 
 
@@ -100,7 +100,7 @@ class Exam:
         teacher: dict[str, dict[str, list[float]]] = {}
         truth, errors = {}, []
         for question in tqdm(self.questions, label, unit="image", mininterval=2, disable=label is None):
-            embedding = model.encode_image(fit(question.still.read(), self.side).image[None].to(self.device))
+            embedding = self._encode(model, fit(question.still.read(), self.side))
             if question.embedding is not None:
                 errors.append(float(F.mse_loss(embedding.float().cpu(), question.embedding)))
             for kind, prompts in question.prompts.items():
@@ -117,7 +117,7 @@ class Exam:
     def masks(self, model: Sam, number: int) -> Tensor:
         """What a network answers to the points on image `number`: bool (P, S / 4, S / 4)."""
         question = self.questions[number]
-        embedding = model.encode_image(fit(question.still.read(), self.side).image[None].to(self.device))
+        embedding = self._encode(model, fit(question.still.read(), self.side))
         return self._answer(model, embedding, question.prompts["point"], question.valid)
 
     @torch.inference_mode()
@@ -136,10 +136,10 @@ class Exam:
         truth = (
             None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
         )
-        embedding = None if teacher is None else teacher.encode_image(fitted.image[None].to(self.device))
+        embedding = None if teacher is None else self._encode(teacher, fitted)
         prompts = {"point": _points(points[:, None], [[FOREGROUND]] * len(points))}
         if truth is not None:
-            prompts["box"] = Prompts(boxes=torch.from_numpy(np.stack([box_around(r) for r in regions]))[None])
+            prompts["box"] = Prompts(boxes=mask_boxes(torch.from_numpy(np.stack(regions)))[None])
         elif embedding is not None:  # nobody says what is there but the teacher
             found = self._answer(teacher, embedding, prompts["point"], valid)
             prompts["box"] = Prompts(boxes=boxes_around(found)[None])
@@ -154,6 +154,9 @@ class Exam:
             theirs = {kind: self._answer(teacher, embedding, asked, valid) for kind, asked in prompts.items()}
             embedding = embedding.float().cpu()
         return Question(still.name, still, valid, prompts, theirs, truth, embedding)
+
+    def _encode(self, model: Sam, fitted: Fitted) -> Tensor:
+        return model.encode_image(fitted.image[None].to(self.device))
 
     def _answer(self, model: Sam, embedding: Tensor, prompts: Prompts, valid: Tensor) -> Tensor:
         """bool (P, S / 4, S / 4) on the CPU, False on padding."""

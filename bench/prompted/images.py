@@ -16,7 +16,6 @@ from bench.prompted.prompts import (
     FOREGROUND,
     NO_POINT,
     Prompts,
-    box_around,
     draw_background,
     draw_points,
 )
@@ -24,6 +23,7 @@ from datasets.clips import ImageCache, load_stream
 from datasets.errors import DataError
 from datasets.images import VOID
 from datasets.static import StillImage
+from methods.sam.boxes import mask_boxes
 from methods.sam.frames import LOW_RES_STEP, input_size, to_input
 
 PROMPTS = (
@@ -105,7 +105,7 @@ class ImageStream(Dataset):
             "labelled": torch.tensor(self.images[index].mask is not None),
             "points": torch.from_numpy(np.array(pairs, np.float32)),
             "labels": torch.tensor(labels),
-            "boxes": torch.from_numpy(np.stack([box_around(mask) for mask in masks])),
+            "boxes": mask_boxes(torch.from_numpy(np.stack(masks))),
         }
 
     def index(self, number: int) -> int:

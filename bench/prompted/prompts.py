@@ -84,14 +84,6 @@ def draw_background(
 
 
 def boxes_around(masks: Tensor) -> Tensor:
-    """Low-resolution masks bool (N, S / 4, S / 4) -> float (N, 4), as `box_around`, in pixels of the input."""
+    """Low-resolution masks bool (N, S / 4, S / 4) -> float (N, 4), as `mask_boxes`, in pixels of the input."""
     last = LOW_RES_STEP - 1
     return LOW_RES_STEP * mask_boxes(masks) + torch.tensor([0, 0, last, last], device=masks.device)
-
-
-def box_around(mask: np.ndarray) -> np.ndarray:
-    """float32 (4,) left, top, right, bottom of a bool (H, W) mask; zeros for an empty one."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return np.zeros(4, np.float32)
-    return np.array([columns[0], rows[0], columns[-1], rows[-1]], np.float32)

@@ -1,10 +1,7 @@
 """What networks of images learn from: a stream of images, a teacher with its stored embeddings, held-out images."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import Tensor
 
 from bench.cells import Network, Training, content_hash, placeless
 from bench.data import open_training_images
@@ -14,8 +11,7 @@ from bench.prompted.exam import Exam
 from bench.prompted.images import ImageStream
 from bench.prompted.learner import teach
 from bench.prompted.settings import Questions
-from bench.recipe import Schedule
-from bench.train.group import Lessons
+from bench.train.group import Lessons, loaded
 from methods.sam.network import Sam
 
 HELD_OUT = Questions(images=24)  # looked at along a training
@@ -69,9 +65,4 @@ def held_out_exam(training: Training, side: int, teacher: Sam | None, device: st
     return Exam(images, side, HELD_OUT, teacher, device, kinds=("point",)) if images else None
 
 
-def batches(stream: ImageStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
-    for batch in stream.loader(start, schedule.workers):
-        yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-
-
-IMAGES = Lessons(batches, teach)
+IMAGES = Lessons(loaded, teach)

@@ -138,14 +138,19 @@ def _asked_elsewhere(_: Learner) -> None:
     """Stands, in the ranks after the first, for the first one's `on_step`."""
 
 
+def loaded(stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
+    """Batches of a stream from step `start` on, on the device."""
+    for batch in stream.loader(start, schedule.workers):
+        yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+
 def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
-    """Batches from step `start` on, with the first masks taken apart."""
-    slots = torch.arange(1, schedule.max_objects + 1)
-    for batch in clips.loader(start, schedule.workers):
-        on_device = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        on_device["first_masks"] = slot_planes(on_device["masks"][:, 0], schedule.max_objects)
-        on_device["valid"] = slots.to(device) <= on_device["num_objects"][:, None]
-        yield on_device
+    """As `loaded`, with the first masks taken apart."""
+    slots = torch.arange(1, schedule.max_objects + 1, device=device)
+    for batch in loaded(clips, schedule, start, device):
+        batch["first_masks"] = slot_planes(batch["masks"][:, 0], schedule.max_objects)
+        batch["valid"] = slots <= batch["num_objects"][:, None]
+        yield batch
 
 
 @torch.no_grad()
