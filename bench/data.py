@@ -111,9 +111,7 @@ def open_judged(spec: dict[str, Any]) -> VideoSet | list[StillImage]:
     """
     if "prompts" not in spec:
         return open_evaluation(spec)
-    if spec["kind"] in STILLS:
-        return hold_out(STILLS[spec["kind"]](Path(spec["root"])), spec["hold_out"])[1]
-    return frames_of(open_evaluation(spec))
+    return _stills(spec, held_out=True) if spec["kind"] in STILLS else frames_of(open_evaluation(spec))
 
 
 def open_training_images(spec: dict[str, Any], held_out: bool = False) -> list[StillImage]:
@@ -122,13 +120,10 @@ def open_training_images(spec: dict[str, Any], held_out: bool = False) -> list[S
     Without a held-out part (`spec.hold_out` 0) there are none in it.
     """
     if spec["kind"] in STILLS:
-        return hold_out(STILLS[spec["kind"]](Path(spec["root"])), spec["hold_out"])[held_out]
-    sets = [videos for videos, _ in _training_videos(spec)]
-    if spec["hold_out"] > 0:
-        sets = [hold_out_videos(videos, spec["hold_out"])[held_out] for videos in sets]
-    elif held_out:
+        return _stills(spec, held_out)
+    if held_out and spec["hold_out"] == 0:
         return []
-    return [image for videos in sets for image in frames_of(videos)]
+    return [image for videos, _ in _training_videos(spec, held_out) for image in frames_of(videos)]
 
 
 def open_training(
@@ -145,7 +140,6 @@ def open_training(
         raise ConfigError(
             f"no part of '{spec['name']}' is held out from training: set training.hold_out=0.1, say"
         )
-    part = 1 if held_out else 0
     size = {
         "length": length or schedule.length,
         "size": schedule.crop,
@@ -155,12 +149,9 @@ def open_training(
     if spec["kind"] == "photos":
         raise ConfigError(f"training '{spec['name']}' has no masks: it is for ablation=decoupled alone")
     if spec["kind"] == "static":
-        stills = hold_out(open_static(Path(spec["root"])), spec["hold_out"])[part]
-        source = StillClips(stills, **size, settings=synthesis_of(spec, "training"))
+        source = StillClips(_stills(spec, held_out), **size, settings=synthesis_of(spec, "training"))
     else:
-        sets = _training_videos(spec)
-        if spec["hold_out"] > 0:
-            sets = [(hold_out_videos(videos, spec["hold_out"])[part], copies) for videos, copies in sets]
+        sets = _training_videos(spec, held_out)
         sources = [(VideoClips(videos, **size), copies) for videos, copies in sets]
         source = sources[0][0]
         if len(sources) > 1:
@@ -181,8 +172,20 @@ def synthesis_of(spec: dict[str, Any], key: str) -> Synthesis:
         raise ConfigError(f"{key}.synthesis: {error}") from None
 
 
-def _training_videos(spec: dict[str, Any]) -> list[tuple[VideoSet, int]]:
-    """The sets that a training draws its clips from, each with the number of its copies."""
+def _stills(spec: dict[str, Any], held_out: bool) -> list[StillImage]:
+    """The part of still images that is held out, or the other."""
+    return hold_out(STILLS[spec["kind"]](Path(spec["root"])), spec["hold_out"])[held_out]
+
+
+def _training_videos(spec: dict[str, Any], held_out: bool) -> list[tuple[VideoSet, int]]:
+    """The sets that a training draws its clips from, or what it holds out of them, each with its copies."""
+    sets = _all_training_videos(spec)
+    if spec["hold_out"] == 0:
+        return sets
+    return [(hold_out_videos(videos, spec["hold_out"])[held_out], copies) for videos, copies in sets]
+
+
+def _all_training_videos(spec: dict[str, Any]) -> list[tuple[VideoSet, int]]:
     kind = spec["kind"]
     if kind == "embedded":
         return [(open_davis(Path(spec["root"]), 2017, "train"), 1)]
