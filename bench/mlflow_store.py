@@ -9,19 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.databases import INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
+from bench.databases import INSTALL_POSTGRESQL, first_use, without_password
 from bench.errors import ConfigError
-from bench.store import store_uri
+from bench.store import is_server, quiet_mlflow, store_uri
 
 BATCH = 1000  # metrics that MLflow takes in one call: single calls cost up to 100 ms each
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-# MLflow's own would have a server that is down hold the sender for many minutes.
-SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE),
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-}
 
 
 @dataclass(frozen=True)
@@ -51,8 +44,7 @@ class Store:
     """An MLflow server or database; `uri` None is a sqlite file below `runs`. Raises ConfigError for no address."""
 
     def __init__(self, uri: str | None, runs: Path) -> None:
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
+        quiet_mlflow()
         import mlflow  # noqa: F401  three seconds: not at the top, and not beside the main thread
 
         for name in ("mlflow", "urllib3"):
@@ -152,7 +144,7 @@ def _check(uri: str | None) -> bool:
         "postgresql+psycopg://user:password@host/database or sqlite:////path/to/file.db"
     )
     try:
-        if uri.startswith(("http://", "https://")):
+        if is_server(uri):
             parts = urlsplit(uri)
             if not parts.hostname or parts.port == 0:
                 raise wrong

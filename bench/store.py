@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from bench.databases import without_password
+from bench.databases import PATIENCE, without_password
 from bench.errors import ConfigError
 
 SERVERS = ("http", "https")
@@ -26,13 +26,25 @@ def is_empty(uri: str) -> bool:
     return uri.startswith("sqlite:///") and not Path(path).is_file()
 
 
+def quiet_mlflow() -> None:
+    """Set, where the user has not, what MLflow reads when it is imported: it sends nothing home, and a
+    server that is down does not hold it for minutes."""
+    settings = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
 def check_store(uri: str) -> None:
     """Raise ConfigError, within seconds, for a server that does not answer and a database that cannot be read."""
     if is_empty(uri):
         return
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
+    quiet_mlflow()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
