@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from reports.marks import is_published, ranks
-from reports.rows import MISSING, TEXTS
+from reports.rows import TEXTS
 from reports.side_by_side import NOT_MEASURED
+from reports.texts import MISSING
 
 TEMPLATE = Path(__file__).parent / "page.html"
 KINDS = {".png": "image/png", ".webp": "image/webp", ".svg": "image/svg+xml"}

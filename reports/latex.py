@@ -7,7 +7,8 @@ from textwrap import wrap
 import pandas as pd
 
 from reports.marks import BEST, SECOND, is_published, ranks
-from reports.rows import MISSING, TEXTS
+from reports.rows import TEXTS
+from reports.texts import MISSING
 
 MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", "": "{}"}
 SPECIAL = {

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from reports.published import CERTAINTY, published_about, two_readings
-from reports.rows import MISSING, TEXTS
+from reports.rows import TEXTS
+from reports.texts import MISSING
 
 
 def markdown_page(

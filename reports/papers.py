@@ -7,11 +7,11 @@ from statistics import fmean
 
 import pandas as pd
 
-from reports.published import CERTAINTY, load_published, load_quantities
+from reports.published import load_published, load_quantities
 from reports.published.words import NAMES, REMARKS
 from reports.results import Result
 from reports.rows import succeeded
-from reports.side_by_side import GIVEN, NOT_MEASURED, paper_table
+from reports.side_by_side import GIVEN, NOT_MEASURED, paper_table, published_marks
 from reports.table import Table
 
 DISTILLED = "arXiv 2401.13937, Table "
@@ -73,9 +73,8 @@ def mobile_sam(number: int, results: Sequence[Result]) -> Table:
         rows.append(row | {"Source": f"{first['source']} [{first['certainty']}]"})
     texts = pd.DataFrame(rows)
     texts = texts.drop(columns=[name for name in ("Variant", "Setting") if not texts[name].any()])
-    marks = "; ".join(f"[{mark}] = {CERTAINTY[mark]}" for mark in dict.fromkeys(cells["certainty"]))
     sentences = [
-        f"Published figures are not measured here. {marks}.",
+        published_marks(cells),
         "mIoU is the mean overlap of a student's masks with its teacher's for the same prompts: of the original "
         "SAM in the paper, of the student's own teacher where it was measured, at the scale behind the figure.",
         *(f"Published: {note}." for note in dict.fromkeys(cells["note"]) if note),

@@ -1,9 +1,8 @@
 """Records of networks that answer prompts (ablation=decoupled) as a table: mIoU with the teacher's masks."""
 
 import json
-import math
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import median
 
 import pandas as pd
 
@@ -12,9 +11,9 @@ from reports.comparison import compare
 from reports.markdown import markdown_table
 from reports.published import load_quantities
 from reports.published.words import NAMES
-from reports.rows import MISSING, distinct, group_rows, succeeded
+from reports.rows import distinct, group_rows, mean_and_deviation, succeeded, values
 from reports.table import Table
-from reports.tables import shortened, three_digits
+from reports.texts import MISSING, difference, interval, shortened, spread, three_digits
 
 MEASURES = {"mIoU": "miou", "mIoU, boxes": "miou_boxes", "mIoU with labels": "miou_truth"}
 BY_DISTANCE = "miou_distances."  # begins the field of a published figure of Table 7
@@ -57,20 +56,18 @@ def prompted_table(records: list[Record]) -> pd.DataFrame:
     for name, cells in group_rows(records).items():
         done = succeeded(cells)
         row = {"Method": name}
-        row |= {title: _spread(_values(done, field)) for title, field in MEASURES.items()}
+        row |= {title: spread(*mean_and_deviation(values(done, field))) for title, field in MEASURES.items()}
         if not done:
             row["mIoU"] = shortened(cells[0].status)
         found = compared.get(name)
-        row["Δ mIoU"] = MISSING if found is None else f"{found.difference.mean:+.1f}"
-        if found is not None and found.difference.within_noise:
-            row["Δ mIoU"] += " (noise)"
-        row["95 % interval"] = MISSING
-        if found is not None and not math.isnan(found.difference.low):
-            row["95 % interval"] = f"[{found.difference.low:+.1f}, {found.difference.high:+.1f}]"
+        row["Δ mIoU"] = row["95 % interval"] = MISSING
+        if found is not None:
+            row["Δ mIoU"] = difference(found.difference.mean, found.difference.within_noise)
+            row["95 % interval"] = interval(found.difference.low, found.difference.high)
         row["Embedding MSE"] = _middle(done, "embedding_mse")
         row["Batch"] = distinct(done, "train_batch") or MISSING
         row["Steps"] = distinct(done, "train_steps") or MISSING
-        seconds = _values(done, "train_seconds")
+        seconds = values(done, "train_seconds")
         row["Training (min)"] = f"{median(seconds) / 60:.1f}" if seconds else MISSING
         row["Params trained (M)"] = _middle(done, "params_m")
         row["Params full size (M)"] = _middle(done, "params_m_full")
@@ -89,18 +86,25 @@ def distance_table(records: list[Record]) -> pd.DataFrame:
     """mIoU with the teacher's masks by the distance of a background point, measured rows and published ones."""
     rows = []
     for name, cells in group_rows(records).items():
-        found = [json.loads(cell.miou_distances) for cell in succeeded(cells) if cell.miou_distances]
-        if found:
-            means = {d: _mean([f[d] for f in found if f.get(d) is not None]) for d in found[0]}
-            rows.append(
-                {"Method": name, **{d: MISSING if m is None else f"{m:.1f}" for d, m in means.items()}}
-            )
+        means = miou_by_distance(cells)
+        if means is not None:
+            rows.append({"Method": name, **{f"{d}": f"{miou:.1f}" for d, miou in means.items()}})
     if not rows:
         return pd.DataFrame()
     for name, shown in published_distances().items():
         rows.append({"Method": f"{name} (published)", **{f"{d}": f"{miou:g}" for d, miou in shown.items()}})
     table = pd.DataFrame(rows).fillna(MISSING)
     return table[["Method", *sorted(table.columns.drop("Method"), key=int)]]
+
+
+def miou_by_distance(cells: list[Record]) -> pd.Series | None:
+    """mIoU (percent) with the teacher's masks by the distance of a background point, averaged over the cells."""
+    found = [json.loads(cell.miou_distances) for cell in succeeded(cells) if cell.miou_distances]
+    if not found:
+        return None
+    mean = pd.DataFrame(found).astype(float).mean().dropna()
+    mean.index = mean.index.astype(int)
+    return mean.sort_index()
 
 
 def published_distances() -> dict[str, dict[int, float]]:
@@ -152,7 +156,7 @@ def _numbers(records: list[Record]) -> pd.DataFrame:
     for name, cells in group_rows(records).items():
         done = succeeded(cells)
         row = {"label": name, "method": cells[0].method, "dataset": cells[0].dataset, "n": len(done)}
-        rows.append(row | {field: _mean(_values(done, field)) for field in fields})
+        rows.append(row | {field: mean_and_deviation(values(done, field))[0] for field in fields})
     return pd.DataFrame(rows)
 
 
@@ -171,10 +175,6 @@ def _published_table() -> pd.DataFrame:
     )
 
 
-def _values(cells: list[Record], field: str) -> list[float]:
-    return [value for cell in cells if (value := getattr(cell, field)) is not None]
-
-
 def _stage_times(cells: list[Record]) -> str:
     found = [json.loads(cell.stage_ms_full) for cell in cells if cell.stage_ms_full]
     if not found:
@@ -182,16 +182,6 @@ def _stage_times(cells: list[Record]) -> str:
     return " + ".join(three_digits(median(each[stage] for each in found)) for stage in found[0])
 
 
-def _mean(values: list[float]) -> float | None:
-    return fmean(values) if values else None
-
-
 def _middle(cells: list[Record], field: str) -> str:
-    values = _values(cells, field)
-    return three_digits(median(values)) if values else MISSING
-
-
-def _spread(values: list[float]) -> str:
-    if not values:
-        return MISSING
-    return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+    found = values(cells, field)
+    return three_digits(median(found)) if found else MISSING

@@ -16,10 +16,11 @@ from reports import papers
 from reports.adopted import adopt_pictures
 from reports.prompted import is_prompted, tabulate_prompted
 from reports.results import COSTS, Result, read_results
-from reports.rows import MISSING, distinct, succeeded
+from reports.rows import distinct, succeeded
 from reports.shown import PICTURES, Shown, show_gap, show_pictures, show_table, show_text
 from reports.table import Table
-from reports.tables import tabulate, three_digits
+from reports.tables import tabulate
+from reports.texts import MISSING, three_digits
 
 FOLDER = "VOS_REPORT"  # environment variable: the folder that holds report.json
 DEFAULT = Path(__file__).parent / "out" / "report"

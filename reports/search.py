@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reports.markdown import markdown_table
-from reports.rows import MISSING
+from reports.texts import MISSING
 
 
 def write_search_table(folder: Path, title: str) -> Path:

@@ -10,9 +10,9 @@ from bench.record import Record
 from reports.published import CERTAINTY
 from reports.published.words import NAMES
 from reports.results import COSTS, Result
-from reports.rows import MISSING, aggregate
+from reports.rows import aggregate
 from reports.table import Table
-from reports.tables import three_digits
+from reports.texts import MISSING, three_digits
 
 NOT_MEASURED = "not measured"
 SETS = {  # in the order of their columns
@@ -198,9 +198,14 @@ def _notes(cells: pd.DataFrame) -> list[str]:
     return notes + [caveat for caveat in dict.fromkeys(cells["caveat"]) if caveat]
 
 
-def _sentences(published: pd.DataFrame) -> list[str]:
+def published_marks(published: pd.DataFrame) -> str:
+    """What the marks of these published rows mean."""
     marks = "; ".join(f"[{mark}] = {CERTAINTY[mark]}" for mark in dict.fromkeys(published["certainty"]))
-    lines = [f"Published figures are not measured here. {marks}."]
+    return f"Published figures are not measured here. {marks}."
+
+
+def _sentences(published: pd.DataFrame) -> list[str]:
+    lines = [published_marks(published)]
     if published["dataset"].str.startswith("youtube").any():
         lines.append(
             f"On YouTube-VOS, {G}, the mean of J (Js, Ju) and F (Fs, Fu) over seen and unseen classes."

@@ -12,7 +12,7 @@ from bench.record import Record
 from reports.figures.convergence import convergence_chart
 from reports.figures.style import SMALL, explain, log_if_wide, marks, save, theme, wrapped
 from reports.files import located
-from reports.prompted import published_distances
+from reports.prompted import miou_by_distance, published_distances
 from reports.rows import group_rows, succeeded
 
 PANELS = {"held_out_miou": "mIoU with the teacher's masks (%)", "held_out_mse": "MSE of the image embedding"}
@@ -62,7 +62,7 @@ def distance_chart(records: list[Record], folder: Path) -> list[Path]:
     when no successful cell has such figures.
     """
     cells = group_rows(records)
-    found = {name: line for name, row in cells.items() if (line := _by_distance(row)) is not None}
+    found = {name: line for name, row in cells.items() if (line := miou_by_distance(row)) is not None}
     if not found:
         return []
     styles = dict(zip(found, marks(len(found)), strict=True))
@@ -97,12 +97,3 @@ def _curve(cells: list[Record], folder: Path) -> pd.DataFrame | None:
         return None
     mean = pd.concat(found).groupby(level=0).mean()
     return mean.assign(held_out_miou=100 * mean["held_out_miou"]) if "held_out_miou" in mean else mean
-
-
-def _by_distance(cells: list[Record]) -> pd.Series | None:
-    found = [json.loads(cell.miou_distances) for cell in succeeded(cells) if cell.miou_distances]
-    if not found:
-        return None
-    mean = pd.DataFrame(found).astype(float).mean().dropna()
-    mean.index = mean.index.astype(int)
-    return mean.sort_index()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.rows import MISSING
+from reports.texts import MISSING
 
 DAVIS = {"davis16": "davis2016-val", "davis17": "davis2017-val"}
 TEXTS = (

@@ -6,8 +6,8 @@ import pytest
 
 from reports.__main__ import main
 from reports.figures.search import search_charts
-from reports.rows import MISSING
 from reports.search import short_names
+from reports.texts import MISSING
 
 KEYS = ["recipe.logits.weight", "recipe.dice.weight", "scale.student.lr"]
 OBJECTIVES = [

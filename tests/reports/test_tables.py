@@ -13,7 +13,8 @@ import pytest
 
 from bench.record import to_jsonl
 from reports.__main__ import main
-from reports.tables import summarize, three_digits, write_tables
+from reports.tables import summarize, write_tables
+from reports.texts import three_digits
 
 ROOT = Path(__file__).resolve().parents[2]
 
