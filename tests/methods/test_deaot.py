@@ -1,7 +1,5 @@
 """DeAOT equals the official implementation: key names, features, probabilities, groups of objects, memories."""
 
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -13,26 +11,10 @@ from methods.checkpoint import load_weights
 from methods.deaot.frames import aligned_size, fit_frames
 from methods.deaot.window import window_to_map
 from methods.distillation.hooks import attention_maps
-from methods.masks import IMAGENET_MEAN, IMAGENET_STD, normalize
+from methods.masks import normalize
 
 GOLDEN = {"deaot_t": "deaott", "deaot_l": "deaotl", "r50_deaot_l": "r50_deaotl"}
 PARAMETERS = {"deaot_t": 7_238_188, "deaot_l": 13_167_342, "r50_deaot_l": 19_814_894}
-
-
-@pytest.fixture(scope="module")
-def seeded(shared):
-    """The weights and frames that made the official outputs."""
-    sys.path.insert(0, str(shared / "golden"))
-    try:
-        import name_seeded
-    finally:
-        sys.path.pop(0)
-    return name_seeded
-
-
-def colours(normalised: torch.Tensor) -> torch.Tensor:
-    """The RGB frames whose normalisation gives these."""
-    return normalised * torch.tensor(IMAGENET_STD).view(3, 1, 1) + torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
 
 
 def lively(name: str, **options):
@@ -54,19 +36,15 @@ def video(frames: int = 8, height: int = 49, width: int = 81) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_keys_shapes_and_parameter_count_are_the_official_ones(name, shared):
-    lines = (shared / f"golden/keys/{GOLDEN[name]}.txt").read_text().splitlines()
-    expected = {
-        key: shape for key, shape, _ in (line.split("\t") for line in lines if not line.startswith("#"))
-    }
+def test_keys_shapes_and_parameter_count_are_the_official_ones(name, assert_official_keys):
     with torch.device("meta"):
         method = methods.create(name)
-    assert {key: str(list(value.shape)) for key, value in method.state_dict().items()} == expected
+    assert_official_keys(method, GOLDEN[name])
     assert sum(p.numel() for p in method.parameters()) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_features_and_probabilities_equal_the_official_ones(name, shared, seeded):
+def test_features_and_probabilities_equal_the_official_ones(name, shared, seeded, colours):
     arrays = np.load(shared / f"golden/models/{GOLDEN[name]}.npz")
     method = methods.create(name, long_term_gap=int(arrays["lt_gap"]))
     scale = {"patch_wise_id_bank": 4.0, "decoder.conv_out": 4.0}

@@ -1,7 +1,5 @@
 """SAM and MobileSAM equal the official implementations: key names, sizes, attention, prompts, masks."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -31,26 +29,11 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 # --- against the recordings ------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def seeded(shared):
-    """The weights and the image that made the official outputs."""
-    sys.path.insert(0, str(shared / "golden"))
-    try:
-        import name_seeded
-    finally:
-        sys.path.pop(0)
-    return name_seeded
-
-
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_keys_shapes_and_parameter_count_are_the_official_ones(name, shared):
-    lines = (shared / f"golden/keys/{name}.txt").read_text().splitlines()
-    expected = {
-        key: shape for key, shape, _ in (line.split("\t") for line in lines if not line.startswith("#"))
-    }
+def test_keys_shapes_and_parameter_count_are_the_official_ones(name, assert_official_keys):
     with torch.device("meta"):
         method = methods.create(name)
-    assert {key: str(list(value.shape)) for key, value in method.state_dict().items()} == expected
+    assert_official_keys(method, name)
     assert sum(p.numel() for p in method.parameters()) == PARAMETERS[name]
 
 

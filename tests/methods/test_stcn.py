@@ -1,38 +1,26 @@
 """STCN equals the official implementation: key names, shapes, features and masks."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 import methods
 from methods.checkpoint import load_weights
-from methods.masks import IMAGENET_MEAN, IMAGENET_STD, normalize, others, pad_to_multiple, unpad
+from methods.masks import normalize, others, pad_to_multiple, unpad
 
 ATOL = 1e-4
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    """Official outputs, and the weights and frames that made them."""
-    sys.path.insert(0, str(shared / "golden"))
-    try:
-        import name_seeded as seeded
-    finally:
-        sys.path.pop(0)
-    return np.load(shared / "golden/models/stcn.npz"), seeded
+def arrays(shared):
+    """Official outputs."""
+    return np.load(shared / "golden/models/stcn.npz")
 
 
 def official(seeded, **options):
     method = methods.create("stcn", **options)
     method.load_state_dict(seeded.name_seeded(method.state_dict(), {"key_proj": 0.5}))
     return method
-
-
-def colours(normalised: torch.Tensor) -> torch.Tensor:
-    """The RGB frames whose normalisation gives these."""
-    return normalised * torch.tensor(IMAGENET_STD).view(3, 1, 1) + torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
 
 
 def two_objects() -> torch.Tensor:
@@ -42,17 +30,11 @@ def two_objects() -> torch.Tensor:
     return mask
 
 
-def test_key_names_and_shapes_are_the_official_ones(shared):
-    lines = (shared / "golden/keys/stcn.txt").read_text().splitlines()
-    expected = {
-        key: shape for key, shape, _ in (line.split("\t") for line in lines if not line.startswith("#"))
-    }
-    own = {key: str(list(value.shape)) for key, value in methods.create("stcn").state_dict().items()}
-    assert own == expected
+def test_key_names_and_shapes_are_the_official_ones(assert_official_keys):
+    assert_official_keys(methods.create("stcn"), "stcn")
 
 
-def test_features_equal_the_official_ones(golden):
-    arrays, seeded = golden
+def test_features_equal_the_official_ones(arrays, seeded):
     method = official(seeded)
     frame = seeded.frames((7, 3, 112, 112), 0)[:1]
     with torch.inference_mode():
@@ -77,8 +59,7 @@ def test_features_equal_the_official_ones(golden):
         ({"memory_every": 5, "top_k": 20, "include_last": True}, "prob_include_last"),
     ],
 )
-def test_probabilities_equal_the_official_ones(golden, options, name):
-    arrays, seeded = golden
+def test_probabilities_equal_the_official_ones(arrays, seeded, colours, options, name):
     method = official(seeded, **options)
     frames = colours(seeded.frames((7, 3, 112, 112), 0))
     method.start(frames[0], two_objects())
