@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import methods
 from bench.cell_pictures import choose_sequences, draw_cell
@@ -15,6 +15,7 @@ from bench.environment import describe_environment, pick_device
 from bench.errors import USER_ERRORS, ConfigError
 from bench.evaluate import Evaluation, evaluate
 from bench.files import drop_unfinished, read_json, write_json, write_text
+from bench.held_out import held_out_score
 from bench.locks import alone
 from bench.measure.accuracy import summarize
 from bench.measure.classes import seen_unseen
@@ -23,6 +24,7 @@ from bench.measure.full_size import full_size
 from bench.measure.parameters import method_parameters
 from bench.networks import build, describe, training_curve
 from bench.pictures import is_picture
+from bench.plan import check_held_out
 from bench.prompted.judge import judge_answers
 from bench.record import Record, to_record
 from bench.sampling_picture import sampling_picture
@@ -73,6 +75,7 @@ def judge(cell: Cell, setup: Setup, judged: VideoSet | list[StillImage]) -> Reco
             record = stored(cell, setup.runs) or _evaluated(cell, setup, judged)
             drawn = {} if cell.prompted else _pictures(cell, setup, judged)
             record = replace(record, **drawn, **_costs(cell, setup))
+            record = _with_held_out(record, cell, setup)
             store(cell, record, setup.runs)
             return record
     except Exception as error:  # out of memory, say: the others may go on
@@ -164,11 +167,11 @@ def _evaluated(cell: Cell, setup: Setup, judged: VideoSet | list[StillImage]) ->
 
 def _pictures(cell: Cell, setup: Setup, videos: VideoSet) -> dict[str, str]:
     """The record's fields of what may be drawn later than a cell was judged, and of the scores to draw."""
-    folder = cell_folder(cell, setup.runs)
-    drawn = draw_cell(videos, choose_sequences(videos, setup.config.pictures), folder)
-    strip = folder / "overlay.png"
+    folder, config = cell_folder(cell, setup.runs), setup.config
+    chosen = choose_sequences(videos, config.pictures)
+    strip, drawn = draw_cell(videos, chosen, folder, config.picture_frames)
     return {
-        "overlay": str(strip) if strip.exists() else "",
+        "overlay": strip,
         "pictures": json.dumps(drawn),
         "frame_scores": str(folder / "scores"),
     }
@@ -187,6 +190,22 @@ def _on_videos(cell: Cell, method: Method, setup: Setup, videos: VideoSet) -> di
         "fps": 1000 / fmean(result.step_ms) if result.step_ms else None,
         "latency_ms_median": median(result.step_ms) if result.step_ms else None,
     }
+
+
+def _with_held_out(record: Record, cell: Cell, setup: Setup) -> Record:
+    """The record with the score on held-out training data, where the ablation shows by what its rows are chosen.
+
+    All rows see the same clips, whatever their own are made like.
+    """
+    training = cell.network.training
+    if not setup.config.ablation.get("held_out") or training is None or record.jf_held_out is not None:
+        return record
+    check_held_out(f"ablation={setup.config.ablation.name}", training)
+    synthesis = OmegaConf.to_container(setup.config.training.get("synthesis") or OmegaConf.create({}))
+    data = {**training.data, "synthesis": synthesis} if "synthesis" in training.data else training.data
+    method = build(cell.network, setup.runs, setup.device)
+    score = held_out_score(method, replace(training, data=data), setup.device)
+    return replace(record, jf_held_out=100 * score)
 
 
 def _on_prompts(cell: Cell, method: Method, setup: Setup, images: list[StillImage]) -> dict:

@@ -39,6 +39,9 @@ class Record:
     f_seen: float | None = None  # there jf_mean is G, the mean of the four
     j_unseen: float | None = None
     f_unseen: float | None = None
+    jf_held_out: float | None = (
+        None  # J&F on clips of the held-out part of its training data; `ablation.held_out`
+    )
     miou: float | None = None  # of prompted masks with the teacher's, for one point; ablation=decoupled alone
     miou_boxes: float | None = None  # for a box
     miou_truth: float | None = None  # for one point, with the labels

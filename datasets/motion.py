@@ -60,7 +60,7 @@ def _sample(field: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def velocity(positions: np.ndarray, t: int, size: int) -> np.ndarray:
-    """How far what positions (T, LATTICE, LATTICE, 2) show moves in the frame from `t` to the next; the last, to it.
+    """How far what positions (T, LATTICE, LATTICE, 2) show moves from frame `t` to the next; the last, to it.
 
     (2,) pixels x, y of the frame, whatever affine coordinates the positions are in.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 from bench.record import Record
 
 SEEN = ("j_seen", "f_seen", "j_unseen", "f_unseen")  # YouTube-VOS alone
-SCORES = ("jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", *SEEN)
+SCORES = ("jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", *SEEN, "jf_held_out")
 COSTS = (
     "params_m",
     "params_m_full",
@@ -21,7 +21,6 @@ COSTS = (
     "memory_mb_peak_full",
     "fps",
 )
-MISSING = "—"  # how the written tables show what was not measured
 TEXTS = {  # columns set flush left
     "Method", "Variant", "Setting", "Weights averaged", "Initialisation", "Dataset", "Device", "Source",
     "Result", "Title", "Commit",
@@ -81,15 +80,20 @@ def _row(name: str, cells: list[Record]) -> dict:
     row |= {"sequences": distinct(done, "sequences"), "objects": distinct(done, "objects")}
     row |= {"cells": len(cells), "n": len(done), "status": " ".join("; ".join(failures).split()) or "ok"}
     for field in SCORES:
-        values = _values(done, field)
-        row[field] = fmean(values) if values else math.nan
-        row[f"{field}_std"] = stdev(values) if len(values) > 1 else math.nan
+        row[field], row[f"{field}_std"] = mean_and_deviation(values(done, field))
     for field in COSTS:
-        values = _values(cells, field)
-        row[field] = median(values) if values else math.nan
+        found = values(cells, field)
+        row[field] = median(found) if found else math.nan
     return row
 
 
-def _values(records: list[Record], field: str) -> list[float]:
-    values = (getattr(record, field) for record in records)
-    return [value for value in values if value is not None and not math.isnan(value)]
+def values(records: list[Record], field: str) -> list[float]:
+    """What there is of a field."""
+    found = (getattr(record, field) for record in records)
+    return [value for value in found if value is not None and not math.isnan(value)]
+
+
+def mean_and_deviation(numbers: list[float]) -> tuple[float, float]:
+    """The mean and the sample standard deviation; NaN where there is none."""
+    mean = fmean(numbers) if numbers else math.nan
+    return mean, stdev(numbers) if len(numbers) > 1 else math.nan

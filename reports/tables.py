@@ -9,10 +9,10 @@ from bench.record import Record
 from reports.comparison import Comparison, compare
 from reports.notes import notes
 from reports.published import DAVIS, published_columns, two_readings
-from reports.rows import MISSING, SEEN, aggregate, group_rows
+from reports.rows import SEEN, aggregate, group_rows
 from reports.table import Table
+from reports.texts import MISSING, difference, interval, shortened, spread, three_digits
 
-LONGEST_STATUS = 60  # characters in a cell of the table; the note below it has the rest
 COSTS = {
     "Params trained (M)": "params_m",
     "Params full size (M)": "params_m_full",
@@ -80,32 +80,33 @@ def _numbers(records: list[Record], compared: dict[str, Comparison]) -> pd.DataF
 
 
 def _comparison(found: Comparison | None, reference: str) -> dict:
-    difference = found and found.difference
     return {
         "reference": found.reference if found else reference,
-        "jf_difference": difference.mean if found else math.nan,
-        "jf_difference_low": difference.low if found else math.nan,
-        "jf_difference_high": difference.high if found else math.nan,
-        "within_noise": difference.within_noise if found else None,
+        "jf_difference": found.difference.mean if found else math.nan,
+        "jf_difference_low": found.difference.low if found else math.nan,
+        "jf_difference_high": found.difference.high if found else math.nan,
+        "within_noise": found.difference.within_noise if found else None,
         "seeds_needed": found.seeds_needed if found else None,
     }
 
 
 def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({"Method": rows["label"]})
-    scores = {"J&F": "jf_mean", "J": "j_mean", "F": "f_mean"}
+    scores = {"J&F": "jf_mean", "J": "j_mean", "F": "f_mean", "J&F held out": "jf_held_out"}
     for column, field in {**scores, **{_seen(field): field for field in SEEN}}.items():
-        table[column] = [_score(*pair) for pair in zip(rows[field], rows[f"{field}_std"], strict=True)]
+        table[column] = [spread(*pair) for pair in zip(rows[field], rows[f"{field}_std"], strict=True)]
     cells = group_rows(records)
     none = table["Method"][rows["n"] == 0]
     table.loc[none.index, "J&F"] = [shortened(cells[name][0].status) for name in none]
     table["Seeds"] = [
         f"{n}" if n == cells else f"{n}/{cells}" for n, cells in zip(rows["n"], rows["cells"], strict=True)
     ]
-    table["Δ J&F"] = [_difference(row) for row in rows.itertuples()]
+    table["Δ J&F"] = [
+        "reference" if row.reference == row.label else difference(row.jf_difference, row.within_noise)
+        for row in rows.itertuples()
+    ]
     table["95 % interval"] = [
-        MISSING if math.isnan(low) else f"[{low:+.1f}, {high:+.1f}]"
-        for low, high in zip(rows["jf_difference_low"], rows["jf_difference_high"], strict=True)
+        interval(*ends) for ends in zip(rows["jf_difference_low"], rows["jf_difference_high"], strict=True)
     ]
     for column, field in COSTS.items():
         table[column] = [three_digits(value) for value in rows[field]]
@@ -125,32 +126,3 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
 def _seen(field: str) -> str:
     """j_seen -> J seen"""
     return field[0].upper() + field[1:].replace("_", " ")
-
-
-def _difference(row) -> str:
-    if row.reference == row.label:
-        return "reference"
-    if math.isnan(row.jf_difference):
-        return MISSING
-    return f"{row.jf_difference:+.1f}{' (noise)' if row.within_noise else ''}"
-
-
-def _score(mean: float, spread: float) -> str:
-    if math.isnan(mean):
-        return MISSING
-    return f"{mean:.1f}" if math.isnan(spread) else f"{mean:.1f} ± {spread:.1f}"
-
-
-def three_digits(value: float) -> str:
-    """A positive number with about three significant digits and no exponent."""
-    if math.isnan(value):
-        return MISSING
-    if value == 0:
-        return "0"
-    return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(value))))}f}"
-
-
-def shortened(status: str) -> str:
-    """A status on one line that fits a cell."""
-    status = " ".join(status.split())
-    return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"
