@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from methods.backbones.frozen import FrozenBatchNorm2d, conv_norm
+from methods.backbones.frozen import FrozenBatchNorm2d, conv_norm, joined_norms
 from methods.backbones.mobilenet import MobileNetV2
 from methods.backbones.resnet import ResNet18
 
@@ -63,3 +63,16 @@ def test_with_fixed_norms_training_computes_what_inference_does(backbone):
     frames = torch.rand(2, 3, 32, 32).double()
     for joined, apart in zip(network(frames), network.eval()(frames), strict=True):
         torch.testing.assert_close(joined, apart, rtol=0, atol=1e-12)
+
+
+def test_inference_is_joined_where_it_is_asked_for():
+    conv, norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+    conv.eval(), norm.eval()
+    called = []
+    norm.register_forward_hook(lambda *_: called.append("norm"))
+    x = torch.rand(1, 3, 8, 8)
+    with joined_norms():
+        joined = conv_norm(conv, norm, x)
+    assert not called
+    torch.testing.assert_close(conv_norm(conv, norm, x), joined, rtol=0, atol=1e-6)
+    assert called == ["norm"]
