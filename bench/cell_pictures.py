@@ -31,26 +31,31 @@ def choose_sequences(videos: VideoSet, wanted: str | ListConfig) -> list[Sequenc
     return [named[name] for name in names]
 
 
-def draw_cell(videos: VideoSet, chosen: list[Sequence], folder: Path) -> dict[str, str]:
-    """Draw what is not there yet; returns {sequence: its folder of pictures} of the chosen ones.
+def draw_cell(
+    videos: VideoSet, chosen: list[Sequence], folder: Path, with_frames: bool = True
+) -> tuple[str, dict[str, str]]:
+    """Draw what is not there yet; returns the strip ("" for none) and {sequence: its folder of pictures}.
 
-    `folder/overlay.png` shows masks of the first sequence, `folder/errors/<sequence>/<frame>.jpg` the errors of
-    each frame that has a truth. Masks that somebody deleted have no pictures.
+    The strip, `folder/overlay.png`, shows masks of the first sequence, `folder/errors/<sequence>/<frame>.jpg` the
+    errors of each frame of the chosen ones that has a truth. Masks that somebody deleted have no pictures.
+    with_frames: over the frames, or (`overlay_plain.png`, `errors_plain`) over black.
     """
-    drawn = folder / "errors"
+    suffix = "" if with_frames else "_plain"
+    strip, drawn = folder / f"overlay{suffix}.png", folder / f"errors{suffix}"
     # Those of older versions have other colours than what is drawn now; all rows of a sheet should have the same.
-    if not is_picture(folder / "overlay.png") or not drawn.exists():
-        _draw_strip(videos.sequences[0], folder)
+    if not is_picture(strip) or not drawn.exists():
+        _draw_strip(videos.sequences[0], folder / "masks", strip, with_frames)
     drawn.mkdir(exist_ok=True)
-    return {
+    pictures = {
         sequence.name: str(drawn / sequence.name)
         for sequence in chosen
         if sequence.has_truth
-        and _draw_errors(sequence, folder / "masks" / sequence.name, drawn / sequence.name)
+        and _draw_errors(sequence, folder / "masks" / sequence.name, drawn / sequence.name, with_frames)
     }
+    return str(strip) if strip.exists() else "", pictures
 
 
-def _draw_errors(sequence: Sequence, masks: Path, drawn: Path) -> bool:
+def _draw_errors(sequence: Sequence, masks: Path, drawn: Path, with_frames: bool) -> bool:
     """Whether there are pictures of the sequence."""
     for index in sequence.annotated:
         stem = sequence.frames[index].stem
@@ -61,14 +66,19 @@ def _draw_errors(sequence: Sequence, masks: Path, drawn: Path) -> bool:
             return False
         truth = sequence.mask(index)
         truth = np.where(np.isin(truth, (*sequence.object_ids, VOID)), truth, 0)  # those that are followed
-        picture = Image.fromarray(errors(sequence.frame(index), read_ids(mask), truth))
+        picture = Image.fromarray(errors(_frame(sequence, index, with_frames), read_ids(mask), truth))
         replace_atomically(path, partial(picture.save, quality=QUALITY))
     return True
 
 
-def _draw_strip(sequence: Sequence, folder: Path) -> None:
+def _draw_strip(sequence: Sequence, folder: Path, path: Path, with_frames: bool) -> None:
     chosen = np.linspace(0, len(sequence) - 1, min(STRIP_FRAMES, len(sequence))).astype(int)
-    masks = [folder / "masks" / sequence.name / f"{sequence.frames[i].stem}.png" for i in chosen]
+    masks = [folder / sequence.name / f"{sequence.frames[i].stem}.png" for i in chosen]
     if all(mask.exists() for mask in masks):
-        frames = [sequence.frame(i) for i in chosen]
-        overlay_strip(frames, [read_ids(mask) for mask in masks], folder / "overlay.png")
+        frames = [_frame(sequence, i, with_frames) for i in chosen]
+        overlay_strip(frames, [read_ids(mask) for mask in masks], path)
+
+
+def _frame(sequence: Sequence, index: int, shown: bool) -> np.ndarray:
+    frame = sequence.frame(index)
+    return frame if shown else np.zeros_like(frame)

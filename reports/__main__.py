@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             code = write_report(folder)
             print(folder / "report.html")
             return code
-        from reports.error_pictures import error_films, error_sheets
+        from reports.error_pictures import contact_sheet, error_films, error_sheets
         from reports.figures import write_figures
         from reports.figures.measure import measure_chart
         from reports.figures.prompted import prompted_charts
@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         written = (write_prompted_tables if prompted else write_tables)(records, folder, _title(folder))
         written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
         written += [*error_sheets(records, folder), *error_films(records, folder)]
+        written += contact_sheet(records, folder)
         written += (prompted_charts if prompted else write_figures)(records, folder)
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)

@@ -42,6 +42,23 @@ def error_sheets(records: list[Record], folder: Path) -> list[Path]:
     return paths
 
 
+def contact_sheet(records: list[Record], folder: Path) -> list[Path]:
+    """errors.png: six frames of each pictured sequence, a row per sequence, of the only label there is."""
+    sequences = pictured(records)
+    if len(sequences) < 2 or len(group_rows(succeeded(records))) > 1:
+        return []
+    strips = {}
+    for sequence in sequences:
+        frames = [path for row in _rows(records, sequence, folder).values() for path in row.values()]
+        chosen = np.unique(np.linspace(0, len(frames) - 1, SHEET_FRAMES).astype(int)) if frames else []
+        if len(chosen):
+            strips[sequence] = _strip([frames[i] for i in chosen])
+    if not strips:
+        return []
+    width = max(strip.width for strip in strips.values())
+    return stack(strips | {" ": _legend(width)}, Path(folder) / "errors.png")
+
+
 def error_films(records: list[Record], folder: Path) -> list[Path]:
     """errors_<sequence>.mp4 of each pictured sequence: a panel per label (its first seed), ten frames a second.
 

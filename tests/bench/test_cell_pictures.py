@@ -103,7 +103,7 @@ def test_a_sequence_that_is_not_there_is_named(cell):
 
 def test_a_cell_has_a_picture_of_every_frame(cell):
     videos, folder = cell
-    drawn = draw_cell(videos, choose_sequences(videos, "val-001"), folder)
+    _, drawn = draw_cell(videos, choose_sequences(videos, "val-001"), folder)
     assert drawn == {"val-001": str(folder / "errors/val-001")}
     paths = sorted(Path(drawn["val-001"]).iterdir())
     assert [path.name for path in paths] == [f"{i:05d}.jpg" for i in range(5)]
@@ -118,7 +118,7 @@ def test_a_cell_has_a_picture_of_every_frame(cell):
 def test_deleted_masks_have_no_pictures(cell):
     videos, folder = cell
     shutil.rmtree(folder / "masks")
-    assert draw_cell(videos, choose_sequences(videos, "all"), folder) == {}
+    assert draw_cell(videos, choose_sequences(videos, "all"), folder)[1] == {}
     assert not (folder / "overlay.png").exists()
 
 
