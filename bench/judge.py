@@ -24,7 +24,6 @@ from bench.measure.full_size import full_size
 from bench.measure.parameters import method_parameters
 from bench.networks import build, describe, training_curve
 from bench.pictures import is_picture
-from bench.plan import check_held_out
 from bench.prompted.judge import judge_answers
 from bench.record import Record, to_record
 from bench.sampling_picture import sampling_picture
@@ -200,7 +199,6 @@ def _with_held_out(record: Record, cell: Cell, setup: Setup) -> Record:
     training = cell.network.training
     if not setup.config.ablation.get("held_out") or training is None or record.jf_held_out is not None:
         return record
-    check_held_out(f"ablation={setup.config.ablation.name}", training)
     synthesis = OmegaConf.to_container(setup.config.training.get("synthesis") or OmegaConf.create({}))
     data = {**training.data, "synthesis": synthesis} if "synthesis" in training.data else training.data
     method = build(cell.network, setup.runs, setup.device)

@@ -63,6 +63,9 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
                 for seed in seeds
             ]
     trained = [cell for cell in cells if cell.varied]
+    if ablation.get("held_out"):
+        for training in filter(None, (cell.network.training for cell in trained)):
+            check_held_out(f"ablation={ablation.name}", training)
     for label, node in (ablation.get("soups") or {}).items():
         cells += [
             Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds

@@ -115,6 +115,14 @@ def test_a_cell_has_a_picture_of_every_frame(cell):
     assert (folder / "overlay.png").is_file()
 
 
+def test_pictures_without_frames_show_errors_alone(cell):
+    videos, folder = cell
+    strip, drawn = draw_cell(videos, choose_sequences(videos, "val-001"), folder, with_frames=False)
+    assert strip == str(folder / "overlay_plain.png")
+    last = np.asarray(Image.open(sorted(Path(drawn["val-001"]).iterdir())[-1])).astype(int)
+    assert np.median(last) == 20, "the picture's dark grey where there is no object"
+
+
 def test_deleted_masks_have_no_pictures(cell):
     videos, folder = cell
     shutil.rmtree(folder / "masks")

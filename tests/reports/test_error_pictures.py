@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bench.record import ERROR_COLOURS
-from reports.error_pictures import error_films, error_sheets
+from reports.error_pictures import contact_sheet, error_films, error_sheets
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0)}
 
@@ -47,6 +47,22 @@ def test_a_sheet_has_a_row_a_label_and_six_frames_evenly_chosen(pictured, tmp_pa
 def test_short_sequences_show_every_frame_once(pictured, tmp_path):
     (path,) = error_sheets([pictured("a", "red", frames=range(3))], tmp_path)
     assert near(np.asarray(Image.open(path)), COLOURS["red"]).sum() == 3 * 160 * 240
+
+
+def test_sequences_of_one_method_share_a_sheet_with_a_row_each(make_cell, tmp_path):
+    folders = {}
+    for name, colour in {"bear": "red", "camel": "green"}.items():
+        folders[name] = str(tmp_path / name)
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            Image.new("RGB", (36, 24), COLOURS[colour]).save(
+                tmp_path / name / f"{number:05d}.jpg", quality=95
+            )
+    record = make_cell("one", 0, 50, pictures=json.dumps(folders))
+    (path,) = contact_sheet([record], tmp_path)
+    sheet = np.asarray(Image.open(path).convert("RGB"))
+    assert [near(sheet, colour).sum() for colour in COLOURS.values()] == [6 * 160 * 240] * 2
+    assert contact_sheet([record, make_cell("another", 0, 50)], tmp_path) == []
 
 
 def test_a_film_shows_all_labels_in_every_frame_and_plays_in_browsers(pictured, tmp_path):
