@@ -27,7 +27,7 @@ TINY = [
     for role in ("teacher", "student")
     for key, value in {"steps": 1, "batch": 1, "crop": 32, "workers": 0}.items()
 ]
-TINY_PAPER = [  # its stages have steps of their own, and ImageNet's weights fit full-size networks alone
+TINY_STAGES = [  # these have steps of their own, and ImageNet's weights fit full-size networks alone
     "scale.stage0.teacher.steps=1", "scale.stage0.student.steps=1", "teacher.options.width=0.125",
     "options.width=0.25",
 ]  # fmt: skip
@@ -134,7 +134,7 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
         "processes=1",
         *TINY,
     ]
-    extra += TINY_PAPER if "scale=paper" in arguments else []
+    extra += TINY_STAGES if {"scale=paper", "scale=cpu"} & {*arguments} else []
     search = "job=search" in arguments
     if search:
         pytest.importorskip("optuna")
