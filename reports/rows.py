@@ -87,6 +87,17 @@ def _row(name: str, cells: list[Record]) -> dict:
     return row
 
 
+def by_sequence(records: list[Record]) -> pd.DataFrame:
+    """J&F in percent, a row per label and a column per sequence: the mean over the seeds that succeeded."""
+    rows = {
+        name: pd.DataFrame(
+            [json.loads(cell.per_sequence) for cell in succeeded(cells) if cell.per_sequence]
+        ).mean()
+        for name, cells in group_rows(records).items()
+    }
+    return pd.DataFrame(rows).T.rename_axis("label")
+
+
 def values(records: list[Record], field: str) -> list[float]:
     """What there is of a field."""
     found = (getattr(record, field) for record in records)

@@ -9,7 +9,7 @@ from bench.record import Record
 from reports.comparison import Comparison, compare
 from reports.notes import notes
 from reports.published import DAVIS, published_columns, two_readings
-from reports.rows import SEEN, aggregate, group_rows
+from reports.rows import SEEN, aggregate, by_sequence, group_rows
 from reports.table import Table
 from reports.texts import MISSING, difference, interval, shortened, spread, three_digits
 
@@ -38,8 +38,12 @@ def summarize(records: list[Record]) -> pd.DataFrame:
 
 
 def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
-    """Write table.md, table.tex and table.csv into `folder` and return their paths."""
-    return tabulate(records, title).write(folder)
+    """Write table.md, table.tex, table.csv and, where there are sequences, sequences.csv; return their paths."""
+    paths, sequences = tabulate(records, title).write(folder), by_sequence(records)
+    if sequences.empty:
+        return paths
+    sequences.round(2).to_csv(Path(folder) / "sequences.csv", lineterminator="\n")
+    return [*paths, Path(folder) / "sequences.csv"]
 
 
 def tabulate(records: list[Record], title: str) -> Table:

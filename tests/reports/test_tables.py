@@ -236,3 +236,11 @@ def test_an_error_does_not_wait_for_the_plotting_libraries(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "2 []"
+
+
+def test_a_file_has_every_sequence_averaged_over_the_seeds(records, tmp_path):
+    write_tables(records, tmp_path, "Losses")
+    rows = pd.read_csv(tmp_path / "sequences.csv", index_col="label")
+    assert list(rows) == ["bear", "camel", "dog"]
+    assert rows.loc["plain"].tolist() == [51.5, 47.5, 52.5]
+    assert rows.loc["near_boundary", "camel"] == 52
