@@ -32,7 +32,6 @@ def quiet_mlflow() -> None:
     settings = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     }

@@ -1,12 +1,12 @@
 """The results that an MLflow store holds: the newest finished run of each ablation, evaluation and measurement."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.record import Record, read_records
-from bench.store import quiet_mlflow
 
 RECORDS = "records.jsonl"  # artifact of an invocation's run: a record per cell
 KEY = ("ablation", "method", "dataset", "scale")  # tags that tell ablations apart; other jobs: the experiment
@@ -39,7 +39,8 @@ def read_results(uri: str) -> list[Result]:
 
     One has no records where none of its runs has ended.
     """
-    quiet_mlflow()
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     from mlflow import MlflowClient
 
     client, found = MlflowClient(uri), {}
