@@ -146,21 +146,21 @@ def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
 
 
 @torch.no_grad()
+@joined_norms()
 def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
     """Run the method: the mask of every frame, and the milliseconds of all but the first."""
     predictions, step_ms = [], []
-    with joined_norms():
-        for index in range(len(sequence)):
-            frame = to_tensor(sequence.frame(index), device)
-            mask = sequence.given_mask(index) if index in sequence.given else None
-            given = None if mask is None else torch.from_numpy(mask).long().to(device)
-            if index == 0:
-                method.start(frame, given)
-                predictions.append(mask)
-                continue
-            prediction, milliseconds = timed_answer(method, frame, given)
-            predictions.append(prediction)
-            step_ms.append(milliseconds)
+    for index in range(len(sequence)):
+        frame = to_tensor(sequence.frame(index), device)
+        mask = sequence.given_mask(index) if index in sequence.given else None
+        given = None if mask is None else torch.from_numpy(mask).long().to(device)
+        if index == 0:
+            method.start(frame, given)
+            predictions.append(mask)
+            continue
+        prediction, milliseconds = timed_answer(method, frame, given)
+        predictions.append(prediction)
+        step_ms.append(milliseconds)
     return predictions, step_ms
 
 

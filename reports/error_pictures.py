@@ -31,8 +31,7 @@ def error_sheets(records: list[Record], folder: Path) -> list[Path]:
     for sequence in pictured(records):
         rows = _rows(records, sequence, folder)
         names = list(next(iter(rows.values()), {}))
-        chosen = [names[i] for i in np.linspace(0, len(names) - 1, SHEET_FRAMES).astype(int)] if names else []
-        chosen = list(dict.fromkeys(chosen))
+        chosen = _evenly(names)
         strips = {name: _strip([frames[c] for c in chosen]) for name, frames in rows.items() if chosen}
         if strips:
             width = max(strip.width for strip in strips.values())
@@ -50,9 +49,8 @@ def contact_sheet(records: list[Record], folder: Path) -> list[Path]:
     strips = {}
     for sequence in sequences:
         frames = [path for row in _rows(records, sequence, folder).values() for path in row.values()]
-        chosen = np.unique(np.linspace(0, len(frames) - 1, SHEET_FRAMES).astype(int)) if frames else []
-        if len(chosen):
-            strips[sequence] = _strip([frames[i] for i in chosen])
+        if frames:
+            strips[sequence] = _strip(_evenly(frames))
     if not strips:
         return []
     width = max(strip.width for strip in strips.values())
@@ -86,6 +84,12 @@ def _rows(records: list[Record], sequence: str, folder: Path) -> dict[str, Frame
             found[name] = {path.stem: path for path in sorted(place.glob("*.jpg"))}
     shared = set.intersection(*(set(frames) for frames in found.values())) if found else set()
     return {name: {k: v for k, v in frames.items() if k in shared} for name, frames in found.items()}
+
+
+def _evenly(items: list) -> list:
+    """As many of them as a sheet has frames, from the first to the last; all where there are fewer."""
+    chosen = np.linspace(0, len(items) - 1, SHEET_FRAMES).astype(int) if items else []
+    return [items[i] for i in dict.fromkeys(chosen)]
 
 
 def _strip(paths: list[Path]) -> Image.Image:

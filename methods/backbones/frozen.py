@@ -51,7 +51,9 @@ def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
     if known is None:
         weight, shift = _join(conv, norm)
     else:
-        weight, shift = known[conv] if conv in known else known.setdefault(conv, _join(conv, norm))
+        if conv not in known:
+            known[conv] = _join(conv, norm)
+        weight, shift = known[conv]
     shape = (conv.stride, conv.padding, conv.dilation, conv.groups)
     if x.device.type == "cpu" and conv.groups > 1 and max(conv.stride) > 1:
         # oneDNN has no fast backward pass of these in bf16: 34 ms against 6 for 6x96x80x80
