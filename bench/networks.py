@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -224,8 +225,13 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             for part in rest_of(method).values():
                 part.requires_grad_(False)
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
+        schedule = training.schedule
+        if schedule.backbone_lr == 0 and "random" in initialisation.values():
+            schedule = replace(
+                schedule, backbone_lr=1.0
+            )  # no features yet that are worth leaving as they are
         kind = PromptLearner if methods.learns_from_images(training.method) else Learner
-        return kind(name, method, training.recipe, training.schedule, folder, meta, frozen, teacher, ranks)
+        return kind(name, method, training.recipe, schedule, folder, meta, frozen, teacher, ranks)
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.record import read_records
+from methods.checkpoint import read_state
 
 SAMPLING = ["ablation=sampling", "seeds=[0]"]
 
@@ -53,6 +55,16 @@ def test_students_that_differ_in_their_memory_alone_share_weights(tiny_run):
     tiny_run(*SAMPLING, "options.queue_length=4")
     assert len(list(tiny_run.runs.glob("trained/*"))) == before
     assert len(list(tiny_run.runs.glob("cells/mobilevos_r18-*"))) == 9
+
+
+def test_random_features_learn_where_imagenet_s_would_stay(tiny_run):
+    one_row = ["ablation=distillation", "~ablation.cells.distilled", "seeds=[0]"]
+    tiny_run(*one_row)
+    tiny_run(*one_row, "scale.student.backbone_lr=0")
+    learnt, stayed = (
+        read_state(path) for path in tiny_run.runs.glob("trained/mobilevos_r18-mobilevos-*/weights.pt")
+    )
+    torch.testing.assert_close(stayed, learnt, rtol=0, atol=0)
 
 
 def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
