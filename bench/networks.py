@@ -227,9 +227,8 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
         schedule = training.schedule
         if schedule.backbone_lr == 0 and "random" in initialisation.values():
-            schedule = replace(
-                schedule, backbone_lr=1.0
-            )  # no features yet that are worth leaving as they are
+            # there are no features yet that are worth leaving as they are
+            schedule = replace(schedule, backbone_lr=1.0)
         kind = PromptLearner if methods.learns_from_images(training.method) else Learner
         return kind(name, method, training.recipe, schedule, folder, meta, frozen, teacher, ranks)
 
