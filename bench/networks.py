@@ -226,7 +226,7 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
                 part.requires_grad_(False)
         frozen = bool(initialisation) and all(how != "random" for how in initialisation.values())
         schedule = training.schedule
-        if schedule.backbone_lr == 0 and "random" in initialisation.values():
+        if schedule.backbone_lr == 0 and set(initialisation.values()) == {"random"}:
             # there are no features yet that are worth leaving as they are
             schedule = replace(schedule, backbone_lr=1.0)
         kind = PromptLearner if methods.learns_from_images(training.method) else Learner

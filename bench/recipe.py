@@ -196,7 +196,7 @@ class Schedule:
     After a linear warm-up over the first `warmup` share of the steps, lr decays along a `cosine` or a `poly`
     (power 0.9, as AOT) to the share `lr_end` of itself, or drops to a tenth (`decay: step`) at the share
     `drop_at` of the steps. backbone_lr: what the encoder of frames learns with, as a share of lr; 0 leaves it
-    as ImageNet made it, and a random one learns with lr.
+    as ImageNet made it; a network without any of ImageNet's weights learns with lr throughout.
     guided: in this first share of the steps a network remembers the labels that it learns from and not its own
     answers (AOT: 0.5; STCN: 0). snapshots: weights kept along the last half of the training, for soups.
     ema: decay per step of the averaged weights that are evaluated; 0 evaluates the last weights.
