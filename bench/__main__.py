@@ -8,12 +8,12 @@ from importlib import import_module
 from pathlib import Path
 
 import methods
-from bench.compose import choices, load_config
-from bench.errors import USER_ERRORS, show_warning
-from bench.files import room_in
-from bench.launch.settings import check_launcher
-from bench.ranks import Place, find_place, launched
-from bench.stopping import EXIT_CODE, Stopped, listening
+from bench.plan.compose import choices, load_config
+from bench.plan.launcher import check_launcher
+from bench.system.errors import USER_ERRORS, show_warning
+from bench.system.files import room_in
+from bench.system.stopping import EXIT_CODE, Stopped, listening
+from bench.train.place import Place, find_place, launched
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
@@ -86,7 +86,7 @@ def _run(config, place: Place) -> int:
     check_launcher(config)
     # torch and its company load only now: mistakes in the arguments have been answered before that
     if place.size > 1:
-        from bench.together import follow, leading
+        from bench.train.together import follow, leading
     runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
     if place.rank > 0:
         return follow(place, config.device, runs) if place.size > 1 else 0

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import bench.data
+import bench.plan.data
 import methods
-from bench import held_out
 from bench.__main__ import main
 from bench.record import read_records
+from bench.score import held_out
 from datasets.embedded import EmbeddedSpec
 from datasets.images import read_frame, read_mask
 from datasets.video import write_video
@@ -53,7 +53,7 @@ def commands() -> list[str]:
 def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     """What stands for the placeholder paths of the documentation; the embedded set is a tiny one."""
     spec = EmbeddedSpec(train_sequences=2, train_frames=4, val_sequences=2, val_frames=4, height=48, width=64)
-    monkeypatch.setattr(bench.data, "EmbeddedSpec", lambda: spec)
+    monkeypatch.setattr(bench.plan.data, "EmbeddedSpec", lambda: spec)
     for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
         monkeypatch.setattr(held_out, name, value)
     (tmp_path / "best.yaml").write_text("recipe.representation.omega: 0.5\n")
@@ -149,7 +149,7 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
 
 def test_every_command_in_the_text_is_understood():
     """`./run_all.sh ...` within sentences and tables, and in blocks that are not run: known keys and choices."""
-    from bench.compose import load_config
+    from bench.plan.compose import load_config
 
     found = set()
     for page in PAGES:
@@ -165,8 +165,8 @@ def test_every_command_in_the_text_is_understood():
 
 def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):
     """The yaml in docs/ablations.md is a valid ablation of at most 15 lines."""
-    from bench import compose
-    from bench.plan import Data, plan_ablation
+    from bench.plan import compose
+    from bench.plan.ablation import Data, plan_ablation
 
     text = re.search(r"```yaml\n(.*?)```", (ROOT / "docs/ablations.md").read_text(), re.DOTALL).group(1)
     assert len(text.splitlines()) <= 15

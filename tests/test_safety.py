@@ -22,7 +22,7 @@ SOURCES = [
 ]
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # The processes of one run send each other what they call, signed with a key that they alone can read.
-BETWEEN_RANKS = Path("bench/signed.py")
+BETWEEN_RANKS = Path("bench/train/signed.py")
 UNSAFE_CALLS = {
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load",
     "yaml.full_load", "hydra.utils.instantiate", "hydra.utils.call", "hydra.utils.get_class",
@@ -120,7 +120,7 @@ def test_a_checkpoint_runs_no_code(tiny_davis, tmp_path, capsys, wrap, zipped):
 
 
 def test_an_archive_that_leads_out_of_its_folder_writes_nothing_there(tmp_path, monkeypatch):
-    from bench.measure.phone import bundle
+    from bench.phone import bundle
 
     outside = tmp_path / "outside"
 

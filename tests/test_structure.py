@@ -78,7 +78,7 @@ def test_help_and_mistakes_are_answered_without_loading_the_heavy_libraries(argu
 
 def test_help_names_every_method_and_ablation(capsys):
     from bench.__main__ import main
-    from bench.compose import choices
+    from bench.plan.compose import choices
     from methods import available
 
     assert main(["--help"]) == 0

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ConfigError
 from bench.export.steps import Function, Program
+from bench.system.errors import ConfigError
 
 OPSET = 18  # of ONNX: what torch's exporter writes without converting
 

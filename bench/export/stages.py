@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from bench.errors import ConfigError
-from bench.measure import stages as measured
+from bench.measure import steps as measured
+from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering
 from methods.stages import Stage
 
@@ -13,7 +13,7 @@ __all__ = ["Stage", "stages"]
 def stages(
     method: Method, height: int, width: int, objects: int, memory_frames: int | None = None
 ) -> list[Stage]:
-    """As `bench.measure.stages.stages`; the method stays in evaluation mode, without gradients.
+    """As `bench.measure.steps.stages`; the method stays in evaluation mode, without gradients.
 
     Raises ConfigError for a method whose stages are not known, and for an impossible size or memory.
     """

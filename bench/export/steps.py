@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ConfigError
 from bench.export.stages import check_remembers, stages
+from bench.system.errors import ConfigError
 from methods.deaot.method import DeAOT
 from methods.deaot.stages import FEATURES, memory_names
 from methods.interface import Method, Remembering, one_hot_objects

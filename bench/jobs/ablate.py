@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench.jobs.cells import locate_data, run_cells
-from bench.plan import plan_ablation
+from bench.plan.ablation import plan_ablation
 
 
 def run(config: DictConfig, runs: Path) -> int:

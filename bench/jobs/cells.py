@@ -5,12 +5,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bench.cells import Cell
-from bench.compose import STAGES
-from bench.data import check_apart, locate
-from bench.grid import run_grid
 from bench.jobs.results import results_folder, tell
-from bench.plan import Data
+from bench.plan.ablation import Data
+from bench.plan.cells import Cell
+from bench.plan.compose import STAGES
+from bench.plan.data import check_apart, locate
+from bench.run.grid import run_grid
 
 
 def locate_data(config: DictConfig, runs: Path) -> Data:

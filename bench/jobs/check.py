@@ -4,12 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from bench.cells import Network, name_for_files
-from bench.environment import pick_device
-from bench.errors import ConfigError
-from bench.files import full_path, write_json
 from bench.jobs.results import results_folder
-from bench.networks import build
+from bench.plan.cells import Network, name_for_files
+from bench.run.networks import build
+from bench.system.environment import pick_device
+from bench.system.errors import ConfigError
+from bench.system.files import full_path, write_json
 from methods import outside
 from methods.conformance import Outcome, check_all
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 import methods
-from bench.compare import check_entries, is_trained, plan_comparison
-from bench.compose import method_entries
-from bench.data import locate, open_evaluation
-from bench.evaluate import check_masks
 from bench.jobs.cells import locate_data, run_cells
-from bench.plan import Data
+from bench.plan.ablation import Data
+from bench.plan.compare import check_entries, is_trained, plan_comparison
+from bench.plan.compose import method_entries
+from bench.plan.data import locate, open_evaluation
+from bench.score.evaluate import check_masks
 from methods import outside
 
 

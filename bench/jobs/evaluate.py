@@ -4,10 +4,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bench.cells import name_for_files
-from bench.data import locate
 from bench.jobs.cells import run_cells
-from bench.plan import plan_evaluation
+from bench.plan.ablation import plan_evaluation
+from bench.plan.cells import name_for_files
+from bench.plan.data import locate
 from methods.outside import label
 
 

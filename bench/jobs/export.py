@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from bench.cells import Network, name_for_files
-from bench.compose import to_dataclass
-from bench.environment import git_commit
 from bench.export.formats import find_format
 from bench.export.steps import Program, StaticSteps, static_steps
 from bench.export.verify import verify
-from bench.files import full_path, sha256, write_json
 from bench.jobs.results import results_folder
-from bench.networks import build, weights_file
+from bench.plan.cells import Network, name_for_files
+from bench.plan.compose import to_dataclass
+from bench.run.networks import build, weights_file
+from bench.system.environment import git_commit
+from bench.system.files import full_path, sha256, write_json
 
 MANIFEST = "manifest.json"
 

@@ -10,20 +10,20 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 import methods
-from bench.cells import content_hash
-from bench.compose import to_dataclass
-from bench.environment import describe_environment, pick_device
-from bench.errors import ConfigError
-from bench.files import write_json, write_text
 from bench.jobs import measure_phone
 from bench.jobs.results import results_folder, tell
 from bench.measure.everything import PARTS, measure_method
 from bench.measure.full_size import SIZES
 from bench.measure.page import csv_text, page
 from bench.measure.settings import Settings, check
+from bench.plan.cells import content_hash
+from bench.plan.compose import to_dataclass
 from bench.record import Record, to_jsonl
-from bench.threads import threads
-from bench.tracking import Tracker
+from bench.system.environment import describe_environment, pick_device
+from bench.system.errors import ConfigError
+from bench.system.files import write_json, write_text
+from bench.system.threads import threads
+from bench.tracking.tracker import Tracker
 from methods import outside
 from methods.errors import MethodError
 

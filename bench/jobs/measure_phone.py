@@ -7,21 +7,21 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from bench.cells import Network
-from bench.compose import to_dataclass
-from bench.environment import git_commit
-from bench.errors import ConfigError
-from bench.files import full_path, write_json, write_text
 from bench.jobs.results import results_folder, tell
-from bench.measure.phone.adb import LinkLost, Phone, PhoneError, connect
-from bench.measure.phone.cargo import Scene, make_cargo
-from bench.measure.phone.process import Runner, install
-from bench.measure.phone.report import csv_text, page, records, summarise
-from bench.measure.phone.runtimes import find_runtime
-from bench.measure.phone.session import Protocol, Session, measure
-from bench.measure.phone.state import read_state
 from bench.measure.settings import Settings
+from bench.phone.adb import LinkLost, Phone, PhoneError, connect
+from bench.phone.cargo import Scene, make_cargo
+from bench.phone.process import Runner, install
+from bench.phone.report import csv_text, page, records, summarise
+from bench.phone.runtimes import find_runtime
+from bench.phone.session import Protocol, Session, measure
+from bench.phone.state import read_state
+from bench.plan.cells import Network
+from bench.plan.compose import to_dataclass
 from bench.record import to_jsonl
+from bench.system.environment import git_commit
+from bench.system.errors import ConfigError
+from bench.system.files import full_path, write_json, write_text
 from methods.errors import MethodError
 
 PLAIN = {

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bench.databases import without_password
-from bench.files import write_json
 from bench.jobs.results import results_folder, tell
-from bench.store import check_store, is_empty, store_uri
+from bench.system.databases import without_password
+from bench.system.files import write_json
+from bench.tracking.store import check_store, is_empty, store_uri
 
 
 def run(config: DictConfig, runs: Path) -> int:

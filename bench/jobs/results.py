@@ -5,8 +5,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bench.errors import ConfigError
-from bench.files import write_text
+from bench.system.errors import ConfigError
+from bench.system.files import write_text
 
 OUT = Path(__file__).resolve().parents[2] / "reports" / "out"
 

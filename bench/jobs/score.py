@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from bench.cells import content_hash, placeless
-from bench.data import fingerprint, locate, open_evaluation
-from bench.databases import without_passwords
-from bench.environment import git_commit, versions
-from bench.errors import ConfigError
-from bench.files import write_json, write_text
 from bench.jobs.results import results_folder, tell
-from bench.measure.accuracy import FIGURES, SequenceScores, summarize
-from bench.measure.classes import seen_unseen
-from bench.measure.fields import score_fields
-from bench.official import agrees, compare, load_official, official_scores
+from bench.plan.cells import content_hash, placeless
+from bench.plan.data import fingerprint, locate, open_evaluation
 from bench.record import Record, to_jsonl
-from bench.score import PROTOCOLS, Protocol, Scored, choose_protocol, find_tasks, score_all
-from bench.workers import count_processes
+from bench.score.accuracy import FIGURES, SequenceScores, summarize
+from bench.score.classes import seen_unseen
+from bench.score.fields import score_fields
+from bench.score.folder import PROTOCOLS, Protocol, Scored, choose_protocol, find_tasks, score_all
+from bench.score.official import agrees, compare, load_official, official_scores
+from bench.system.databases import without_passwords
+from bench.system.environment import git_commit, versions
+from bench.system.errors import ConfigError
+from bench.system.files import write_json, write_text
+from bench.system.workers import count_processes
 from datasets.sequence import VideoSet
 
 CHECKS = (None, "official")

@@ -11,22 +11,22 @@ from threading import Event, Thread
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from bench.cells import content_hash
-from bench.compose import STAGES
-from bench.data import locate
-from bench.databases import without_password, without_passwords
-from bench.environment import describe_environment, pick_device
-from bench.errors import ConfigError
-from bench.files import write_text
 from bench.jobs.results import results_folder, tell
-from bench.plan import Data, ablation_seeds, check_held_out
-from bench.processes import run_jobs
+from bench.plan.ablation import Data, ablation_seeds, check_held_out
+from bench.plan.cells import content_hash
+from bench.plan.compose import STAGES
+from bench.plan.data import locate
+from bench.run.pool import run_jobs
 from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
 from bench.search.space import grid_size, read_space
 from bench.search.study import latest, load_optuna, open_study, storage_url, work_on
 from bench.search.trial import Search, run_trial
-from bench.tracking import Tracker
+from bench.system.databases import without_password, without_passwords
+from bench.system.environment import describe_environment, pick_device
+from bench.system.errors import ConfigError
+from bench.system.files import write_text
+from bench.tracking.tracker import Tracker
 
 SECONDS_BETWEEN_LOOKS = 2.0
 

@@ -8,15 +8,15 @@ from statistics import fmean, median
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from bench.cells import RESULTS_VERSION, Network, content_hash, file_hash, identity, name_for_files
-from bench.data import fingerprint
-from bench.environment import describe_environment, pick_device
-from bench.errors import ConfigError
-from bench.files import full_path, read_json, write_json, write_text
 from bench.jobs.results import results_folder
-from bench.networks import build
-from bench.plan import given_network
-from bench.segment import GIF_FRAMES, Task, check_first_frame, draw, segment
+from bench.plan.ablation import given_network
+from bench.plan.cells import RESULTS_VERSION, Network, content_hash, file_hash, identity, name_for_files
+from bench.plan.data import fingerprint
+from bench.run.networks import build
+from bench.score.segment import GIF_FRAMES, Task, check_first_frame, draw, segment
+from bench.system.environment import describe_environment, pick_device
+from bench.system.errors import ConfigError
+from bench.system.files import full_path, read_json, write_json, write_text
 from datasets.images import read_drawn_mask
 from datasets.video import Video, open_video
 from methods import outside

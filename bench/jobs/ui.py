@@ -12,9 +12,9 @@ from urllib.request import urlopen
 
 from omegaconf import DictConfig
 
-from bench.databases import without_password
-from bench.errors import ConfigError
-from bench.store import check_store, is_empty, is_server, store_uri
+from bench.system.databases import without_password
+from bench.system.errors import ConfigError
+from bench.tracking.store import check_store, is_empty, is_server, store_uri
 
 START = 300  # seconds that the server may take, on a very busy machine
 END = 10

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.latency import started_copy
-from bench.measure.stages import check_objects, frames_read, frozen_copy, stages
+from bench.measure.steps import check_objects, frames_read, frozen_copy, stages
 from methods.interface import Method, Remembering, Staged
 from methods.stages import WRITE, Stage
 

@@ -17,7 +17,7 @@ from bench.measure.parameters import parameter_count
 from bench.measure.protocols import PROTOCOLS, stage_milliseconds
 from bench.measure.settings import Settings, autocast, prepare
 from bench.measure.sweep import core_sweep
-from bench.threads import threads
+from bench.system.threads import threads
 from methods.interface import Method, Staged
 
 PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")

@@ -9,17 +9,17 @@ from torch import nn
 from tqdm import tqdm
 
 import methods
-from bench.cells import Network, content_hash, identity, name_for_files
-from bench.environment import describe_environment
-from bench.files import read_json, write_json
-from bench.locks import alone
 from bench.measure.complexity import complexity, step_gmacs
 from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
 from bench.measure.parameters import method_parameters
 from bench.measure.protocols import Scene, stage_milliseconds
-from bench.measure.stages import frozen_copy
+from bench.measure.steps import frozen_copy
+from bench.plan.cells import Network, content_hash, identity, name_for_files
+from bench.system.environment import describe_environment
+from bench.system.files import read_json, write_json
+from bench.system.locks import alone
 from methods import outside
 from methods.interface import Staged
 

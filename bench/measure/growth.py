@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from tqdm import tqdm
 
-from bench.errors import ConfigError
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
+from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering
 from methods.memory import MemoryBank, MemoryPolicy
 

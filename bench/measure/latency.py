@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ConfigError
-from bench.measure.stages import steady_memory_frames, stripes
+from bench.measure.steps import steady_memory_frames, stripes
+from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from bench.measure.latency import started_copy
-from bench.measure.stages import steady_memory_frames
+from bench.measure.steps import steady_memory_frames
 from methods.interface import Method, Remembering
 
 MIB = 2**20

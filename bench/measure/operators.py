@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from bench.measure.complexity import fvcore_analysis
-from bench.measure.stages import frozen_copy, stages
+from bench.measure.steps import frozen_copy, stages
 from methods.interface import Staged
 
 ALLOCATIONS = {"empty", "empty_strided", "empty_like", "_unsafe_view", "detach"}  # make room, compute nothing

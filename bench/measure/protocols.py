@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.evaluate import to_tensor
 from bench.measure.clip import moving_texture, write_frames
 from bench.measure.latency import Limits, device_seconds, timed_cycles, wall_seconds
-from bench.measure.stages import frames_read, stages, stripes
+from bench.measure.steps import frames_read, stages, stripes
+from bench.score.evaluate import to_tensor
 from datasets.images import read_frame, read_mask, write_mask
 from methods.interface import Method, Remembering, Staged
 from methods.masks import most_likely

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, is_dataclass
 import torch
 from torch import nn
 
-from bench.errors import ConfigError
 from bench.measure.protocols import PROTOCOLS, Scene
+from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}

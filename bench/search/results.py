@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from bench.files import write_json, write_text
 from bench.record import Record, to_jsonl
 from bench.search.settings import OBJECTIVES, Settings
 from bench.search.study import latest, load_optuna
+from bench.system.files import write_json, write_text
 
 ENOUGH = 10  # complete trials to tell what matters
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bench.compose import to_dataclass
-from bench.errors import ConfigError
+from bench.plan.compose import to_dataclass
+from bench.system.errors import ConfigError
 
 
 @dataclass(frozen=True)

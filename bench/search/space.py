@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import ConfigError
+from bench.system.errors import ConfigError
 
 FORMS = "{float: [low, high]}, {int: [low, high]} (both take log: true) or {choice: [...]}"
 SCALARS = (str, int, float, bool, type(None))

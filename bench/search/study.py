@@ -12,10 +12,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bench.cells import content_hash
-from bench.databases import BUSY, INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
-from bench.errors import ConfigError
+from bench.plan.cells import content_hash
 from bench.search.settings import Settings
+from bench.system.databases import BUSY, INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
+from bench.system.errors import ConfigError
 
 INSTALL = ".venv/bin/python -m pip install -e '.[search]' -c constraints.txt"
 CONNECTION = {"sqlite": {"timeout": BUSY}, "postgresql": {"connect_timeout": PATIENCE}}

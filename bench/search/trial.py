@@ -10,17 +10,17 @@ from typing import Any
 from omegaconf import DictConfig
 
 import methods
-from bench.cells import Network, content_hash
-from bench.compose import with_override
-from bench.environment import describe_environment
-from bench.held_out import held_out_score
 from bench.measure.full_size import measured
-from bench.networks import build, describe, train_all
-from bench.plan import Data, student_network
+from bench.plan.ablation import Data, student_network
+from bench.plan.cells import Network, content_hash
+from bench.plan.compose import with_override
 from bench.record import Record
+from bench.run.networks import build, describe, train_all
+from bench.score.held_out import held_out_score
 from bench.search.settings import OBJECTIVES, Settings
 from bench.search.space import Dimension
 from bench.search.study import TrialFailed, first_number
+from bench.system.environment import describe_environment
 from bench.train.learner import Learner
 
 

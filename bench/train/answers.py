@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ConfigError
+from bench.system.errors import ConfigError
 from methods.distillation.hooks import attention_maps
 from methods.space_time import Rollout
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from bench.recipe import Schedule
-from bench.stopping import saving_first, stop_if_asked
+from bench.plan.recipe import Schedule
+from bench.system.stopping import saving_first, stop_if_asked
 from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
 from bench.train.ranks import Ranks

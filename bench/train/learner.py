@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ConfigError
-from bench.files import write_checkpoint
-from bench.recipe import Recipe, Schedule
+from bench.plan.recipe import Recipe, Schedule
+from bench.system.errors import ConfigError
+from bench.system.files import write_checkpoint
 from bench.train.answers import answer, map_number
 from bench.train.norms import share_statistics
 from bench.train.objective import losses, make_projectors

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from bench.recipe import Recipe
+from bench.plan.recipe import Recipe
 from bench.train.ranks import ALONE, Ranks
 from methods.distillation.cka import attention_kl, attention_loss
 from methods.distillation.classification import (

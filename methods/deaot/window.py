@@ -13,7 +13,7 @@ from torch import Tensor
 TILE = (
     8,
     16,
-)  # queries at a time (rows, columns); measured at 16x28 and 31x55, see tests/bench/test_deaot_speed.py
+)  # queries at a time (rows, columns); measured at 16x28 and 31x55, see tests/methods/deaot/test_speed.py
 Slices = tuple[slice, slice]
 TileWork = Callable[[Slices, Slices, Tensor], Tensor]
 

@@ -90,7 +90,7 @@ def log_result(
     Without records the command has begun and not ended. tags: ablation, method, dataset, scale and title, where
     they differ from the defaults.
     """
-    from bench.tracking import Tracker
+    from bench.tracking.tracker import Tracker
 
     given = {
         "ablation": experiment,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.compose import choices
+from bench.plan.compose import choices
 from bench.record import to_jsonl
 from reports.__main__ import main
 from reports.adopted import adopt_pictures

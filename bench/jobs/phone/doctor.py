@@ -4,9 +4,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bench.compose import to_dataclass
-from bench.measure.phone.doctor import examine, passed, table
-from bench.measure.phone.settings import PhoneSettings
+from bench.phone.doctor import examine, passed, table
+from bench.phone.settings import PhoneSettings
+from bench.plan.compose import to_dataclass
 
 
 def run(config: DictConfig, runs: Path) -> int:

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import fields
 
 import pytest
-from phone.fake_phone import FakePhone, Faults
-from phone.native import own_abi, require, toy_stages
+from fake_phone import FakePhone, Faults
+from native import own_abi, require, toy_stages
 
-from bench.measure.phone.adb import PhoneError, devices, find_adb
-from bench.measure.phone.bundle import make_bundle
-from bench.measure.phone.executorch import pack
-from bench.measure.phone.runtime import Bundle, Cargo
+from bench.phone.adb import PhoneError, devices, find_adb
+from bench.phone.bundle import make_bundle
+from bench.phone.executorch import pack
+from bench.phone.runtime import Bundle, Cargo
 
 FAULTS = {field.name for field in fields(Faults)}
 ADB_VARIABLES = ("ADB_SERVER_SOCKET", "ADB_VENDOR_KEYS", "ANDROID_SERIAL", "ANDROID_ADB_SERVER_ADDRESS")

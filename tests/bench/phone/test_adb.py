@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench.measure.phone.adb import (
+from bench.phone.adb import (
     Answer,
     LinkLost,
     PhoneError,

@@ -6,10 +6,10 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from bench.__main__ import main
-from bench.errors import ConfigError
-from bench.measure.phone import doctor
-from bench.measure.phone.doctor import examine, passed
-from bench.measure.phone.settings import PhoneSettings
+from bench.phone import doctor
+from bench.phone.doctor import examine, passed
+from bench.phone.settings import PhoneSettings
+from bench.system.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from phone.native import QUICK, toy_stages
+from native import QUICK, toy_stages
 from torch import Tensor, nn
 
 from bench.__main__ import main
-from bench.errors import ConfigError
 from bench.export.stages import Stage
-from bench.measure.phone import cargo as cargo_module
-from bench.measure.phone import litert
-from bench.measure.phone.adb import PhoneError, connect
-from bench.measure.phone.litert import INSTALL, LITERT, MODULES, pack, read_statistics
-from bench.measure.phone.process import install
-from bench.measure.phone.session import difference
-from bench.measure.phone.settings import PhoneSettings
+from bench.phone import cargo as cargo_module
+from bench.phone import litert
+from bench.phone.adb import PhoneError, connect
+from bench.phone.litert import INSTALL, LITERT, MODULES, pack, read_statistics
+from bench.phone.process import install
+from bench.phone.session import difference
+from bench.phone.settings import PhoneSettings
+from bench.system.errors import ConfigError
 
 TOY = "copy_first_mask"
 FAST = [f"phone.{key}={value}".replace(" ", "") for key, value in QUICK.items()]
@@ -41,7 +41,7 @@ def converter() -> None:
 def program(tmp_path, monkeypatch) -> Path:
     """A stand-in for benchmark_model, as if it had been downloaded: no program yet."""
     monkeypatch.setattr(litert, "version", lambda name: "1.2.3")
-    source = Path(__file__).with_name("benchmark_model.py").read_text()
+    source = (Path(__file__).parents[2] / "helpers/benchmark_model.py").read_text()
     path = tmp_path / "benchmark_model"
     path.write_text(f"#!{sys.executable}\n{source}")
     path.chmod(0o644)

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from phone.native import QUICK, own_abi, require, toy_stages
+from native import QUICK, own_abi, require, toy_stages
 from torch import nn
 
 from bench.__main__ import main
-from bench.compose import load_config, to_dataclass
-from bench.errors import ConfigError
 from bench.export.formats import FORMATS
 from bench.export.stages import Stage
-from bench.measure.phone import cargo as cargo_module
-from bench.measure.phone.executorch import pack
-from bench.measure.phone.report import summarise
-from bench.measure.phone.session import Job, Protocol, Session
+from bench.phone import cargo as cargo_module
+from bench.phone.executorch import pack
+from bench.phone.report import summarise
+from bench.phone.session import Job, Protocol, Session
+from bench.plan.compose import load_config, to_dataclass
 from bench.record import read_records
+from bench.system.errors import ConfigError
 from methods.copy_first_mask import CopyFirstMask
 from methods.stages import STAGES
 from reports.__main__ import main as report
@@ -159,7 +159,7 @@ def test_an_operator_that_executorch_does_not_have_is_named(tmp_path):
     ],
 )
 def test_a_mistake_gets_one_line(argument, message, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("bench.measure.phone.executorch.find_format", lambda name: None)
+    monkeypatch.setattr("bench.phone.executorch.find_format", lambda name: None)
     assert main(["job=measure", "target=phone", "device=cpu", argument, f"output={tmp_path}"]) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
     assert message in line

@@ -6,12 +6,12 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from phone.native import own_abi
+from native import own_abi
 
-from bench.errors import ConfigError
-from bench.measure.phone import bundle as bundles
-from bench.measure.phone.bundle import INSTALL, SOURCE, make_bundle
-from bench.measure.phone.executorch import MODEL
+from bench.phone import bundle as bundles
+from bench.phone.bundle import INSTALL, SOURCE, make_bundle
+from bench.phone.executorch import MODEL
+from bench.system.errors import ConfigError
 
 
 @pytest.fixture

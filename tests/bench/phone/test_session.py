@@ -6,14 +6,14 @@ from collections import deque
 
 import pytest
 import torch
-from phone.native import QUICK
+from native import QUICK
 
-from bench.errors import ConfigError
-from bench.measure.phone import session as sessions
-from bench.measure.phone.adb import LinkLost, PhoneError, connect
-from bench.measure.phone.executorch import EXECUTORCH
-from bench.measure.phone.process import install
-from bench.measure.phone.session import Protocol, difference, measure
+from bench.phone import session as sessions
+from bench.phone.adb import LinkLost, PhoneError, connect
+from bench.phone.executorch import EXECUTORCH
+from bench.phone.process import install
+from bench.phone.session import Protocol, difference, measure
+from bench.system.errors import ConfigError
 
 RUN = "timeout -k"  # only commands that time something have it
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import methods
-from bench.errors import ConfigError
 from bench.export.stages import stages
+from bench.system.errors import ConfigError
 
 
 def student(name: str = "mobilevos_r18", **options):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.measure.phone.adb import LinkLost, connect
-from bench.measure.phone.state import Core, State, big_cores, flags, gate, read_state
+from bench.phone.adb import LinkLost, connect
+from bench.phone.state import Core, State, big_cores, flags, gate, read_state
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""A method's stages as files for a phone: a program, what goes in, and what must come out."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from bench.export.stages import stages
+from bench.phone.runtime import Cargo, Runtime
+from bench.plan.cells import Network, content_hash, file_hash
+from bench.run.networks import build, weights_file
+
+ROOT = Path(__file__).resolve().parents[2]
+# what decides what a program computes
+CODE = ("methods/**/*.py", "bench/export/*.py", "bench/phone/litert.py")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is segmented: frames of one size with a number of objects, and how many frames are remembered."""
+
+    height: int
+    width: int
+    objects: int
+    memory_frames: int | None
+
+
+def make_cargo(network: Network, scene: Scene, runs: Path, runtime: Runtime) -> Cargo:
+    """Export the method's stages, once for one version of the code.
+
+    Raises ConfigError for a method whose stages are not known or cannot be exported, MethodError for wrong
+    options.
+    """
+    path = weights_file(network, runs)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        method = build(network, runs, "cpu")
+    found = stages(method, scene.height, scene.width, scene.objects, scene.memory_frames)
+    key = content_hash(
+        [
+            [network.method, network.options, file_hash(path and str(path))],
+            list(vars(scene).values()),
+            code_hash(),
+            [f"{name} {version(name)}" for name in runtime.libraries],
+        ]
+    )
+    return runtime.pack(found, key, runs / "phone" / f"{network.method}-{key}")
+
+
+def code_hash() -> str:
+    """Of the source that decides what programs compute."""
+    found = hashlib.sha256()
+    for path in sorted(path for pattern in CODE for path in ROOT.glob(pattern)):
+        found.update(path.read_bytes())
+    return found.hexdigest()

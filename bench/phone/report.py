@@ -1,0 +1,283 @@
+"""What the repeats on a phone say: statistics, flags, and the page, the csv and the records made of them."""
+
+import csv
+import io
+import json
+
+import numpy as np
+
+from bench.phone.session import SUSTAINED_RUNS, Session
+from bench.plan.cells import content_hash
+from bench.record import Record
+
+SPREAD = (
+    0.05  # between the repeats' medians: above it a row is flagged (MLPerf Mobile: replicable within 5 %)
+)
+TOLERANCE = 1e-3  # of an output, relative to its largest value
+MISSING = "—"
+UNTRIED = "Nobody has run this on a physical phone yet: check times against another tool before quoting them."
+TIMES = {
+    "executorch": "The median is over all runs",
+    "litert": "LiteRT's benchmark_model tells no single runs: the median is that of the repeats' medians, p95 the "
+    "largest of theirs",
+}
+OUTPUTS = {
+    "executorch": "on the phone",
+    "litert": "of LiteRT on this computer (on the phone its benchmark_model reads noise and keeps its outputs)",
+}
+COLUMNS = {
+    "stage": "stage", "threads": "threads", "median (ms)": "ms_median", "p90": "ms_p90", "p95": "ms_p95",
+    "min": "ms_min", "IQR": "ms_iqr", "medians of the repeats": "ms_medians", "runs": "runs",
+    "memory (MB)": "peak_rss_mb", "largest difference": "max_abs", "relative": "relative",
+}  # fmt: skip
+
+
+def summarise(session: Session, per_frame: dict[str, float]) -> dict:
+    """A method's entry of measure.json: rows of stages and of frames, and what is doubtful.
+
+    per_frame: how often a frame needs each stage. A frame is the sum of its stages, each that often.
+    """
+    groups: dict[tuple[str, int, str], list[dict]] = {}
+    for job, repeat in session.repeats.items():
+        groups.setdefault(job.row, []).append(repeat)
+    rows = [{**_row(repeats), "per_frame": per_frame[key[2]]} for key, repeats in groups.items()]
+    frames = _frames(rows, per_frame)
+    left = session.wanted - len(session.repeats)
+    failed = [f"{stage}, {_threads(n)}: {why}" for (_, n, stage), why in session.failures.items()]
+    doubts = [
+        f"{row['stage']}, {_threads(row['threads'])}: {text}"
+        for row in [*rows, *frames]
+        for text in row["flags"]
+    ]
+    if session.reused:
+        doubts.append(f"{session.reused} of {session.wanted} repeats are of an earlier, interrupted command")
+    status = f"failed: {failed[0]}" if failed else f"interrupted: {left} of {session.wanted} repeats missing"
+    return {
+        "status": status if failed or left else "ok",
+        "rows": rows,
+        "frames": frames,
+        "warnings": [*failed[1:], *dict.fromkeys(doubts)],
+        "repeats": [repeat for repeats in groups.values() for repeat in repeats],
+    }
+
+
+def _row(repeats: list[dict]) -> dict:
+    """Statistics of all runs of a row, and of each repeat's median."""
+    first, medians = repeats[0], [_median(repeat) for repeat in repeats]
+    times = _of_runs(repeats) if first["times_ns"] else _of_statistics(repeats)
+    found = [d for r in repeats for d in r["differences"].values()]
+    largest = {key: max((d[key] for d in found), key=_nan_last) for key in ("max_abs", "relative")}
+    flags = [text for r in repeats for text in r["flags"]] + _spread(medians)
+    if not largest["relative"] <= TOLERANCE:
+        flags.append(
+            f"the outputs differ from the method's by {largest['relative']:.1e}: do not use these times"
+        )
+    governors = {core["governor"] for r in repeats for core in r["before"]["cores"]}
+    clocks = [{core["governor"] for core in r["before"]["cores"]} for r in repeats]
+    if any(each != clocks[0] for each in clocks):
+        flags.append("the governor of the clocks changed between repeats")
+    if first["mode"] == "sustained" and times["runs"] < SUSTAINED_RUNS:
+        flags.append(f"{times['runs']} runs, fewer than the {SUSTAINED_RUNS} of a sustained measurement")
+    return {
+        **{key: first[key] for key in ("mode", "stage", "threads", "mask")},
+        **times,
+        "ms_medians": medians,
+        "peak_rss_mb": max((r["peak_rss_mb"] for r in repeats if r["peak_rss_mb"] is not None), default=None),
+        **largest,
+        "governors": sorted(filter(None, governors)),
+        "flags": list(dict.fromkeys(flags)),
+    }
+
+
+def _median(repeat: dict) -> float:
+    if repeat["times_ns"]:
+        return float(np.median(repeat["times_ns"])) / 1e6
+    return repeat["statistics"]["median"]
+
+
+def _of_runs(repeats: list[dict]) -> dict:
+    """Of all runs together."""
+    times = np.concatenate([np.array(repeat["times_ns"]) / 1e6 for repeat in repeats])
+    return {
+        "ms_median": float(np.median(times)),
+        "ms_p90": float(np.percentile(times, 90)),
+        "ms_p95": float(np.percentile(times, 95)),
+        "ms_min": float(times.min()),
+        "ms_iqr": float(np.subtract(*np.percentile(times, [75, 25]))),
+        "runs": len(times),
+    }
+
+
+def _of_statistics(repeats: list[dict]) -> dict:
+    """Where single runs are not known: the median of the medians, and the largest p95."""
+    found = [repeat["statistics"] for repeat in repeats]
+    return {
+        "ms_median": float(np.median([one["median"] for one in found])),
+        "ms_p90": None,
+        "ms_p95": max(one["p95"] for one in found),
+        "ms_min": min(one["min"] for one in found),
+        "ms_iqr": None,
+        "runs": sum(one["runs"] for one in found),
+    }
+
+
+def _frames(rows: list[dict], per_frame: dict[str, float]) -> list[dict]:
+    """A row for each mode and number of threads of which every stage is there."""
+    groups: dict[tuple[str, int], list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["mode"], row["threads"]), []).append(row)
+    found = []
+    for (mode, threads), stages in groups.items():
+        if {row["stage"] for row in stages} != set(per_frame):
+            continue
+        repeats = min(len(row["ms_medians"]) for row in stages)
+        medians = [sum(row["per_frame"] * row["ms_medians"][i] for row in stages) for i in range(repeats)]
+        sums = {key: _sum(key, stages) for key in ("ms_median", "ms_p90", "ms_p95", "ms_min")}
+        worst = {key: max((row[key] for row in stages), key=_nan_last) for key in ("max_abs", "relative")}
+        fixed = {"mode": mode, "stage": "frame", "threads": threads, "mask": stages[0]["mask"]}
+        found.append({**fixed, **sums, "ms_medians": medians, **worst, "flags": _spread(medians)})
+    return found
+
+
+def _sum(key: str, stages: list[dict]) -> float | None:
+    if any(row[key] is None for row in stages):
+        return None
+    return sum(row["per_frame"] * row[key] for row in stages)
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
+def _spread(medians: list[float]) -> list[str]:
+    spread = (max(medians) - min(medians)) / float(np.median(medians))
+    return [f"the repeats' medians spread by {100 * spread:.1f} %"] if spread > SPREAD else []
+
+
+def _nan_last(value: float) -> float:
+    return float("inf") if np.isnan(value) else value
+
+
+def page(content: dict) -> str:
+    """measure.md."""
+    settings, phone = content["settings"], content["phone"]
+    scene = f"{settings['height']}x{settings['width']}, {settings['objects']} object(s)"
+    lines = [
+        "# Latency on a phone", "",
+        f"{content['device']}, Android {phone['android_version']}, {phone['abi']}; {content['runtime']}; "
+        f"{phone['libc']}; frames of {scene}; fp32, batch 1; {content['weights']}"
+        f"{', options ' + str(content['options']) if content['options'] else ''}.", "",
+    ]  # fmt: skip
+    for name, found in content["methods"].items():
+        lines += [f"## {name}", ""]
+        for mode in dict.fromkeys(row["mode"] for row in found.get("rows", [])):
+            rows = [row for row in [*found["frames"], *found["rows"]] if row["mode"] == mode]
+            lines += [f"{mode.capitalize()}:", "", *_table(rows), ""]
+        if found["status"] != "ok":
+            lines.append(f"- {found['status']}.")
+        lines += [f"- Warning: {text}." for text in found["warnings"]]
+        if found["status"] != "ok" or found["warnings"]:
+            lines.append("")
+    return "\n".join([*lines, "## How to read this", "", *(f"- {text}" for text in _notes(content))]) + "\n"
+
+
+def _notes(content: dict) -> list[str]:
+    phone = content["settings"]["phone"]
+    shares = {
+        row["stage"]: row["per_frame"]
+        for found in content["methods"].values() for row in found.get("rows", [])
+    }  # fmt: skip
+    terms = [name if share == 1 else f"{share:g} x {name}" for name, share in shares.items()]
+    repeats = (
+        f"{phone['repeats']} repeats in fresh processes, each {phone['warmups']} warm-ups, then at least "
+    )
+    sentences = [
+        UNTRIED,
+        *([f"frame = {' + '.join(terms)}; its p90 and p95 are the sums of theirs"] if terms else []),
+        f"Burst: {repeats}{phone['runs']} runs and {phone['seconds']:g} s, at most {phone['max_seconds']:g} s. "
+        f"{TIMES[phone['runtime']]}; setting a stage's inputs is not timed.",
+        "Threads are held on the fastest cores. Clocks are as the phone sets them unless its governor is fixed: "
+        "never compare rows of fixed and of free clocks.",
+        f"Differences are those of the outputs {OUTPUTS[phone['runtime']]} to the method's own in PyTorch, the "
+        "largest of all.",
+        f"Governors: {', '.join(_governors(content)) or 'unknown'}.",
+    ]
+    if phone["sustained"]:
+        sentences.append(
+            f"Sustained: every stage for at least {phone['sustained']:g} s and {SUSTAINED_RUNS} runs; read its "
+            f"{'p95' if phone['runtime'] == 'litert' else 'p90'}."
+        )
+    return sentences
+
+
+def _governors(content: dict) -> list[str]:
+    found = content["methods"].values()
+    return sorted({name for one in found for row in one.get("rows", []) for name in row["governors"]})
+
+
+def _table(rows: list[dict]) -> list[str]:
+    rules = ["---" if column == "stage" else "---:" for column in COLUMNS]
+    cells = [[_cell(key, row.get(key)) for key in COLUMNS.values()] for row in rows]
+    return ["| " + " | ".join(line) + " |" for line in (list(COLUMNS), rules, *cells)]
+
+
+def _cell(key: str, value) -> str:
+    if value is None:
+        return MISSING
+    if isinstance(value, list):
+        return " ".join(_cell(key, each) for each in value)
+    if key in ("max_abs", "relative"):
+        return f"{value:.1e}"
+    if isinstance(value, float):
+        return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+    return str(value)
+
+
+def csv_text(content: dict) -> str:
+    """measure.csv: a line for each row, frames first."""
+    text = io.StringIO()
+    lines = [
+        {"method": name, **_flat(row), "device": content["device"], "size": content["size"]}
+        for name, found in content["methods"].items()
+        for row in [*found.get("frames", []), *found.get("rows", [])]
+    ]
+    if lines:
+        fields = list(dict.fromkeys(key for line in lines for key in line))
+        writer = csv.DictWriter(text, fields, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    return text.getvalue()
+
+
+def _flat(row: dict) -> dict:
+    joined = {"ms_medians": " ", "flags": "; ", "governors": " "}
+    return {key: joined[key].join(map(str, value)) if key in joined else value for key, value in row.items()}
+
+
+def records(content: dict) -> list[Record]:
+    """One for each method and number of threads; one for a method without times."""
+    return [
+        _record(name, found, frame, content)
+        for name, found in content["methods"].items()
+        for frame in [f for f in found.get("frames", []) if f["mode"] == "burst"] or [None]
+    ]
+
+
+def _record(name: str, found: dict, frame: dict | None, content: dict) -> Record:
+    threads = f", {_threads(frame['threads'])}" if frame else ""
+    return Record(
+        label=f"{name}{threads}",
+        method=name,
+        recipe="none",
+        dataset="none",
+        seed=0,
+        status=found["status"],
+        objects=content["settings"]["objects"],
+        resolution=content["size"],
+        options=json.dumps(content["options"]),
+        latency_ms_median=frame["ms_median"] if frame else None,
+        device=f"{content['device']}{threads}",
+        versions=content["runtime"],
+        git_commit=content["git_commit"],
+        config_hash=content_hash([name, content["options"], content["settings"]]),
+    )

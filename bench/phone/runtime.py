@@ -1,0 +1,112 @@
+"""What a runtime for phones is: how programs are made for it on this computer, and started and read on a phone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from bench.export.stages import Stage
+from bench.phone.adb import Answer, Phone
+from bench.phone.settings import PhoneSettings
+
+
+class ProcessFailed(Exception):
+    """A process on the phone failed; the phone did not."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Files for one folder of the phone, and what starts the runtime there.
+
+    probe: arguments to which a runtime that starts answers with a text that holds `answer`. hint: why it may not.
+    """
+
+    files: tuple[Path, ...]
+    command: str
+    key: str  # hash of what it was made from
+    name: str  # of the runtime, with its version
+    libc: str
+    probe: str
+    answer: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Cargo:
+    """files: to be copied. inputs: names of the files that a stage takes. answers: of the method itself.
+
+    computed: what the programs give on this computer, for runtimes that keep it to themselves on the phone.
+    """
+
+    key: str
+    stages: list[Stage]
+    files: tuple[Path, ...]
+    inputs: dict[str, tuple[str, ...]]
+    answers: dict[str, tuple[Tensor, ...]]
+    computed: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process does: at least `runs` runs and `seconds` of them, none begun after `max_seconds`.
+
+    mask: of the cores that it is held on, as `taskset` takes it; None leaves it free.
+    """
+
+    stage: str
+    threads: int
+    mask: str | None
+    warmups: int
+    runs: int
+    seconds: float
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of a process that does not tell each run: milliseconds."""
+
+    runs: int
+    median: float
+    p95: float
+    min: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """times_ns int64 (runs,), or `statistics` in its place; the stage's outputs; what else a runtime tells."""
+
+    times_ns: np.ndarray | None
+    outputs: tuple[Tensor, ...]
+    load_ms: float | None
+    peak_rss_mb: float | None = None
+    statistics: Statistics | None = None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """check(settings): raises ConfigError for what is missing on this computer.
+
+    bundle(abi, cache, settings): made once into a folder below `cache`; ConfigError where that fails.
+    pack(stages, key, folder): the files of these stages; a program that lies there is taken as it is. ConfigError
+    for a network that the runtime cannot take.
+    arguments(task, cargo, remote): of the bundle's command, with the cargo in the phone's folder `remote`.
+    read(phone, answer, task, cargo, remote, local): what a process gave, its files being fetched into `local`; None
+    where it said nothing of its runs. ProcessFailed where its outputs are not what was expected, LinkLost.
+    libraries: distributions on which a program depends.
+    """
+
+    check: Callable[[PhoneSettings], None]
+    bundle: Callable[[str, Path, PhoneSettings], Bundle]
+    pack: Callable[[list[Stage], str, Path], Cargo]
+    arguments: Callable[[Task, Cargo, str], str]
+    read: Callable[[Phone, Answer, Task, Cargo, str, Path], Finding | None]
+    libraries: tuple[str, ...]
+
+
+def answers_of(stages: list[Stage]) -> dict[str, tuple[Tensor, ...]]:
+    """What the method itself gives for each stage's inputs."""
+    found = {stage.name: stage.module(*stage.inputs.values()) for stage in stages}
+    return {name: (x,) if isinstance(x, Tensor) else tuple(x) for name, x in found.items()}

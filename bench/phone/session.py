@@ -1,0 +1,219 @@
+"""Timing the stages of a method on an attached phone, each repeat in a process of its own.
+
+A finished repeat is written down at once: after a crash, a lost link or a kill the same command goes on from
+there. When all are done they are used up, so that the next command measures anew.
+"""
+
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from torch import Tensor
+
+from bench.phone.adb import Phone
+from bench.phone.process import Runner, run
+from bench.phone.runtime import Cargo, ProcessFailed, Task
+from bench.phone.settings import PhoneSettings
+from bench.phone.state import State, big_cores, flags, gate, read_state
+from bench.plan.cells import content_hash
+from bench.system.errors import ConfigError
+from bench.system.files import read_json, write_json
+
+SUSTAINED_RUNS = 1024  # MLPerf Mobile
+PLACES = (
+    "serial",
+    "adb",
+    "folder",
+    "wait_s",
+    "benchmark_model",
+)  # change no number, or are in a bundle's key
+
+
+@dataclass(frozen=True)
+class Protocol(PhoneSettings):
+    """The keys `phone.*` of job=measure; bench/configs/job/measure.yaml says what each means."""
+
+    threads: list[int] = field(default_factory=lambda: [1, 4])
+    repeats: int = 3
+    warmups: int = 10
+    runs: int = 50
+    seconds: float = 5.0
+    max_seconds: float = 120.0
+    limit_c: float = 35.0
+    wait_s: float = 600.0
+    sustained: float | None = None
+
+    def check(self) -> None:
+        """Raise ConfigError, naming the key, for what is impossible."""
+        least = {"repeats": 1, "warmups": 0, "runs": 1, "seconds": 0, "max_seconds": 0, "wait_s": 0}
+        for key, lowest in least.items():
+            if getattr(self, key) < lowest:
+                raise ConfigError(f"phone.{key}={getattr(self, key)}: give {lowest} or more")
+        if not self.threads or min(self.threads) < 1:
+            raise ConfigError(f"phone.threads={list(self.threads)}: give numbers of 1 or more")
+        if self.sustained is not None and self.sustained <= 0:
+            raise ConfigError(f"phone.sustained={self.sustained:g}: give seconds, or null to leave it out")
+
+    @property
+    def modes(self) -> dict[str, "Protocol"]:
+        """burst, and sustained if that is asked for: one long repeat."""
+        if self.sustained is None:
+            return {"burst": self}
+        longest = max(self.max_seconds, 10 * self.sustained)
+        long = replace(
+            self, repeats=1, runs=SUSTAINED_RUNS, seconds=self.sustained, max_seconds=longest, sustained=None
+        )
+        return {"burst": self, "sustained": long}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One process on the phone; those of a row differ in `repeat` alone."""
+
+    mode: str
+    threads: int
+    stage: str
+    repeat: int
+
+    @property
+    def row(self) -> tuple[str, int, str]:
+        return self.mode, self.threads, self.stage
+
+    @property
+    def name(self) -> str:
+        return f"{self.mode}-t{self.threads}-{self.stage}-{self.repeat}"
+
+
+@dataclass
+class Session:
+    """What a method gave on a phone so far: finished repeats, and why rows failed.
+
+    folder: where the repeats lie. wanted: how many there will be. reused: how many an earlier command left.
+    """
+
+    folder: Path
+    wanted: int
+    repeats: dict[Job, dict] = field(default_factory=dict)
+    failures: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    reused: int = 0
+
+    def forget(self) -> None:
+        """Remove the finished repeats from disk, when the tables hold them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def measure(
+    runner: Runner,
+    identity: str,
+    cargo: Cargo,
+    protocol: Protocol,
+    runs: Path,
+    say: Callable[[str], None] = print,
+) -> Iterator[Session]:
+    """Run every process that is not done; yields the session before the first and after each.
+
+    identity: what tells this phone from others. A row that fails is left alone until the next command. Raises
+    LinkLost when the phone stops answering. What was copied to the phone is removed unless a row failed.
+    """
+    key = content_hash([cargo.key, runner.bundle.key, identity, _numbers(protocol)])
+    jobs = _jobs(cargo, protocol)
+    session = Session(runs / "phone" / f"session-{key}", len(jobs))
+    found = {job: read_json(session.folder / f"{job.name}.json") for job in jobs}
+    session.repeats = {job: repeat for job, repeat in found.items() if repeat is not None}
+    session.reused = len(session.repeats)
+    yield session
+    todo = [job for job in jobs if job not in session.repeats]
+    if not todo:
+        return
+    remote = f"{protocol.folder}/session-{key}"
+    runner.phone.push(cargo.files, remote)
+    pins = Pins(runner.phone)
+    for job in todo:
+        if job.row in session.failures:
+            continue
+        try:
+            repeat = _repeat(runner, remote, job, cargo, protocol.modes[job.mode], pins, session.folder, say)
+        except ProcessFailed as failure:
+            session.failures[job.row] = str(failure)
+        else:
+            write_json(session.folder / f"{job.name}.json", repeat)
+            session.repeats[job] = repeat
+        yield session
+    if not session.failures:
+        runner.phone.shell(f"rm -rf {shlex.quote(remote)}", check=False)
+
+
+class Pins:
+    """Which cores so many threads are held on; whether the phone allows it is asked once."""
+
+    def __init__(self, phone: Phone) -> None:
+        self.phone = phone
+        self.works: dict[str, bool] = {}
+
+    def find(self, state: State, threads: int) -> tuple[str | None, list[str]]:
+        """(mask for taskset or None, flags)."""
+        mask = big_cores(state, threads)
+        if mask is None:
+            return None, ["not pinned: the phone does not tell the speed of so many cores"]
+        if mask not in self.works:
+            self.works[mask] = self.phone.shell(f"taskset {mask} true", check=False).code == 0
+        return (mask, []) if self.works[mask] else (None, [f"not pinned: taskset {mask} failed"])
+
+
+def difference(found: Tensor, expected: Tensor) -> dict[str, float]:
+    """The largest difference, absolute and relative to the largest value that is expected."""
+    largest = float((found - expected).abs().max())
+    scale = float(expected.abs().max())
+    return {"max_abs": largest, "relative": largest / scale if scale else largest}
+
+
+def _numbers(protocol: Protocol) -> dict:
+    return {key: value for key, value in asdict(protocol).items() if key not in PLACES}
+
+
+def _jobs(cargo: Cargo, protocol: Protocol) -> list[Job]:
+    """Repeats outermost, so that a phone that warms up shows as a spread between them."""
+    return [
+        Job(mode, threads, stage.name, repeat)
+        for mode, numbers in protocol.modes.items()
+        for repeat in range(numbers.repeats)
+        for threads in protocol.threads
+        for stage in cargo.stages
+    ]
+
+
+def _repeat(
+    runner: Runner,
+    remote: str,
+    job: Job,
+    cargo: Cargo,
+    numbers: Protocol,
+    pins: Pins,
+    folder: Path,
+    say: Callable[[str], None],
+) -> dict:
+    """Cool down, run, compare."""
+    before, warm = gate(runner.phone, limit_c=numbers.limit_c, wait_s=numbers.wait_s, say=say)
+    mask, unpinned = pins.find(before, job.threads)
+    limits = {key: getattr(numbers, key) for key in ("warmups", "runs", "seconds", "max_seconds")}
+    task = Task(job.stage, job.threads, mask, **limits)
+    found = run(runner, task, cargo, remote, folder / "fetched", folder / f"{job.name}.log")
+    after = read_state(runner.phone)
+    stage = next(stage for stage in cargo.stages if stage.name == job.stage)
+    rows = zip(stage.outputs, found.outputs, cargo.answers[job.stage], strict=True)
+    return {
+        **asdict(job),
+        "times_ns": None if found.times_ns is None else found.times_ns.tolist(),
+        "statistics": asdict(found.statistics) if found.statistics else None,
+        "load_ms": found.load_ms,
+        "peak_rss_mb": found.peak_rss_mb,
+        "differences": {name: difference(output, expected) for name, output, expected in rows},
+        "mask": mask,
+        "flags": [*warm, *unpinned, *flags(before, after)],
+        "before": asdict(before),
+        "after": asdict(after),
+        "measured": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }

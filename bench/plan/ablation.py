@@ -1,0 +1,301 @@
+"""From a configuration to the cells of a grid."""
+
+import warnings
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import methods
+from bench.plan.cells import Cell, Network, Soup, Training
+from bench.plan.compose import STAGES, to_dataclass, with_override
+from bench.plan.data import synthesis_of
+from bench.plan.questions import Questions, check
+from bench.plan.recipe import Recipe, Schedule
+from bench.system.errors import ConfigError
+from bench.system.files import full_path
+from methods import outside
+
+PICKS = ("uniform", "greedy")
+LABELS = ("truth", "teacher")
+MEASURES = ("cka", "kl")
+REST = ("own", "teacher", "frozen")
+OF_IMAGES = {"decoupled", "masks"}  # losses of networks that answer prompts
+
+
+@dataclass(frozen=True)
+class Data:
+    """Located data (bench.plan.data.locate) to learn from and to be judged on; `stages` come before `training`."""
+
+    training: dict[str, Any]
+    dataset: dict[str, Any]
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
+    """The cells of `config.ablation`: baselines, then row by row and seed by seed, then soups of them."""
+    ablation, seeds = config.ablation, ablation_seeds(config)
+    if "prompts" in ablation:
+        questions = to_dataclass(ablation.prompts, Questions)
+        check(questions)
+        data = replace(data, dataset={**data.dataset, "prompts": asdict(questions)})
+    cells = []
+    for name in ablation.get("baselines") or []:
+        network = teacher_network(config, data) if name == "teacher" else Network(name)
+        label = f"{network.method} (teacher)" if name == "teacher" else name
+        cells.append(Cell(label, network, data.dataset, config.teacher.seed if name == "teacher" else 0))
+    for name in (ablation.get("costs") or []) if config.measure else []:
+        cells.append(Cell(f"{name} (cost only)", Network(name), data.dataset, 0))
+    for label, overrides in rows(ablation).items():
+        changed = config
+        for key, value in overrides.items():
+            changed = with_override(changed, key, value)
+        methods.check_name(changed.method)
+        own = _data_of_row(config, changed, data)
+        if changed.role == "teacher":
+            cells.append(
+                Cell(label, teacher_network(changed, own), data.dataset, changed.teacher.seed, overrides)
+            )
+        else:
+            cells += [
+                Cell(label, student_network(changed, own, seed), data.dataset, seed, overrides)
+                for seed in seeds
+            ]
+    trained = [cell for cell in cells if cell.varied]
+    if ablation.get("held_out"):
+        for training in filter(None, (cell.network.training for cell in trained)):
+            check_held_out(f"ablation={ablation.name}", training)
+    for label, node in (ablation.get("soups") or {}).items():
+        cells += [
+            Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds
+        ]
+    return cells
+
+
+def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
+    """The data, with clips of stills made as the row wants; ConfigError for a row with other data."""
+    for key in ("dataset", "training", *STAGES):
+        before, now = (OmegaConf.to_container(each[key]) for each in (config, changed))
+        if key == "training":
+            made = [node.pop("synthesis", {}) for node in (before, now)]
+        if before != now:
+            raise ConfigError(
+                f"rows of an ablation share their data: {key} cannot differ, training.synthesis can"
+            )
+    if made[0] == made[1]:
+        return data
+    own = replace(data, training={**data.training, "synthesis": made[1]})
+    synthesis_of(own.training, "training")
+    return own
+
+
+def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
+    """{label: {dotted key: value}}: the named `cells`, after the product of the values of each `sweep`.
+
+    `sweep` is {dotted key: list of values}, or a list of such; a row's label is made of the values.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    sweeps = OmegaConf.to_container(ablation, resolve=True).get("sweep") or []
+    for sweep in [sweeps] if isinstance(sweeps, dict) else sweeps:
+        lists = {key: values if isinstance(values, list) else [values] for key, values in sweep.items()}
+        for values in product(*lists.values()):
+            overrides = dict(zip(lists, values, strict=True))
+            label = ", ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in overrides.items())
+            found[label] = overrides
+    named = OmegaConf.to_container(ablation.get("cells") or OmegaConf.create({}), resolve=True)
+    found |= {str(label): overrides or {} for label, overrides in named.items()}
+    if not found:
+        raise ConfigError("the ablation has no rows: give it `cells`, or a `sweep` of a key over values")
+    return found
+
+
+def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
+    """The one cell of job=evaluate: `config.method` with `config.weights`."""
+    return [Cell(outside.label(config.method), given_network(config), dataset, 0)]
+
+
+def given_network(config: DictConfig) -> Network:
+    """`config.method` with `config.weights`, for jobs that train nothing; ConfigError where it is worth nothing."""
+    name, weights = config.method, config.weights
+    if methods.needs_weights(name) and not weights:
+        raise ConfigError(
+            f"job={config.job} with '{name}' needs weights=/path/to/checkpoint.pth "
+            f"(method=copy_first_mask needs none)"
+        )
+    taken = methods.needs_weights(name) or outside.is_outside(name)
+    return Network(name, OmegaConf.to_container(config.options), full_path(weights) if taken else None)
+
+
+def teacher_network(config: DictConfig, data: Data) -> Network:
+    """The teacher: a checkpoint, or a network that the suite trains on the labels alone."""
+    teacher, scale = config.teacher, config.scale
+    method = teacher.method or scale.teacher_method
+    options = OmegaConf.to_container(teacher.options)
+    if teacher.weights:
+        return Network(method, options, full_path(teacher.weights))
+    if method == scale.teacher_method:
+        options = {**OmegaConf.to_container(scale.teacher_options), **options}
+    if not scale.teacher.steps:
+        raise ConfigError(
+            f"scale={scale.name} trains no {method} to teach here: give teacher.weights=/path/to/{method}.pth"
+        )
+    options, recipe = _with_scale(config, method, options), _recipe(teacher.recipe)
+    if recipe.needs_teacher:
+        raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")
+    return _trained(config, data, "teacher", method, options, recipe, recipe, teacher.seed, None)
+
+
+def student_network(config: DictConfig, data: Data, seed: int) -> Network:
+    """A network trained by `config.recipe`, taught by the teacher where the recipe needs one."""
+    recipe, early = _recipe(config.recipe), _recipe(config.stage_recipe)
+    taught = recipe.needs_teacher or (data.stages and early.needs_teacher)
+    teacher = teacher_network(config, data) if taught else None
+    method, options = config.method, OmegaConf.to_container(config.options)
+    options = _with_scale(config, method, options)
+    if "decoupled" in recipe.losses and not methods.learns_from_images(method):
+        method, options = _borrower(method, options, teacher)
+    return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
+
+
+def ablation_seeds(config: DictConfig) -> list[int]:
+    """`seeds=3` means 0, 1, 2; `seeds=[4, 7]` is taken as it is; none takes the ablation's."""
+    seeds = config.seeds if config.seeds is not None else config.ablation.seeds
+    if isinstance(seeds, int):
+        seeds = range(seeds)
+    seeds = [int(seed) for seed in seeds]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds={config.seeds}: give at least one seed, and each once")
+    return seeds
+
+
+def _trained(
+    config: DictConfig,
+    data: Data,
+    role: str,
+    method: str,
+    options: dict[str, Any],
+    recipe: Recipe,
+    early: Recipe,
+    seed: int,
+    teacher: Network | None,
+) -> Network:
+    """A network trained in stages, the last one by `recipe` and those before by `early`."""
+    if not methods.is_trainable(method):
+        fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.needs_weights(method))
+        why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
+        raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
+    prompted = "prompts" in data.dataset
+    foreign = recipe.losses - OF_IMAGES if prompted else recipe.losses & {"masks"}
+    if methods.learns_from_images(method) != prompted:
+        raise ConfigError(
+            f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
+            f"ablation={config.ablation.name} cannot train it"
+            + (
+                ""
+                if prompted
+                else "; ablation=decoupled does, and job=evaluate judges it with weights=... on videos"
+            )
+        )
+    if foreign:
+        raise ConfigError(
+            f"recipe '{recipe.name}' has a loss on {'clips' if prompted else 'images and prompts'}, "
+            f"{', '.join(sorted(foreign))}, which ablation={config.ablation.name} cannot compute: choose another"
+        )
+    scale = config.scale
+    imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
+    if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
+        text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
+        warnings.warn(text, stacklevel=2)
+        imagenet = {}
+    learnt = {key: value for key, value in options.items() if key not in methods.INFERENCE_OPTIONS}
+    start = None
+    for name in STAGES:
+        if name in data.stages:
+            schedule = to_dataclass(scale[role], Schedule, scale[name][role])
+            guide = teacher if early.needs_teacher else None
+            start = Training(method, learnt, early, schedule, data.stages[name], seed, imagenet, guide, start)
+    schedule = to_dataclass(scale[role], Schedule)
+    guide = teacher if recipe.needs_teacher else None
+    training = Training(method, learnt, recipe, schedule, data.training, seed, imagenet, guide, start)
+    return Network(method, options, training=training)
+
+
+def _with_scale(config: DictConfig, method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a method at the chosen scale, but for those that are given."""
+    return {**(OmegaConf.to_container(config.scale.options).get(method) or {}), **options}
+
+
+def _borrower(method: str, options: dict[str, Any], teacher: Network) -> tuple[str, dict[str, Any]]:
+    """The decoupled student of a space-time teacher: the teacher's method with the encoder of `method`."""
+    own = {key: value for key, value in options.items() if key in methods.INFERENCE_OPTIONS}
+    encoder = {"encoder": method, "encoder_width": options.get("width", 1.0)}
+    return teacher.method, {**teacher.options, **own, **encoder}
+
+
+def _recipe(node: DictConfig) -> Recipe:
+    """Raises ConfigError, before hours are spent, for what no training can follow."""
+    recipe = to_dataclass(node, Recipe)
+    if not recipe.losses:
+        raise ConfigError(f"recipe '{recipe.name}' has no loss: give one a weight above 0")
+    if recipe.rest not in REST:
+        raise ConfigError(f"unknown recipe.rest '{recipe.rest}'; known: {', '.join(REST)}")
+    if "decoupled" in recipe.losses and recipe.rest != "frozen":
+        raise ConfigError("recipe.decoupled teaches the encoder alone: give recipe.rest=frozen too")
+    if "decoupled" in recipe.losses and recipe.losses - OF_IMAGES:
+        others = ", ".join(sorted(recipe.losses - OF_IMAGES))
+        raise ConfigError(
+            f"recipe.decoupled goes with no other loss on clips: set the weight of {others} to 0"
+        )
+    if not 0 <= recipe.finetune < 1:
+        raise ConfigError(f"recipe.finetune={recipe.finetune}: give a share of at least 0 and below 1")
+    if recipe.labels not in LABELS:
+        raise ConfigError(f"unknown labels '{recipe.labels}'; known: {', '.join(LABELS)}")
+    if recipe.attention.measure not in MEASURES:
+        raise ConfigError(
+            f"unknown recipe.attention.measure '{recipe.attention.measure}'; known: {', '.join(MEASURES)}"
+        )
+    return recipe
+
+
+def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network:
+    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}."""
+    wanted = node.get("of") or list(dict.fromkeys(cell.label for cell in cells))
+    members = [cell.network for cell in cells if cell.label in wanted and cell.seed == seed]
+    unknown = set(wanted) - {cell.label for cell in cells}
+    pick = node.get("pick", "uniform")
+    if unknown or not members:
+        raise ConfigError(f"soup '{label}': no row '{', '.join(sorted(unknown))}' to make it of")
+    if pick not in PICKS:
+        raise ConfigError(f"soup '{label}': unknown pick '{pick}'; known: {', '.join(PICKS)}")
+    first = members[0]
+    if any((m.method, m.options) != (first.method, first.options) for m in members):
+        raise ConfigError(f"soup '{label}': its rows are different networks, whose weights have no average")
+    soup = Soup(tuple(m.training for m in members), pick, bool(node.get("trajectory", False)))
+    _check_soup(label, soup)
+    return Network(first.method, first.options, soup=soup)
+
+
+def _check_soup(label: str, soup: Soup) -> None:
+    """Raise ConfigError, before anything is trained, for what `make_soup` will lack."""
+    if soup.trajectory and soup.members[0].schedule.snapshots < 1:
+        raise ConfigError(f"soup '{label}' along a trajectory needs snapshots: set scale.student.snapshots=5")
+    if soup.pick == "greedy":
+        check_held_out(f"soup '{label}'", soup.members[0])
+
+
+def check_held_out(what: str, last: Training) -> None:
+    """Raise ConfigError where no data is held out from a training and its earlier stages to pick `what` on."""
+    held, stage = last.data.get("hold_out"), last.start
+    if held == 0:
+        raise ConfigError(f"{what} is picked on held-out training data: set training.hold_out=0.1")
+    while stage is not None:
+        if stage.data["fingerprint"] == last.data["fingerprint"] and stage.data.get("hold_out") != held:
+            raise ConfigError(
+                f"{what} is picked on data that an earlier stage learnt from: give all stages hold_out={held}"
+            )
+        stage = stage.start
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,102 @@
+"""From `methods=[...]` to the cells of job=compare."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+import methods
+from bench.plan.ablation import Data, ablation_seeds, student_network, teacher_network
+from bench.plan.cells import Cell, Network
+from bench.plan.compose import load_config, method_entries, with_override
+from bench.system.errors import ConfigError
+from bench.system.files import full_path
+from methods import outside
+
+# What the ablations of a family choose beside the defaults, so that these trainings are theirs.
+FAMILIES = {"deaot": ["family=deaot", "recipe=deaot"]}
+TEACHERS = ("stcn",)  # learn from the labels alone, as the suite's teachers do
+
+
+def check_entries(config: DictConfig) -> None:
+    """Raise ConfigError for what no comparison can be made of."""
+    entries = method_entries(config)
+    if len(entries) < 2:
+        raise ConfigError(
+            "job=compare needs methods=[...] with at least two, e.g. [my_file.py:MyMethod,mobilevos_r18]"
+        )
+    if config.options:
+        raise ConfigError("job=compare takes no options: a function in a file of your own may set them")
+    for number, (name, weights) in enumerate(entries):
+        if (name, weights) in entries[:number]:
+            raise ConfigError(f"methods: '{name}' is listed twice")
+        if not weights and methods.needs_weights(name) and not _learns_from_clips(name):
+            raise ConfigError(
+                f"methods: '{name}' is not trained here, it needs weights: {name}@/path/to/them"
+            )
+        if weights and not Path(weights).expanduser().exists():
+            raise ConfigError(f"methods: no weights at {weights}")
+        if weights and not (methods.needs_weights(name) or outside.is_outside(name)):
+            raise ConfigError(f"methods: '{name}' has no weights; leave out @{weights}")
+
+
+def _learns_from_clips(name: str) -> bool:
+    return methods.is_trainable(name) and not methods.learns_from_images(name)
+
+
+def is_trained(name: str, weights: str | None) -> bool:
+    """Whether an entry of `methods=` is trained first: what has weights to learn and was given none."""
+    return weights is None and methods.is_trainable(name)
+
+
+def plan_comparison(config: DictConfig, data: Data) -> list[Cell]:
+    """The cells of each listed method, in their order; those that are trained by seeds, all others once."""
+    entries = method_entries(config)
+    cells = []
+    for label, (name, weights) in zip(_labels(entries), entries, strict=True):
+        if is_trained(name, weights):
+            cells += _trained(label, name, config, data)
+        else:
+            cells.append(Cell(label, Network(name, weights=full_path(weights)), data.dataset, 0))
+    labels = list(dict.fromkeys(cell.label for cell in cells))
+    reference = config.reference or _first(entries, labels)
+    if reference not in labels:
+        raise ConfigError(f"reference={reference}: choose one of {', '.join(labels)}")
+    return [replace(cell, reference=reference) for cell in cells]
+
+
+def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell]:
+    """A student by the default recipe of its family, distilled, or a teacher: the trainings of the ablations."""
+    if name in TEACHERS:
+        changed = with_override(config, "teacher.method", name)
+        return [Cell(label, teacher_network(changed, data), data.dataset, config.teacher.seed)]
+    arguments = OmegaConf.to_container(config.arguments, resolve=False)
+    given = {text.partition("=")[0] for text in arguments}
+    extra = [text for text in FAMILIES.get(methods.family(name), []) if text.partition("=")[0] not in given]
+    changed = with_override(load_config(arguments + extra) if extra else config, "method", name)
+    return [
+        Cell(label, student_network(changed, data, seed), data.dataset, seed)
+        for seed in ablation_seeds(config)
+    ]
+
+
+def _labels(entries: list[tuple[str, str | None]]) -> list[str]:
+    """The shortest names that tell the entries apart: `MyMethod`, else with its file, its weights, all as given."""
+    forms: list[Callable[[str, str | None], str]] = [
+        lambda name, _: outside.label(name),
+        lambda name, _: outside.short_name(name),
+        lambda name, weights: f"{outside.short_name(name)} ({Path(weights).name})" if weights else name,
+        lambda name, weights: f"{name}@{weights}" if weights else name,
+    ]
+    found = []
+    for entry in entries:
+        alone = (form for form in forms if [form(*e) for e in entries].count(form(*entry)) == 1)
+        found.append(next(alone)(*entry))
+    return found
+
+
+def _first(entries: list[tuple[str, str | None]], labels: list[str]) -> str:
+    """The first of the suite's own methods; where there is none, the first."""
+    own = (label for label, (name, _) in zip(labels, entries, strict=True) if not outside.is_outside(name))
+    return next(own, labels[0])

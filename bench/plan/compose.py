@@ -1,0 +1,197 @@
+"""From `key=value` arguments to one checked configuration. Imports neither torch nor mlflow: errors are quick."""
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+import methods
+from bench.plan.recipe import Recipe, Schedule
+from bench.system.errors import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+STAGES = ("stage0", "stage1")  # of training, before the last
+# Keys whose value is the name of a file of a group
+PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
+OmegaConf.register_new_resolver("half", lambda number: max(1, number // 2), replace=True)
+# Keys of a method, of sbatch or of a dataclass that the file leaves at its defaults
+FREE = re.compile(
+    r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\b"
+)
+
+
+@dataclass
+class Stage:
+    """How the schedules of an earlier stage differ from those of the last."""
+
+    teacher: dict[str, Any] = field(default_factory=dict)
+    student: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Scale:
+    """How big: the same code at other widths, resolutions and numbers of steps."""
+
+    name: str = "laptop"
+    options: dict[str, Any] = field(default_factory=dict)  # constructor options by method
+    teacher_method: str = "stcn"
+    teacher_options: dict[str, Any] = field(default_factory=dict)  # over those of `options`
+    teacher: Schedule = field(default_factory=Schedule)
+    student: Schedule = field(default_factory=Schedule)
+    stage0: Stage = field(default_factory=Stage)
+    stage1: Stage = field(default_factory=Stage)
+
+
+def choices(group: str) -> list[str]:
+    """Names that a configuration group offers."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def load_config(overrides: list[str]) -> DictConfig:
+    """Compose the configuration of a command line. Raises ConfigError with one message for a mistake.
+
+    `overrides=/path/to/file.yaml` stands for the lines of that file, {dotted key: value}.
+    """
+    overrides = [text for given in overrides for text in _lines_of_file(given)]
+    _check_choices(overrides)
+    store = ConfigStore.instance()
+    store.store(name="schema", group="recipe", node=Recipe)
+    store.store(name="schema", group="scale", node=Scale)
+    try:
+        with initialize_config_module("bench.configs", version_base="1.3"):
+            terms = [_in_hydra_terms(text) for text in overrides]
+            config = compose("config", terms, return_hydra_config=True)
+            with open_dict(config):
+                if config.job == "compare":  # which composes them anew for methods of another family
+                    config.arguments = [text for text in overrides if not text.startswith("tracking_uri=")]
+                config.ablation.name = config.hydra.runtime.choices.ablation
+                if "search" in config:
+                    config.search.name = config.hydra.runtime.choices.search
+                del config["hydra"]
+    except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
+        raise ConfigError(_explain(error, overrides)) from None
+    if str(config.job) not in choices("job"):  # its module is imported by this name
+        raise ConfigError(f"unknown job '{config.job}'; known: {', '.join(choices('job'))}")
+    listed = [name for name, _ in method_entries(config)]
+    for name in (config.method, config.teacher.method or config.scale.teacher_method, *listed):
+        if name is not None:  # job=measure: all methods
+            methods.check_name(name)
+    return config
+
+
+def method_entries(config: DictConfig) -> list[tuple[str, str | None]]:
+    """(name, weights or None) of each entry of `methods=[name,name@/path/to/weights]`; none without that key."""
+    listed = config.get("methods") or []
+    texts = [listed] if isinstance(listed, str) else [str(text) for text in listed]
+    return [(name, weights or None) for name, _, weights in (text.partition("@") for text in texts)]
+
+
+def to_dataclass(node: DictConfig, kind: type, changes: DictConfig | None = None):
+    """A config node, with changes, as the dataclass `kind`; ConfigError for an unknown key or a wrong type."""
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), node, changes or {}))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from None
+
+
+def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
+    """A copy of the configuration with one dotted key replaced; raises ConfigError when there is none."""
+    config = config.copy()
+    try:
+        OmegaConf.update(config, key, value, merge=True, force_add=bool(FREE.match(key)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}={value}: {_first_line(error)}") from None
+    return config
+
+
+def _lines_of_file(text: str) -> list[str]:
+    """`overrides=file` as the `key=value` texts of the file; any other text as it is."""
+    key, _, name = text.partition("=")
+    if key != "overrides":
+        return [text]
+    try:
+        found = yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"overrides={name} cannot be read: {_first_line(error)}") from None
+    if not isinstance(found, dict) or any(isinstance(value, dict) for value in found.values()):
+        raise ConfigError(f"overrides={name}: give lines of the form `dotted.key: value`")
+    return [f"{key}={_in_hydra_grammar(value)}" for key, value in found.items()]
+
+
+def _in_hydra_grammar(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_hydra_grammar, value))}]"
+    if isinstance(value, str):
+        return QuotedString(value, Quote.single).with_quotes()
+    return "null" if value is None else str(value).lower()
+
+
+def _in_hydra_terms(text: str) -> str:
+    """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
+    if FREE.match(text):
+        return f"++{text}"
+    key = text.partition("=")[0]
+    return f"{PLACED[key]}@{text}" if key in PLACED else text
+
+
+def _check_choices(overrides: list[str]) -> None:
+    """Name the known choices of a group (job, ablation, dataset, ...) when one is misspelt."""
+    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir() and list(path.glob("*.yaml"))]
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        if key.startswith("~"):  # Hydra: without this key
+            continue
+        if not separator:
+            raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
+        group = PLACED.get(key, key)
+        value = value.strip("'")
+        if group == "search" and "job=search" not in overrides:
+            raise ConfigError(f"'{text}' belongs to job=search: give that too")
+        if group in groups and value not in choices(group):
+            raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(group))}")
+
+
+def _explain(error: Exception, overrides: list[str]) -> str:
+    """Hydra's message in one line; for a key that does not exist, the nearest that does."""
+    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
+    chosen = [text for text in overrides if text.partition("=")[0] in (*groups, *PLACED)]
+    try:
+        known = _known_keys([_in_hydra_terms(text) for text in chosen])
+    except (HydraException, OmegaConfBaseException, ConfigCompositionException):
+        return _first_line(error)  # it is the choices themselves that do not compose
+    for text in overrides:
+        key = text.partition("=")[0]
+        if not key.startswith(("+", "~")) and key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.6)
+            return f"'{text}': there is no key '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
+    return _first_line(error)
+
+
+def _known_keys(group_choices: list[str]) -> list[str]:
+    with initialize_config_module("bench.configs", version_base="1.3"):
+        plain = OmegaConf.to_container(compose("config", group_choices), resolve=False)
+    keys = []
+
+    def walk(node, prefix=""):
+        for key, value in node.items():
+            keys.append(prefix + key)
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{key}.")
+
+    walk(plain)
+    return keys
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of the error and, where Hydra wraps another, of that one."""
+    line = str(error).strip().split("\n")[0]
+    return f"{line}: {_first_line(error.__cause__)}" if error.__cause__ else line

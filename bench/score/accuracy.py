@@ -1,0 +1,296 @@
+"""J, F and J&F as the DAVIS benchmark defines them (semi-supervised protocol).
+
+J, the region measure, is the intersection over union of two masks; F, the boundary measure, is in
+`bench.score.boundary`. Both are computed per frame and object, without the first frame (it is given)
+and the last; averaged over the frames of an object; then over the objects of all sequences, so a
+sequence counts as often as it has objects. The results equal those of the official
+davis2017-evaluation, with three exceptions: see `decay` about long sequences and `frame_scores` about void, and
+ids that are predicted but not asked for are ignored where the official code stops. `bench.score.folder` can follow
+it in these, too.
+
+YouTube-VOS differs in two ways: an object counts from the frame after the one that gives it, and the last
+frame counts too (see `score_sequence`).
+
+Sources: Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, arXiv 1704.00675;
+Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+
+import cv2
+import numpy as np
+
+from bench.score.boundary import MAX_OBJECTS, boundary_scores, tolerance_radius
+from datasets.images import VOID
+
+FIGURES = ("j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", "jf_mean")
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceScores:
+    """Scores of one sequence.
+
+    j, f: float64 (frames, objects) in [0, 1], scored frames only: none where the truth is not known. NaN
+    where an object is not judged in a frame that judges others. decay_in_8_bits: see the function of that name.
+    """
+
+    name: str
+    object_ids: tuple[int, ...]
+    j: np.ndarray
+    f: np.ndarray
+    decay_in_8_bits: bool = False
+
+    def per_object(self) -> dict[int, dict[str, float]]:
+        """For each object id: j_mean, j_recall, j_decay, f_mean, f_recall, f_decay, jf_mean (fractions).
+
+        Over the frames in which the object is judged; one that never is has no entry.
+        """
+        judged = ~np.isnan(self.j)
+        statistics = {"mean": _mean, "recall": recall}
+        statistics["decay"] = decay_in_8_bits if self.decay_in_8_bits else decay
+        columns = {
+            f"{name}_{key}": _over_frames(statistic, values, judged)
+            for name, values in (("j", self.j), ("f", self.f))
+            for key, statistic in statistics.items()
+        }
+        columns["jf_mean"] = (columns["j_mean"] + columns["f_mean"]) / 2
+        return {
+            object_id: {key: float(column[i]) for key, column in columns.items()}
+            for i, object_id in enumerate(self.object_ids)
+            if judged[:, i].any()
+        }
+
+    def jf_mean(self) -> float | None:
+        """J&F of the sequence, a fraction: the mean over its objects; None if none is judged."""
+        objects = [values["jf_mean"] for values in self.per_object().values()]
+        return float(np.mean(objects)) if objects else None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores of a set of sequences: means over all objects, as fractions (decay may be negative).
+
+    `per_object` maps "<sequence>_<object id>" to the same seven figures of that object. Where no object is
+    judged it is empty and the means are None.
+    """
+
+    j_mean: float | None
+    j_recall: float | None
+    j_decay: float | None
+    f_mean: float | None
+    f_recall: float | None
+    f_decay: float | None
+    jf_mean: float | None
+    per_object: dict[str, dict[str, float]]
+
+    def as_dict(self) -> dict:
+        """Plain nested dict, ready for JSON."""
+        return asdict(self)
+
+
+def frame_scores(
+    prediction: np.ndarray, truth: np.ndarray, object_ids: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """J and F of one frame, for each object.
+
+    prediction, truth: integer (H, W) object ids, 0 = background. object_ids: N ids, neither 0 nor 255.
+    Returns two float64 (N,) in [0, 1]. An object that is in neither mask scores 1. Void (255) in the truth is
+    left out of both masks: nobody knows what is there, so no prediction is wrong there. (The official code does so
+    in its unsupervised task and takes void as background in this one.) Raises ValueError when the sizes differ.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"the prediction is {_size(prediction)} but the ground truth is {_size(truth)} (height x width): "
+            f"save predictions at the ground truth's size"
+        )
+    box = _foreground_box(prediction, truth)
+    prediction, truth, radius = prediction[box], truth[box], tolerance_radius(*truth.shape)
+    j, f = np.ones(len(object_ids)), np.ones(len(object_ids))
+    if prediction.size == 0:
+        return j, f
+    if truth.max() == VOID:
+        prediction = np.where(truth == VOID, 0, prediction)
+    for first in range(0, len(object_ids), MAX_OBJECTS):
+        ids = object_ids[first : first + MAX_OBJECTS]
+        predicted, true = [prediction == i for i in ids], [truth == i for i in ids]
+        j[first : first + len(ids)] = [_iou(p, t) for p, t in zip(predicted, true, strict=True)]
+        f[first : first + len(ids)] = boundary_scores(predicted, true, radius)
+    return j, f
+
+
+def score_sequence(
+    name: str,
+    predictions: Iterable[np.ndarray],
+    truths: Iterable[np.ndarray | None],
+    object_ids: Sequence[int],
+    appears: Mapping[int, int] | None = None,
+) -> SequenceScores:
+    """Score a sequence from the masks of all its frames, in order; may be generators.
+
+    predictions, truths: integer (H, W) as in `frame_scores`. Frames whose truth is None (not annotated) are
+    left out. Of the others, DAVIS leaves out the first and the last for all objects. YouTube-VOS, whose
+    `appears` takes an object id to the index of the frame that gives it, judges an object in those after
+    that one and includes the last.
+
+    Raises ValueError, naming the sequence, when there are fewer than 3 frames (with `appears` any number
+    will do), no annotated one among those scored, not as many predictions as truths, or a prediction of
+    another size than its truth.
+    """
+    frames = 0
+
+    def judged() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        nonlocal frames
+        for prediction, truth, is_last in _frame_by_frame(name, predictions, truths):
+            if truth is not None and (appears is not None or not is_last):
+                yield frames, prediction, truth
+            frames += 1
+
+    scores = score_frames(name, judged(), object_ids, appears)
+    if appears is None and frames < 3:
+        raise ValueError(
+            f"sequence {name} has {frames} frame(s): at least 3 are needed, the first and last are not scored"
+        )
+    if not len(scores.j):
+        where = "between its first and last" if appears is None else "after one that gives an object"
+        raise ValueError(f"sequence {name} has no annotated frame {where}: nothing to score")
+    return scores
+
+
+def score_frames(
+    name: str,
+    frames: Iterable[tuple[int, np.ndarray, np.ndarray]],
+    object_ids: Sequence[int],
+    appears: Mapping[int, int] | None = None,
+) -> SequenceScores:
+    """Scores of the frames that are handed in: (index, prediction, truth), in order; may be a generator.
+
+    Masks, `object_ids` and `appears` as in `score_sequence`. An object is judged in the frames after the one
+    that gives it (index 0 without `appears`); frames that judge none are left out. Raises ValueError, naming
+    sequence and frame, for a prediction of another size than its truth.
+    """
+    given_at = [0 if appears is None else appears[i] for i in object_ids]
+    rows = []
+    for index, prediction, truth in frames:
+        judged = [i for i, start in enumerate(given_at) if start < index]
+        if not judged:
+            continue
+        row = np.full((2, len(given_at)), np.nan)
+        try:
+            row[:, judged] = frame_scores(prediction, truth, [object_ids[i] for i in judged])
+        except ValueError as error:
+            raise ValueError(f"sequence {name}, frame {index} (from 0): {error}") from None
+        rows.append(row)
+    j, f = np.array(rows).reshape(-1, 2, len(given_at)).swapaxes(0, 1)
+    return SequenceScores(name, tuple(object_ids), j, f)
+
+
+def summarize(sequences: Sequence[SequenceScores]) -> Summary:
+    """Average over the judged objects of all sequences.
+
+    Raises ValueError when there is no sequence at all or when two sequences have the same name.
+    """
+    if not sequences:
+        raise ValueError("there is no object to score: give at least one sequence with an object")
+    per_object: dict[str, dict[str, float]] = {}
+    for sequence in sequences:
+        for object_id, values in sequence.per_object().items():
+            key = f"{sequence.name}_{object_id}"
+            if key in per_object:
+                raise ValueError(f"object {key} was scored twice: give each sequence a name of its own")
+            per_object[key] = values
+    columns = {key: [values[key] for values in per_object.values()] for key in FIGURES}
+    means = {key: float(np.mean(values)) if values else None for key, values in columns.items()}
+    return Summary(**means, per_object=per_object)
+
+
+def recall(values: np.ndarray) -> np.ndarray:
+    """Share of frames that score above 0.5: (frames, objects) -> (objects,)."""
+    return (values > 0.5).mean(axis=0)
+
+
+def decay(values: np.ndarray) -> np.ndarray:
+    """Mean of the first quarter of frames minus mean of the last: (frames, objects) -> (objects,).
+
+    The quarters have the official edges, rounded and with the shared frame in both. The official code
+    keeps the edges in 8 bits and so takes wrong frames when more than 256 are scored; this one is right.
+    """
+    edges = _quarters(len(values))
+    return values[: edges[1] + 1].mean(axis=0) - values[edges[3] :].mean(axis=0)
+
+
+def decay_in_8_bits(values: np.ndarray) -> np.ndarray:
+    """The decay that davis2017-evaluation prints, with its error: (frames, objects) -> (objects,).
+
+    It keeps the quarters' edges, and their ends, in 8 bits. Up to 255 frames this is `decay`; above, the
+    edges start again at 0, so other frames are taken, or none: NaN (with NumPy 2, as for 256 frames).
+    """
+    edges = _quarters(len(values))
+    quarters = (values[edges[k] % 256 : (edges[k + 1] + 1) % 256] for k in (0, 3))
+    first, last = (q.mean(axis=0) if len(q) else np.full(values.shape[1], np.nan) for q in quarters)
+    return first - last
+
+
+def _quarters(frames: int) -> np.ndarray:
+    """The five edges of four quarters: indices of frames, int (5,)."""
+    return np.round(np.linspace(1, frames, 5) + 1e-10).astype(int) - 1
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    return values.mean(axis=0)
+
+
+def _over_frames(
+    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, judged: np.ndarray
+) -> np.ndarray:
+    """A (frames, objects) -> (objects,) statistic of each object's judged frames; NaN where there are none."""
+    if len(values) and judged.all():
+        return statistic(values)
+    columns = zip(values.T, judged.T, strict=True)
+    return np.array([statistic(v[keep, None])[0] if keep.any() else np.nan for v, keep in columns])
+
+
+def _frame_by_frame(
+    name: str, predictions: Iterable[np.ndarray], truths: Iterable[np.ndarray | None]
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, bool]]:
+    """(prediction, truth, whether it is the last) of each frame; ValueError if one has more than the other."""
+    end, waiting = object(), None
+    for frames, (prediction, truth) in enumerate(zip_longest(predictions, truths, fillvalue=end)):
+        if prediction is end or truth is end:
+            fewer, more = (
+                ("predictions", "ground truth") if prediction is end else ("ground truth", "predictions")
+            )
+            raise ValueError(
+                f"sequence {name}: {fewer} for only {frames} frames, {more} for more: give one per frame"
+            )
+        # A frame is handed out when the next one arrives: only then is it known not to be the last.
+        if waiting is not None:
+            yield *waiting, False
+        waiting = prediction, truth
+    if waiting is not None:
+        yield *waiting, True
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boolean masks; 1 if both are empty."""
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else 1.0
+
+
+def _foreground_box(prediction: np.ndarray, truth: np.ndarray) -> tuple[slice, slice]:
+    """Where either mask is not background, and one pixel around where there is room; may be empty.
+
+    With the margin the boundaries are the same as in the whole image.
+    """
+    foreground = prediction | truth
+    if foreground.dtype != np.uint8:
+        foreground = (foreground != 0).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(foreground)
+    if width == 0:
+        return slice(0, 0), slice(0, 0)
+    return slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
+
+
+def _size(mask: np.ndarray) -> str:
+    return "x".join(map(str, mask.shape))

@@ -1,0 +1,215 @@
+"""Running a method over a set of videos: masks and scores, a sequence at a time."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+from tqdm import tqdm
+
+from bench.score.accuracy import SequenceScores, score_sequence
+from bench.score.folder import choose_protocol, find_tasks, read_predictions
+from bench.system.errors import ConfigError
+from bench.system.files import read_json, replace_atomically, write_json
+from bench.system.threads import threads
+from datasets.errors import DataError
+from datasets.images import frame_size, read_ids, write_mask
+from datasets.sequence import Sequence, VideoSet
+from methods.backbones.frozen import joined_norms
+from methods.errors import MethodError
+from methods.masks import most_likely
+from methods.outside import MaskFolder
+from methods.space_time import SpaceTimeMethod
+
+# Frames of fewer pixels are segmented by one thread: a second one gains nothing there and, when another program
+# wants its core, costs tenfold (measured with a ResNet-18 student of a quarter of its width).
+SMALL_FRAME = 160 * 160
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of every sequence, and the milliseconds of every step (decoding and scoring excluded).
+
+    The scores of a sequence without a truth to compare with are of no frame. Masks that are there have no steps.
+    """
+
+    scores: list[SequenceScores]
+    step_ms: list[float]
+    resolution: str
+
+
+def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "") -> Evaluation:
+    """Segment and score every sequence; `folder` gets `masks/<sequence>/*.png` and `scores/*.json`.
+
+    Sequences that an earlier, interrupted evaluation finished are taken from the folder. The score follows
+    the DAVIS protocol (first and last frame not judged) or, for a sequence that tells when its objects
+    appear, that of YouTube-VOS; frames without a mask are not judged. A mask that gives an object need not
+    show the others: a sequence without any other mask is segmented but not scored. Of a MaskFolder the masks are
+    read instead, as job=score does.
+
+    Raises ConfigError when objects appear late and the method cannot add them, or when a sequence has too
+    few frames to be scored; MethodError for answers of the wrong shape; DataError for a mask that is missing.
+    """
+    late = next((s.name for s in videos.sequences if any((s.appears or {}).values())), None)
+    if isinstance(method, MaskFolder):
+        check_masks(method, videos)
+    elif late is not None and not hasattr(method, "add"):
+        raise ConfigError(
+            f"{type(method).__name__} cannot add objects after the first frame, but some of {late} appear "
+            f"later: choose another method or data set"
+        )
+    if isinstance(method, SpaceTimeMethod):  # what their convolutions are fastest in
+        method.to(memory_format=torch.channels_last)
+    done = []
+    frames = sum(len(sequence) for sequence in videos.sequences)
+    with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
+        for sequence in videos.sequences:
+            path = folder / "scores" / f"{sequence.name}.json"
+            entry = _finished(path, sequence, folder)
+            if entry is None:
+                with threads(threads_for(*frame_size(sequence.frames[0]))):
+                    entry = _evaluate_sequence(method, sequence, folder, device)
+                write_json(path, entry)
+            bar.update(len(sequence))
+            done.append(entry)
+    scores = [
+        SequenceScores(e["name"], tuple(e["object_ids"]), _from_json(e, "j"), _from_json(e, "f"))
+        for e in done
+    ]
+    sizes = {tuple(e["size"]) for e in done}
+    resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"
+    return Evaluation(scores, [ms for e in done for ms in e["step_ms"]], resolution)
+
+
+def check_masks(method: MaskFolder, videos: VideoSet) -> None:
+    """Raise DataError, before any work, for a judged frame whose mask is missing."""
+    find_tasks(videos, method.folder, choose_protocol("ours", {}))
+
+
+def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
+    """What an earlier evaluation found of a sequence; None unless that and all masks are whole."""
+    entry = read_json(path, dict)
+    if entry is None:
+        return None
+    try:
+        for frame in sequence.frames:
+            read_ids(_mask_file(folder, sequence, frame))
+        shapes = [_from_json(entry, key).shape for key in ("j", "f")]
+    except (DataError, KeyError, TypeError, ValueError):
+        return None
+    steps = (len(sequence) - 1, 0)  # none where the masks were there
+    whole = shapes[0] == shapes[1] and list(sequence.object_ids) == entry["object_ids"]
+    whole = whole and len(entry["step_ms"]) in steps
+    return entry if whole and {"name", "size"} <= entry.keys() else None
+
+
+def _mask_file(folder: Path, sequence: Sequence, frame: Path) -> Path:
+    return folder / "masks" / sequence.name / f"{frame.stem}.png"
+
+
+def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) -> dict:
+    """Masks of one sequence into the folder; its frame scores and the time of each step."""
+    if sequence.has_truth and sequence.appears is None and len(sequence) < 3:
+        raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
+    truths = [sequence.mask(i) for i in range(len(sequence))]  # a damaged one is told before any work
+    predictions, step_ms = _predict(method, sequence, device)
+    for path, mask in zip(sequence.frames, predictions, strict=True):
+        out = _mask_file(folder, sequence, path)
+        replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
+    j = f = np.empty((0, len(sequence.object_ids)))
+    if sequence.has_truth:
+        scores = score_sequence(sequence.name, predictions, truths, sequence.object_ids, sequence.appears)
+        j, f = scores.j, scores.f
+    return {
+        "name": sequence.name,
+        "object_ids": list(sequence.object_ids),
+        "size": list(predictions[0].shape),
+        "step_ms": step_ms,
+        "j": _to_json(j),
+        "f": _to_json(f),
+    }
+
+
+def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
+    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of all steps."""
+    if not isinstance(method, MaskFolder):
+        return _segment(method, sequence, device)
+    predictions = read_predictions(sequence, method.folder)
+    unknown = set(np.unique(predictions)) - {0, *sequence.object_ids}
+    if unknown:
+        text = f"masks of {sequence.name} hold id {min(unknown)}, which is no object there: it counts as background"
+        warnings.warn(text, stacklevel=2)
+    return predictions, []
+
+
+@torch.no_grad()
+@joined_norms()
+def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
+    """Run the method: the mask of every frame, and the milliseconds of all but the first."""
+    predictions, step_ms = [], []
+    for index in range(len(sequence)):
+        frame = to_tensor(sequence.frame(index), device)
+        mask = sequence.given_mask(index) if index in sequence.given else None
+        given = None if mask is None else torch.from_numpy(mask).long().to(device)
+        if index == 0:
+            method.start(frame, given)
+            predictions.append(mask)
+            continue
+        prediction, milliseconds = timed_answer(method, frame, given)
+        predictions.append(prediction)
+        step_ms.append(milliseconds)
+    return predictions, step_ms
+
+
+def timed_answer(
+    method, frame: torch.Tensor, given: torch.Tensor | None = None, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, float]:
+    """The next frame's mask, uint8 (H, W) object ids, and the milliseconds from a frame on the device to it.
+
+    given: the mask of new objects of this frame. size: (H, W) of the mask where it is not the frame's.
+    Raises MethodError for an answer of the wrong shape.
+    """
+    started = time.perf_counter()
+    probabilities = method.step(frame) if given is None else method.add(frame, given)
+    check_answer(method, probabilities, frame)
+    if size is not None and probabilities.shape[1:] != size:
+        probabilities = interpolate(probabilities[None], size, mode="bilinear")[0]
+    labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
+    milliseconds = 1000 * (time.perf_counter() - started)
+    return np.array([0, *method.object_ids], np.uint8)[labels], milliseconds
+
+
+def check_answer(method, probabilities, frame: torch.Tensor) -> None:
+    """Raise MethodError unless there is a plane of the frame's size for the background and each object."""
+    wanted = (len(method.object_ids) + 1, *frame.shape[1:])
+    if isinstance(probabilities, torch.Tensor):
+        found = tuple(probabilities.shape)
+    else:
+        found = type(probabilities).__name__
+    if found != wanted:
+        raise MethodError(
+            f"{type(method).__name__} answered {found} where a tensor {wanted} is due: the background and "
+            f"{wanted[0] - 1} object(s) at the frame's size"
+        )
+
+
+def threads_for(height: int, width: int) -> int | None:
+    """How many threads segment frames of this size; None: torch's own choice."""
+    return 1 if height * width < SMALL_FRAME else None
+
+
+def _to_json(values: np.ndarray) -> list[list[float | None]]:
+    """JSON has no NaN: null where an object is not judged."""
+    return np.where(np.isnan(values), None, values).tolist()
+
+
+def _from_json(entry: dict, key: str) -> np.ndarray:
+    return np.array(entry[key], dtype=float).reshape(-1, len(entry["object_ids"]))
+
+
+def to_tensor(frame: np.ndarray, device: str) -> torch.Tensor:
+    """uint8 (H, W, 3) RGB -> float (3, H, W) in [0, 1] on the device."""
+    return torch.from_numpy(frame).to(device).permute(2, 0, 1).float() / 255

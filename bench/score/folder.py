@@ -1,0 +1,241 @@
+"""Scoring a folder of masks, `<sequence>/<frame>.png`, that any tool wrote. No torch: workers start quickly."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from bench.score.accuracy import SequenceScores, score_frames
+from bench.system.errors import ConfigError
+from bench.system.workers import start_worker
+from datasets.errors import DataError
+from datasets.images import VOID, is_two_valued, merge_ids, read_ids
+from datasets.sequence import Sequence, VideoSet
+
+POLICIES = {  # every policy's values, ours first, and what davis2017-evaluation does
+    "void": (("ignore", "background"), "background"),
+    "extra": (("ignore", "error"), "error"),
+    "missing": (("error", "empty"), "error"),
+    "objects": (("first", "up_to_largest"), "up_to_largest"),
+    "decay": (("exact", "8bit"), "8bit"),
+}
+PROTOCOLS = ("ours", "official")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What counts. Fields are the keys of POLICIES, whose meaning docs/scoring.md gives."""
+
+    void: str
+    extra: str
+    missing: str
+    objects: str
+    decay: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sequence, the frames to judge (indices, increasing) and, for each of them, the predicted mask's file."""
+
+    sequence: Sequence
+    judged: tuple[int, ...]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of a sequence, its size (height, width), and the ids that some mask holds beside those judged.
+
+    extra: (file, id) of each mask with such an id, the lowest.
+    """
+
+    scores: SequenceScores
+    size: tuple[int, int]
+    extra: tuple[tuple[str, int], ...]
+
+
+def choose_protocol(name: str, policy: dict[str, str | None]) -> Protocol:
+    """The protocol `name` with the policies that are not None in place of its own; ConfigError if unknown."""
+    if name not in PROTOCOLS:
+        raise ConfigError(f"unknown protocol '{name}'; known: {', '.join(PROTOCOLS)}")
+    chosen = {}
+    for key, (values, official) in POLICIES.items():
+        chosen[key] = policy.get(key) or (values[0] if name == "ours" else official)
+        if chosen[key] not in values:
+            raise ConfigError(f"policy.{key}={chosen[key]}: choose one of {', '.join(values)}")
+    return Protocol(**chosen)
+
+
+def find_tasks(videos: VideoSet, folder: Path, protocol: Protocol) -> list[Task]:
+    """Pair every sequence that has a truth with its predictions, in `folder/<sequence>/<frame>.png`.
+
+    Only frames that are judged need a file. Raises DataError for the first folder or file that is missing (a
+    file may be, where `protocol.missing` is empty) and when no sequence has a truth.
+    """
+    tasks = []
+    for sequence in videos.sequences:
+        judged = judged_frames(sequence)
+        if not judged:
+            continue
+        place = folder / sequence.name
+        if not place.is_dir():
+            raise DataError(f"no masks of sequence {sequence.name}: no folder {place} ({_there(folder)})")
+        files = tuple(place / f"{sequence.frames[i].stem}.png" for i in judged)
+        missing = [file for file in files if not file.is_file()]
+        if missing and protocol.missing == "error":
+            raise DataError(
+                f"no mask {missing[0]} ({len(missing)} of {len(files)} judged ones are missing; {_there(place)}): "
+                f"add it, or count missing masks as empty with policy.missing=empty"
+            )
+        tasks.append(Task(sequence, judged, files))
+    if not tasks:
+        raise DataError(
+            f"{videos.name} has no mask to compare with beside those that give the objects: nothing to score"
+        )
+    return tasks
+
+
+def judged_frames(sequence: Sequence) -> tuple[int, ...]:
+    """Indices of the frames that are judged, as in `score_sequence`; none where the truth is not known."""
+    if not sequence.has_truth:
+        return ()
+    end = len(sequence) - (sequence.appears is None)
+    return tuple(i for i in sequence.annotated if 0 < i < end)
+
+
+def score_all(tasks: list[Task], protocol: Protocol, processes: int, label: str) -> list[Scored]:
+    """Score the sequences in their order, `processes` at once; the numbers are the same for any number."""
+    processes = min(processes, len(tasks))
+    total = sum(len(task.judged) for task in tasks)
+    with tqdm(total=total, desc=f"score {label}", unit="frame", mininterval=2) as bar:
+        done = []
+        for task, scored in zip(tasks, _scored(tasks, protocol, processes), strict=True):
+            done.append(scored)
+            bar.update(len(task.judged))
+    return done
+
+
+def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[Scored]:
+    protocols = [protocol] * len(tasks)
+    if processes == 1:
+        yield from map(score_task, tasks, protocols)
+        return
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), start_worker)
+    try:
+        yield from pool.map(score_task, tasks, protocols)
+    except BrokenProcessPool:
+        raise ConfigError(
+            "a process of processes= was killed, probably for want of memory: use fewer"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def score_task(task: Task, protocol: Protocol) -> Scored:
+    """Score one sequence; reads no more than its first mask and the judged frames.
+
+    Raises DataError, naming the file, for a mask that cannot be read or has another size than its truth,
+    and for an id that is not judged where `protocol.extra` is error.
+    """
+    _keep_freed_memory()
+    sequence = task.sequence
+    ids = judged_ids(sequence, protocol)
+    extra: list[tuple[str, int]] = []
+    others = np.arange(256, dtype=np.uint8)  # a table that leaves the ids that are not judged
+    others[list(ids)] = 0
+    lowest_other = int(others[others > 0].min())
+
+    def judged() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        for file, (index, prediction, truth) in zip(task.files, read_masks(task, ids), strict=True):
+            if prediction.max() >= lowest_other and (unknown := cv2.LUT(prediction, others)).any():
+                found = int(unknown[unknown > 0].min())
+                if protocol.extra == "error":
+                    raise DataError(
+                        f"the mask {file} holds id {found}, which is no judged object of sequence {sequence.name} "
+                        f"({', '.join(map(str, ids))}): correct it, or leave such ids out with policy.extra=ignore"
+                    )
+                extra.append((str(file), found))
+            if protocol.void == "background":
+                truth[truth == VOID] = 0
+            yield index, prediction, truth
+
+    scores = score_frames(sequence.name, judged(), ids, sequence.appears)
+    scores = replace(scores, decay_in_8_bits=protocol.decay == "8bit")
+    return Scored(scores, read_ids(sequence.masks[0]).shape, tuple(extra))
+
+
+def judged_ids(sequence: Sequence, protocol: Protocol) -> tuple[int, ...]:
+    """Ids of the objects that are judged, increasing: what `protocol.objects` says where none appears late."""
+    ids = sequence.object_ids
+    return (
+        ids if protocol.objects == "first" or sequence.appears is not None else tuple(range(1, max(ids) + 1))
+    )
+
+
+def read_masks(task: Task, ids: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(index, prediction, truth) of every judged frame: uint8 (H, W) object ids, 255 in the truth is void.
+
+    A predicted mask of 0 and 255 alone shows the object of a sequence that has one, and so does a true one
+    where the first mask is of this kind. A file that is not there is an empty mask.
+    """
+    sequence = task.sequence
+    single = ids[0] if len(ids) == 1 else None
+    true_single = single if is_two_valued(read_ids(sequence.masks[0])) else None
+    for index, file in zip(task.judged, task.files, strict=True):
+        path = sequence.masks[index]
+        truth = _named(read_ids(path), true_single, sequence.binary)
+        yield index, _prediction(file, sequence, single, truth.shape, path), truth
+
+
+def read_predictions(sequence: Sequence, folder: Path) -> list[np.ndarray]:
+    """The given mask, then `folder/<sequence>/<frame>.png` of every frame, read as `read_masks` does."""
+    first, ids = sequence.given_mask(0), sequence.object_ids
+    single = ids[0] if len(ids) == 1 else None
+    files = [folder / sequence.name / f"{frame.stem}.png" for frame in sequence.frames[1:]]
+    return [
+        first,
+        *(_prediction(file, sequence, single, first.shape, sequence.masks[0]) for file in files),
+    ]
+
+
+def _prediction(
+    file: Path, sequence: Sequence, single: int | None, size: tuple[int, int], truth: Path
+) -> np.ndarray:
+    """A predicted mask, empty where there is no file; DataError when its size is not that of the truth."""
+    if not file.is_file():
+        return np.zeros(size, np.uint8)
+    prediction = _named(read_ids(file), single, sequence.binary)
+    if prediction.shape != size:
+        raise DataError(
+            f"the mask {file} is {prediction.shape[0]}x{prediction.shape[1]} but the truth {truth} is "
+            f"{size[0]}x{size[1]} (height x width): save predictions at the truth's size"
+        )
+    return prediction
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep the memory of a frame's masks for the next frame: a seventh of the time is asking again.
+
+    It hands back what is more than twice the largest block that it has got back so far; this block is large.
+    """
+    bytearray(16 * 2**20)
+
+
+def _named(mask: np.ndarray, single: int | None, binary: bool) -> np.ndarray:
+    """A mask with 255 renamed to the id `single`, if that is all it holds, or with all ids merged into 1."""
+    if single is not None and is_two_valued(mask):
+        return mask & single
+    return merge_ids(mask) if binary else mask
+
+
+def _there(folder: Path) -> str:
+    """What a folder holds, in short, for a message about what it does not."""
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    shown = ", ".join(names if len(names) < 4 else [names[0], "...", names[-1]])
+    return f"there: {shown}" if names else "it is empty"

@@ -1,0 +1,173 @@
+"""A video of one's own: the masks of its frames, one after the other, and the video with them drawn over it.
+
+No more than a frame is in memory at a time, besides what the method remembers.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from bench.score.evaluate import threads_for, timed_answer, to_tensor
+from bench.score.pictures import overlay
+from bench.system.files import replace_atomically
+from bench.system.threads import threads
+from datasets.errors import DataError
+from datasets.images import read_ids, write_mask
+from datasets.video import Video, write_video
+from methods.checkpoint import read_file
+
+SECONDS_BETWEEN_STATES = 30
+OVERLAY_EDGE = (
+    1920  # px of the longer side at most: an encoder keeps dozens of frames, and 4K ones fill memory
+)
+GIF_WIDTH, GIF_FRAMES = 480, 300
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to segment: `mask`, uint8 (H, W) object ids, is that of frame `start`.
+
+    long_edge: px of the longer side of the frames that the method sees; None: as they are. key: a hash of all
+    that the masks depend on.
+    """
+
+    video: Video
+    mask: np.ndarray
+    start: int
+    long_edge: int | None
+    key: str
+
+    @property
+    def object_ids(self) -> list[int]:
+        return [int(i) for i in np.unique(self.mask) if i]
+
+    @property
+    def seen_size(self) -> tuple[int, int]:
+        """(H, W) of the frames that the method sees."""
+        return fitted(self.mask.shape, self.long_edge)
+
+    @property
+    def seen_mask(self) -> np.ndarray:
+        """The mask at that size."""
+        return _resized(self.mask, self.seen_size, cv2.INTER_NEAREST_EXACT)
+
+    @property
+    def frames(self) -> int | None:
+        """How many there are to segment, as far as the video tells."""
+        return None if self.video.length is None else max(0, self.video.length - self.start)
+
+
+def check_first_frame(task: Task, mask_path: Path) -> None:
+    """Raise DataError when the video has no frame `start`, or one of another size than the mask."""
+    frame = next((frame for _, frame in task.video.frames(task.start)), None)
+    if frame is None:
+        length = sum(1 for _ in task.video.frames())
+        raise DataError(f"{task.video.path} has {length} frames: there is no frame start={task.start}")
+    if frame.shape[:2] != task.mask.shape:
+        raise DataError(
+            f"the mask {mask_path} is {_text(task.mask.shape)} but the frames of {task.video.path} are "
+            f"{_text(frame.shape)} (height x width): give a mask of the video's size"
+        )
+    lost = set(task.object_ids) - set(np.unique(task.seen_mask).tolist())
+    if lost:
+        raise DataError(
+            f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one"
+        )
+
+
+def segment(method, task: Task, folder: Path, device: str) -> list[float]:
+    """Write `masks/<frame>.png` of every frame below `folder`; returns the milliseconds of all but the first.
+
+    A call that was killed goes on from the last `state.pt`, at most 30 s old, where the method can tell its
+    state, and otherwise starts again. Raises DataError where a frame cannot be read; the masks so far are kept.
+    """
+    state_file = folder / "state.pt"
+    done, step_ms = _resume(method, task, state_file, device)
+    height, width = task.mask.shape
+    count = f"{len(task.object_ids)} object" + "s" * (len(task.object_ids) > 1)
+    saved = time.monotonic()
+    with (
+        threads(threads_for(*task.seen_size)),
+        tqdm(total=task.frames, initial=done, desc=f"segment {count}", unit="frame", mininterval=2) as bar,
+    ):
+        for number, (name, frame) in enumerate(task.video.frames(task.start + done), done):
+            seen = to_tensor(_resized(frame, task.seen_size), device)
+            if number == 0:
+                method.start(seen, torch.from_numpy(task.seen_mask).long().to(device))
+                mask = task.mask
+            else:
+                mask, milliseconds = timed_answer(method, seen, size=(height, width))
+                step_ms.append(milliseconds)
+            replace_atomically(folder / "masks" / f"{name}.png", partial(write_mask, mask=mask))
+            if hasattr(method, "video_state") and time.monotonic() - saved > SECONDS_BETWEEN_STATES:
+                _save(method, task, step_ms, state_file)
+                saved = time.monotonic()
+            bar.update()
+    return step_ms
+
+
+def draw(task: Task, folder: Path, fps: float, gif: bool = False) -> list[Path]:
+    """Write overlay.mp4, at most 1920 px wide or high, and if wanted overlay.gif, from the masks of `segment`."""
+    films = [folder / "overlay.mp4"]
+    replace_atomically(films[0], lambda path: write_video(path, _overlays(task, folder), fps))
+    if gif:
+        films.append(folder / "overlay.gif")
+        replace_atomically(films[1], lambda path: _write_gif(path, _overlays(task, folder), fps))
+    return films
+
+
+def _overlays(task: Task, folder: Path) -> Iterator[np.ndarray]:
+    with tqdm(total=task.frames, desc="overlay", unit="frame", mininterval=2) as bar:
+        for name, frame in task.video.frames(task.start):
+            mask = read_ids(folder / "masks" / f"{name}.png")
+            size = fitted(mask.shape, OVERLAY_EDGE)
+            yield overlay(_resized(frame, size), _resized(mask, size, cv2.INTER_NEAREST_EXACT))
+            bar.update()
+
+
+def _write_gif(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
+    """Pillow keeps what differs from frame to frame until the end: only for short videos."""
+    small = []
+    for picture in pictures:
+        image = Image.fromarray(picture)
+        image.thumbnail((GIF_WIDTH, 4 * GIF_WIDTH))
+        small.append(image.quantize(128))
+    small[0].save(path, save_all=True, append_images=small[1:], duration=1000 / fps, loop=0)
+
+
+def _resume(method, task: Task, path: Path, device: str) -> tuple[int, list[float]]:
+    """How many frames are done, and their milliseconds, with the method as it was then."""
+    if not path.is_file() or not hasattr(method, "load_video_state"):
+        return 0, []
+    state = read_file(path, device)
+    if state["key"] != task.key:
+        return 0, []
+    method.load_video_state(state["method"])
+    return 1 + len(state["step_ms"]), state["step_ms"]
+
+
+def _save(method, task: Task, step_ms: list[float], path: Path) -> None:
+    state = {"key": task.key, "step_ms": step_ms, "method": method.video_state()}
+    replace_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def fitted(size: tuple[int, int], long_edge: int | None) -> tuple[int, int]:
+    """(H, W) in proportion, the longer side within `long_edge`; never enlarged."""
+    scale = min(1.0, (long_edge or max(size)) / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], interpolation: int = cv2.INTER_AREA) -> np.ndarray:
+    return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=interpolation)
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]}x{shape[1]}"

@@ -1,0 +1,24 @@
+"""How many worker processes there are, and how one behaves. No torch: workers that need none start quickly."""
+
+import os
+import signal
+import threading
+from multiprocessing import connection, parent_process
+
+from bench.system.errors import ConfigError
+
+
+def count_processes(wanted: int | str, device: str) -> int:
+    """`auto`: one a core on a CPU, since small networks leave a second core idle; one on a GPU."""
+    if wanted != "auto":
+        if not isinstance(wanted, int) or wanted < 1:
+            raise ConfigError(f"processes={wanted}: give auto, or a number of processes from 1 upwards")
+        return wanted
+    return os.cpu_count() or 1 if device == "cpu" else 1
+
+
+def start_worker() -> None:
+    """This process hears no Ctrl-C (its parent does, and ends it), and lives no longer than its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process().sentinel
+    threading.Thread(target=lambda: (connection.wait([parent]), os._exit(1)), daemon=True).start()

@@ -1,0 +1,195 @@
+"""Judging by prompts: how well a network's masks agree with its teacher's, and with the labels, on given images."""
+
+import json
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from bench.plan.questions import SPAN, Questions
+from bench.tasks.prompts.draw import (
+    BACKGROUND,
+    FOREGROUND,
+    Prompts,
+    best,
+    boxes_around,
+    draw_background,
+    draw_points,
+)
+from bench.tasks.prompts.images import Fitted, fit, low_res
+from datasets.static import StillImage
+from methods.distillation.prompted import mask_iou
+from methods.sam.boxes import mask_boxes
+from methods.sam.network import Sam
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an image is asked, and what is held to be right: masks bool (P, S / 4, S / 4).
+
+    prompts, by kind: "point"; "box", around the objects under the points; "100" and other distances, the points
+    that have a background point so far away. theirs: the teacher's masks, by kind. truth: the objects under the
+    points; None without labels. embedding: the teacher's, float32 (1, C, h, w).
+    """
+
+    name: str
+    still: StillImage
+    valid: Tensor
+    prompts: dict[str, Prompts]
+    theirs: dict[str, Tensor]
+    truth: Tensor | None
+    embedding: Tensor | None
+
+
+@dataclass(frozen=True)
+class Grades:
+    """IoUs with the teacher's masks of each image by kind of prompt ("point", "box", "100", ...), a list each.
+
+    truth: of the points' masks with the labels. mse: of the image embedding, mean over the images.
+    Prompts to which the teacher answers by an empty mask are left out.
+    """
+
+    teacher: dict[str, dict[str, list[float]]]
+    truth: dict[str, list[float]]
+    mse: float | None
+
+    def mean(self, kind: str) -> float | None:
+        """mIoU over the prompts of a kind, 0..1; None without any."""
+        return _mean([iou for ious in self.teacher.get(kind, {}).values() for iou in ious])
+
+    @property
+    def mean_truth(self) -> float | None:
+        return _mean([iou for ious in self.truth.values() for iou in ious])
+
+
+class Exam:
+    """The same questions for every network; a teacher answers them once.
+
+    teacher: None judges against the labels alone. kinds: of prompts that are asked; all by default.
+    """
+
+    def __init__(
+        self,
+        images: Items[StillImage],
+        side: int,
+        wanted: Questions,
+        teacher: Sam | None,
+        device: str,
+        kinds: tuple[str, ...] | None = None,
+    ) -> None:
+        chosen = np.unique(
+            np.linspace(0, len(images) - 1, min(wanted.images, len(images))).round().astype(int)
+        )
+        self.side, self.device = side, device
+        self.questions = [
+            self._question(images[i], number, wanted, teacher, kinds)
+            for number, i in enumerate(
+                tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
+            )
+        ]
+
+    @torch.inference_mode()
+    def grade(self, model: Sam, label: str | None = None) -> Grades:
+        """With a progress bar of this label, if any."""
+        teacher: dict[str, dict[str, list[float]]] = {}
+        truth, errors = {}, []
+        for question in tqdm(self.questions, label, unit="image", mininterval=2, disable=label is None):
+            embedding = self._encode(model, fit(question.still.read(), self.side))
+            if question.embedding is not None:
+                errors.append(float(F.mse_loss(embedding.float().cpu(), question.embedding)))
+            for kind, prompts in question.prompts.items():
+                masks = self._answer(model, embedding, prompts, question.valid)
+                if kind in question.theirs:
+                    there = question.theirs[kind].flatten(1).any(1)
+                    found = mask_iou(masks, question.theirs[kind])[there].tolist()
+                    teacher.setdefault(kind, {})[question.name] = found
+                if kind == "point" and question.truth is not None:
+                    truth[question.name] = mask_iou(masks, question.truth).tolist()
+        return Grades(teacher, truth, _mean(errors))
+
+    @torch.inference_mode()
+    def masks(self, model: Sam, number: int) -> Tensor:
+        """What a network answers to the points on image `number`: bool (P, S / 4, S / 4)."""
+        question = self.questions[number]
+        embedding = self._encode(model, fit(question.still.read(), self.side))
+        return self._answer(model, embedding, question.prompts["point"], question.valid)
+
+    @torch.inference_mode()
+    def _question(
+        self,
+        still: StillImage,
+        number: int,
+        wanted: Questions,
+        teacher: Sam | None,
+        kinds: tuple[str, ...] | None,
+    ) -> Question:
+        fitted, rng = fit(still.read(), self.side), np.random.default_rng([wanted.seed, number])
+        valid = low_res(np.ones_like(fitted.labels, bool), self.side)
+        points = draw_points(fitted.labels, wanted.points, rng)
+        regions = [fitted.labels == fitted.labels[y, x] for x, y in points]
+        truth = (
+            None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
+        )
+        embedding = None if teacher is None else self._encode(teacher, fitted)
+        prompts = {"point": _points(points[:, None], [[FOREGROUND]] * len(points))}
+        if truth is not None:
+            prompts["box"] = Prompts(boxes=mask_boxes(torch.from_numpy(np.stack(regions)))[None])
+        elif embedding is not None:  # nobody says what is there but the teacher
+            found = self._answer(teacher, embedding, prompts["point"], valid)
+            prompts["box"] = Prompts(boxes=boxes_around(found)[None])
+        for distance in wanted.distances:
+            beside = [draw_background(fitted.labels, p, distance * self.side / SPAN, rng) for p in points]
+            pairs = [[p, other] for p, other in zip(points, beside, strict=True) if other is not None]
+            if pairs:
+                prompts[str(distance)] = _points(np.array(pairs), [[FOREGROUND, BACKGROUND]] * len(pairs))
+        prompts = {kind: asked for kind, asked in prompts.items() if kinds is None or kind in kinds}
+        theirs = {}
+        if embedding is not None:
+            theirs = {kind: self._answer(teacher, embedding, asked, valid) for kind, asked in prompts.items()}
+            embedding = embedding.float().cpu()
+        return Question(still.name, still, valid, prompts, theirs, truth, embedding)
+
+    def _encode(self, model: Sam, fitted: Fitted) -> Tensor:
+        return model.encode_image(fitted.image[None].to(self.device))
+
+    def _answer(self, model: Sam, embedding: Tensor, prompts: Prompts, valid: Tensor) -> Tensor:
+        """bool (P, S / 4, S / 4) on the CPU, False on padding."""
+        answers = prompts.to(self.device).decode(model, embedding)
+        return (best(*answers)[0] > 0).cpu() & valid
+
+
+def fields_of(grades: Grades, questions: dict[str, Any]) -> dict[str, Any]:
+    """The record's fields of these grades, in percent."""
+    by_distance = {str(d): _percent(grades.mean(str(d))) for d in questions["distances"]}
+    each = grades.teacher.get("point") or grades.truth
+    return {
+        "miou": _percent(grades.mean("point")),
+        "miou_boxes": _percent(grades.mean("box")),
+        "miou_truth": _percent(grades.mean_truth),
+        "miou_distances": json.dumps(by_distance) if grades.teacher else "",
+        "embedding_mse": grades.mse,
+        "per_sequence": json.dumps({name: 100 * fmean(ious) for name, ious in each.items() if ious}),
+        "objects_per_sequence": json.dumps({name: len(ious) for name, ious in each.items() if ious}),
+        "sequences": len(each),
+        "objects": sum(len(ious) for ious in each.values()),
+        "frames": len(each),
+    }
+
+
+def _points(points: np.ndarray, labels: list[list[int]]) -> Prompts:
+    """One image's points (P, N, 2)."""
+    return Prompts(torch.from_numpy(points.astype(np.float32))[None], torch.tensor(labels)[None])
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _mean(values: list[float]) -> float | None:
+    return fmean(values) if values else None

@@ -1,0 +1,309 @@
+"""job=segment: a video of one's own."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import methods
+from bench.__main__ import main
+from bench.jobs import segment as job
+from bench.plan.compose import load_config
+from bench.score import segment
+from bench.score.evaluate import to_tensor
+from bench.system.errors import USER_ERRORS, ConfigError
+from datasets.errors import DataError
+from datasets.images import read_ids, read_mask, write_mask
+from datasets.video import open_video, write_video
+from methods.masks import most_likely
+
+av = pytest.importorskip("av")
+pytest.importorskip("imageio")
+FRAMES = 6
+
+
+def square(left: int, top: int = 10, object_id: int = 1) -> np.ndarray:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[top : top + 16, left : left + 16] = object_id
+    return mask
+
+
+def picture(number: int) -> np.ndarray:
+    """Grey, with a bright square that moves."""
+    return np.where(square(4 + 3 * number)[..., None], (220, 200, 40), (90, 90, 90)).astype(np.uint8)
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    torch.manual_seed(0)
+    state = methods.create("mobilevos_r18", width=0.125).state_dict()
+    torch.save({"state_dict": state, "meta": {"options": {"width": 0.125}}}, tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+@pytest.fixture
+def places(tmp_path, weights) -> dict[str, str]:
+    """A clip, the mask of its first frame with the ids 1 and 5, and where the results go."""
+    write_video(tmp_path / "clip.mp4", map(picture, range(FRAMES)), 10)
+    write_mask(tmp_path / "first.png", square(4) + square(40, 30, object_id=5))
+    return {
+        "video": str(tmp_path / "clip.mp4"),
+        "mask": str(tmp_path / "first.png"),
+        "method": "mobilevos_r18",
+        "weights": str(weights),
+        "output": str(tmp_path / "out"),
+        "device": "cpu",
+    }
+
+
+@pytest.fixture(scope="module")
+def composed():
+    return load_config(["job=segment"])
+
+
+@pytest.fixture
+def run(places, composed, tmp_path):
+    """Runs the job as the command line does, but for composing its configuration anew."""
+
+    def run_job(**changes) -> int:
+        config = composed.copy()
+        for key, value in {**places, **changes}.items():
+            config[key] = value
+        return job.run(config, tmp_path / "runs")
+
+    return run_job
+
+
+def masks(folder: Path) -> dict[str, np.ndarray]:
+    return {path.stem: read_ids(path) for path in sorted((folder / "masks").glob("*.png"))}
+
+
+def by_hand(places, seen=lambda frame: frame, start: int = 0) -> dict[str, np.ndarray]:
+    """The masks that the adapter gives."""
+    method = methods.create(places["method"], width=0.125)
+    method.load_state_dict(torch.load(places["weights"], weights_only=True)["state_dict"])
+    found = {}
+    for name, frame in open_video(Path(places["video"])).frames(start):
+        tensor = to_tensor(seen(frame), "cpu")
+        if not found:
+            given = read_mask(Path(places["mask"]))
+            small = cv2.resize(given, tensor.shape[:0:-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            method.start(tensor, torch.from_numpy(small).long())
+            found[name] = given
+        else:
+            answer = method.step(tensor)
+            full = torch.nn.functional.interpolate(answer[None], (48, 64), mode="bilinear")[0]
+            found[name] = np.array([0, 1, 5], np.uint8)[most_likely(full)]
+    return found
+
+
+def test_masks_are_those_of_the_method_in_the_files_ids(run, places, tmp_path, capsys):
+    assert run() == 0
+    found = masks(tmp_path / "out")
+    expected = by_hand(places)
+    assert list(found) == [f"{number:05d}" for number in range(FRAMES)] == list(expected)
+    for name, mask in found.items():
+        np.testing.assert_array_equal(mask, expected[name])
+    assert Image.open(tmp_path / "out/masks/00003.png").mode == "P"
+    timings = json.loads((tmp_path / "out/timings.json").read_text())
+    assert len(timings["step_ms"]) == FRAMES - 1
+    assert (timings["objects"], timings["video_size"], timings["frames"]) == ([1, 5], "48x64", FRAMES)
+    line = rf"{timings['ms_per_frame_median']:.1f} ms per frame \(median\), {timings['fps']:.1f} fps, .*; 6 frames"
+    assert re.search(line, capsys.readouterr().out)
+
+
+def test_the_overlay_shows_the_video_with_its_masks(run, tmp_path):
+    run(method="copy_first_mask", weights=None, gif=True)
+    with av.open(str(tmp_path / "out/overlay.mp4")) as film:
+        assert film.streams.video[0].average_rate == 10
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == FRAMES
+    for number, frame in enumerate(frames):
+        elsewhere = square(0, 0) * 0 + 1
+        elsewhere[4:32, :30], elsewhere[24:, 34:], elsewhere[4:32, 2 + 3 * number : 24 + 3 * number] = 0, 0, 0
+        assert np.abs(frame.astype(int) - picture(number))[elsewhere > 0].mean() < 8
+        assert frame[10:26, 4].min() > 180, "the outline is white"
+    gif = Image.open(tmp_path / "out/overlay.gif")
+    assert (gif.n_frames, gif.size, gif.info["duration"]) == (FRAMES, (64, 48), 100)
+
+
+def test_the_overlay_of_a_large_video_is_smaller(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(segment, "OVERLAY_EDGE", 32)
+    run(method="copy_first_mask", weights=None)
+    with av.open(str(tmp_path / "out/overlay.mp4")) as film:
+        context = film.streams.video[0].codec_context
+        assert (context.height, context.width) == (24, 32)
+    assert masks(tmp_path / "out")["00001"].shape == (48, 64)
+
+
+def test_a_folder_of_frames_is_a_video_too(run, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for number in range(FRAMES):
+        Image.fromarray(picture(number)).save(tmp_path / f"frames/f{number}.png")
+    assert run(video=str(tmp_path / "frames"), fps=5) == 0
+    assert list(masks(tmp_path / "out")) == [f"f{number}" for number in range(FRAMES)]
+    with av.open(str(tmp_path / "out/overlay.mp4")) as film:
+        assert film.streams.video[0].average_rate == 5
+
+
+def test_the_mask_may_be_of_a_later_frame(run, places, tmp_path):
+    assert run(start=2) == 0
+    found, expected = masks(tmp_path / "out"), by_hand(places, start=2)
+    assert list(found) == list(expected) == ["00002", "00003", "00004", "00005"]
+    assert all((found[name] == expected[name]).all() for name in found)
+
+
+def test_the_method_may_see_smaller_frames(run, places, tmp_path):
+    assert run(size=32) == 0
+    smaller = by_hand(places, lambda frame: cv2.resize(frame, (32, 24), interpolation=cv2.INTER_AREA))
+    found = masks(tmp_path / "out")
+    assert all((found[name] == smaller[name]).all() for name in smaller)
+
+
+def test_a_killed_run_goes_on_to_the_same_masks(places, tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "from bench import segment\n"
+        "from bench.__main__ import main\n"
+        "segment.SECONDS_BETWEEN_STATES = 0\n"
+        "honest = segment._save\n"
+        "def save(method, task, step_ms, path):\n"
+        "    honest(method, task, step_ms, path)\n"
+        "    if len(step_ms) == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "segment._save = save\n"
+        "main(sys.argv[1:])\n"
+    )
+    arguments = ["job=segment", *(f"{key}={value}" for key, value in places.items())]
+    killed = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False)
+    assert killed.returncode == -9
+    out = tmp_path / "out"
+    assert list(masks(out)) == ["00000", "00001", "00002", "00003"]
+    written = (out / "masks/00002.png").stat().st_mtime_ns
+    assert main(arguments) == 0
+    assert (out / "masks/00002.png").stat().st_mtime_ns == written, "not done again"
+    expected = by_hand(places)
+    assert all((mask == expected[name]).all() for name, mask in masks(out).items())
+    assert len(json.loads((out / "timings.json").read_text())["step_ms"]) == FRAMES - 1
+    assert not (out / "state.pt").exists()
+
+
+def test_what_is_finished_is_not_done_again_unless_the_task_is_another(run, tmp_path, monkeypatch):
+    run()
+    honest, calls = segment.timed_answer, []
+    monkeypatch.setattr(segment, "timed_answer", lambda *a, **k: calls.append(1) or honest(*a, **k))
+    assert run(gif=True) == 0
+    assert calls == []
+    write_mask(tmp_path / "first.png", square(20))
+    assert run(start=3) == 0
+    assert len(calls) == 2
+    assert list(masks(tmp_path / "out")) == ["00003", "00004", "00005"], "those of the other task are gone"
+
+
+def test_masks_that_were_deleted_are_made_again(run, tmp_path):
+    run()
+    before = masks(tmp_path / "out")
+    (tmp_path / "out/masks/00002.png").unlink()
+    assert run() == 0
+    again = masks(tmp_path / "out")
+    assert list(again) == list(before)
+    assert all((again[name] == before[name]).all() for name in before)
+
+
+def test_a_full_memory_is_told_with_what_helps(run, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(segment, "timed_answer", full)
+    with pytest.raises(ConfigError, match="mobilevos_r18 finds no room on cpu: give size="):
+        run()
+
+
+def test_missing_packages_are_told_before_anything_is_done(run, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "imageio", None)
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(DataError, match="videos need the package imageio: .venv/bin/python -m pip install"):
+        run(video=str(tmp_path / "frames"))
+
+
+def test_masks_of_other_programs_are_never_replaced(run, tmp_path):
+    write_mask(tmp_path / "out/masks/mine.png", square(1))
+    with pytest.raises(ConfigError, match="mine.png is none of job=segment's files: choose another output="):
+        run()
+    assert list(masks(tmp_path / "out")) == ["mine"]
+
+
+def test_a_long_video_has_no_gif(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(job, "GIF_FRAMES", FRAMES - 1)
+    with pytest.warns(UserWarning, match="gif=true is for videos of at most 5 frames"):
+        run(method="copy_first_mask", weights=None, gif=True)
+    assert not (tmp_path / "out/overlay.gif").exists()
+
+
+def test_memory_does_not_grow_with_the_video(run, places, tmp_path, monkeypatch):
+    """One frame at a time is read before its mask is written, and none is kept."""
+    import gc
+    import weakref
+
+    alive = []
+    honest = segment.to_tensor
+
+    def watched(frame, device):
+        gc.collect()
+        alive.append(weakref.ref(frame))
+        assert sum(ref() is not None for ref in alive) <= 2
+        return honest(frame, device)
+
+    monkeypatch.setattr(segment, "to_tensor", watched)
+    assert run() == 0
+    assert len(alive) == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"video": None}, r"job=segment needs video=/path/to/clip\.mp4"),
+        ({"mask": None}, r"job=segment needs mask=/path/to/first\.png"),
+        ({"weights": None}, r"'mobilevos_r18' needs weights=.*copy_first_mask needs none"),
+        ({"method": "mobilevos"}, r"unknown method 'mobilevos'; known: "),
+        ({"video": "/nowhere.mp4"}, r"video not found: /nowhere\.mp4"),
+        ({"mask": "/nowhere.png"}, r"mask not found: /nowhere\.png"),
+        ({"start": 6}, r"clip\.mp4 has 6 frames: there is no frame start=6"),
+        ({"start": -1}, r"start=-1: give a whole number of at least 0"),
+        ({"size": "big"}, r"size=big: give a whole number of at least 32"),
+        ({"fps": 0}, r"fps=0: give a number of at least 1"),
+        ({"weights": "/nowhere.pt"}, r"checkpoint not found: /nowhere\.pt"),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_is_begun(changes, message, run, tmp_path):
+    with pytest.raises(USER_ERRORS, match=message):
+        run(**changes)
+    assert not (tmp_path / "out/masks").exists()
+
+
+def test_a_mask_must_fit_the_video(run, tmp_path):
+    write_mask(tmp_path / "first.png", square(4)[:40])
+    with pytest.raises(
+        DataError, match=r"first\.png is 40x64 but the frames of .*clip\.mp4 are 48x64 \(height"
+    ):
+        run()
+    write_mask(tmp_path / "first.png", square(4) * 0)
+    with pytest.raises(DataError, match=r"first\.png is empty"):
+        run()
+    speck = square(4)
+    speck[40, 41] = 9
+    write_mask(tmp_path / "first.png", speck)
+    with pytest.raises(DataError, match="object 9 is too small to be seen at size=32"):
+        run(size=32)
+
+
+def test_the_command_line_answers_a_mistake_with_one_line(capsys):
+    assert main(["job=segment", "method=copy_first_mask", "video=/nowhere.mp4", "mask=/nowhere.png"]) == 2
+    assert capsys.readouterr().err == "error: video not found: /nowhere.mp4\n"
