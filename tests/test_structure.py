@@ -17,6 +17,26 @@ MAY_IMPORT = {
 }
 
 
+# Of the packages of bench, each may import those above it in this list, and `record` and `system` are for all.
+ORDER = [
+    "record",
+    "system",
+    "losses",
+    "plan",
+    "score",
+    "measure",
+    "train",
+    "tasks",
+    "export",
+    "tracking",
+    "run",
+    "phone",
+    "search",
+    "jobs",
+    "__main__",
+]
+
+
 def imports(path: Path) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -36,6 +56,21 @@ def test_nothing_imports_upward(package):
         assert {name.split(".")[0] for name in foreign} <= allowed, f"{path.relative_to(ROOT)}: {foreign}"
         if package == "reports":
             assert foreign <= {"bench.record"}, f"{path.relative_to(ROOT)}: {foreign}"
+
+
+def test_within_bench_nothing_imports_upward():
+    for path in (ROOT / "bench").rglob("*.py"):
+        place = path.relative_to(ROOT / "bench").with_suffix("").parts[0]
+        if place in ("configs", "__init__"):
+            continue
+        found = {name.split(".")[1] for name in imports(path) if name.startswith("bench.")}
+        above = {name for name in found if ORDER.index(name) > ORDER.index(place)}
+        assert not above, f"{path.relative_to(ROOT)} imports {above}"
+
+
+def test_no_module_of_bench_lies_loose():
+    loose = {path.name for path in (ROOT / "bench").glob("*.py")}
+    assert loose == {"__init__.py", "__main__.py", "record.py"}
 
 
 def test_there_are_no_import_circles():

@@ -13,9 +13,9 @@ from bench.export.formats import find_format
 from bench.export.steps import Program, StaticSteps, static_steps
 from bench.export.verify import verify
 from bench.jobs.results import results_folder
-from bench.plan.cells import Network, name_for_files
+from bench.plan.cells import Network, name_for_files, weights_file
 from bench.plan.compose import to_dataclass
-from bench.run.networks import build, weights_file
+from bench.run.networks import build
 from bench.system.environment import git_commit
 from bench.system.files import full_path, sha256, write_json
 

@@ -1,18 +1,17 @@
 """How long a method takes for a frame, in steady state."""
 
 import copy
-import platform
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.measure.steps import steady_memory_frames, stripes
+from bench.system.environment import device_name
 from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering
 
@@ -151,17 +150,6 @@ def timed_cycles(
     return warm, taken
 
 
-def device_name(device: str | torch.device) -> str:
-    """A name for people: "NVIDIA H100 80GB HBM3", or the processor's model with torch's number of threads."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type != "cpu":
-        return device.type
-    threads = torch.get_num_threads()
-    return f"{_processor()} ({threads} thread{'s' if threads > 1 else ''})"
-
-
 def precision_name(method: Method, device: torch.device) -> str:
     """fp32, tf32, bf16 or fp16, by torch's autocast or else the weights; fp32 for a method without any."""
     dtype = next(method.parameters()).dtype if isinstance(method, nn.Module) else torch.float32
@@ -199,13 +187,3 @@ def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done all that it was given; nothing to do for a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _processor() -> str:
-    """The processor's model as Linux tells it, or else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.machine() or "CPU")

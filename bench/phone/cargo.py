@@ -9,8 +9,8 @@ import torch
 
 from bench.export.stages import stages
 from bench.phone.runtime import Cargo, Runtime
-from bench.plan.cells import Network, content_hash, file_hash
-from bench.run.networks import build, weights_file
+from bench.plan.cells import Network, content_hash, file_hash, weights_file
+from bench.run.networks import build
 
 ROOT = Path(__file__).resolve().parents[2]
 # what decides what a program computes

@@ -174,6 +174,21 @@ def name_for_files(method: str) -> str:
     return re.sub(r"[^\w.-]", "-", outside.short_name(method))
 
 
+def trained_folder(training: Training, runs: Path) -> Path:
+    """Where a training keeps its checkpoints: `runs/trained/<method>-<recipe>-s<seed>-<key>`."""
+    name = name_for_files(training.method)
+    return runs / "trained" / f"{name}-{training.recipe.name}-s{training.seed}-{training.key}"
+
+
+def weights_file(network: Network, runs: Path) -> Path | None:
+    """The checkpoint a network is loaded from; None for methods without weights."""
+    if network.training is not None:
+        return trained_folder(network.training, runs) / "weights.pt"
+    if network.soup is not None:
+        return runs / "soups" / f"{name_for_files(network.method)}-{network.soup.pick}-{network.soup.key}.pt"
+    return Path(network.weights) if network.weights else None
+
+
 def content_hash(content: Any) -> str:
     """16 hexadecimal digits of the SHA-256 of the content's canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))

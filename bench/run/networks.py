@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import methods
-from bench.plan.cells import Network, Training, content_hash, groups, name_for_files
+from bench.plan.cells import Network, Training, content_hash, groups, trained_folder, weights_file
 from bench.plan.data import open_training
 from bench.run.pool import Failures, run_jobs
 from bench.system.files import drop_unfinished
@@ -29,21 +29,6 @@ from methods.backbones.imagenet import initialize_backbones
 from methods.checkpoint import load_weights, read_file
 from methods.errors import MethodError
 from methods.takeover import rest_of, take_over
-
-
-def trained_folder(training: Training, runs: Path) -> Path:
-    """Where a training keeps its checkpoints: `runs/trained/<method>-<recipe>-s<seed>-<key>`."""
-    name = name_for_files(training.method)
-    return runs / "trained" / f"{name}-{training.recipe.name}-s{training.seed}-{training.key}"
-
-
-def weights_file(network: Network, runs: Path) -> Path | None:
-    """The checkpoint a network is loaded from; None for methods without weights."""
-    if network.training is not None:
-        return trained_folder(network.training, runs) / "weights.pt"
-    if network.soup is not None:
-        return runs / "soups" / f"{name_for_files(network.method)}-{network.soup.pick}-{network.soup.key}.pt"
-    return Path(network.weights) if network.weights else None
 
 
 def build(network: Network, runs: Path, device: str):

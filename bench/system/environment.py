@@ -1,5 +1,6 @@
 """Where a run happens: device, library versions, commit. torch loads where it is needed: job=score needs none."""
 
+import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -24,9 +25,23 @@ def pick_device(wanted: str) -> str:
 
 def describe_environment(device: str) -> dict[str, str]:
     """The fields of a record that say on what it was made."""
-    from bench.measure.latency import device_name
-
     return {"device": device_name(device), "versions": versions(), "git_commit": git_commit()}
+
+
+def device_name(device) -> str:
+    """A name for people: "NVIDIA H100 80GB HBM3", or the processor's model with torch's number of threads.
+
+    device: a torch.device, or its name.
+    """
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
+    threads = torch.get_num_threads()
+    return f"{_processor()} ({threads} thread{'s' if threads > 1 else ''})"
 
 
 def versions() -> str:
@@ -41,3 +56,13 @@ def git_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def _processor() -> str:
+    """The processor's model as Linux tells it, or else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine() or "CPU")

@@ -11,9 +11,8 @@ from uuid import uuid4
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
-from bench.plan.cells import Cell
+from bench.plan.cells import Cell, weights_file
 from bench.record import Record, to_jsonl
-from bench.run.networks import weights_file
 from bench.system.databases import without_passwords
 from bench.tracking.mlflow_store import Run, Store
 from bench.tracking.outbox import Outbox

@@ -9,7 +9,8 @@ import torch
 
 import methods
 from bench.measure import latency
-from bench.measure.latency import device_name, measure_latency, precision_name
+from bench.measure.latency import measure_latency, precision_name
+from bench.system.environment import device_name
 from bench.system.errors import ConfigError
 from methods.copy_first_mask import CopyFirstMask
 from methods.mobilevos.network import MobileVOS

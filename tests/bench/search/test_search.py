@@ -16,7 +16,8 @@ import yaml
 from postgresql import postgresql
 from toy_search import BEST, toy
 
-from bench.run.networks import build, train_all, trained_folder
+from bench.plan.cells import trained_folder
+from bench.run.networks import build, train_all
 from bench.score import held_out
 from bench.score.held_out import held_out_score
 from bench.search import study as studies
