@@ -57,11 +57,10 @@ class EmbeddedSpec:
 
     def sequences(self) -> list[tuple[str, int]]:
         """(split, number) of every sequence, in the order of `checksum`."""
-        counts = {"train": self.train_sequences, "val": self.val_sequences}
-        return [(split, number) for split in SPLITS for number in range(counts[split])]
+        return [(split, k) for split in SPLITS for k in range(getattr(self, f"{split}_sequences"))]
 
     def stage(self, split: str) -> Stage:
-        return Stage(self.height, self.width, {"train": self.train_frames, "val": self.val_frames}[split])
+        return Stage(self.height, self.width, getattr(self, f"{split}_frames"))
 
 
 def ensure_embedded(
@@ -121,19 +120,15 @@ def checksum(folder: Path) -> str:
 def write_sequences(folder: Path, spec: EmbeddedSpec, part: int, parts: int) -> Iterator[str]:
     """Write every `parts`-th sequence of the set from number `part`; yields each name when it is done."""
     for split, number in spec.sequences()[part::parts]:
-        name = _name(split, number)
-        _write_sequence(folder, name, spec.stage(split), (spec.seed, SPLITS.index(split)), number)
+        name, stage = _name(split, number), spec.stage(split)
+        scene, rng = _draw_visible_scene(stage, (spec.seed, SPLITS.index(split)), number)
+        frames, masks = folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name
+        frames.mkdir(parents=True)
+        for index in range(stage.frames):
+            frame, mask = render(scene, stage, index, rng)
+            Image.fromarray(frame).save(frames / f"{index:05d}.jpg", quality=JPEG_QUALITY, subsampling=0)
+            write_mask(masks / f"{index:05d}.png", mask)
         yield name
-
-
-def _write_sequence(folder: Path, name: str, stage: Stage, seed: tuple[int, int], number: int) -> None:
-    scene, rng = _draw_visible_scene(stage, seed, number)
-    frames, masks = folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name
-    frames.mkdir(parents=True)
-    for index in range(stage.frames):
-        frame, mask = render(scene, stage, index, rng)
-        Image.fromarray(frame).save(frames / f"{index:05d}.jpg", quality=JPEG_QUALITY, subsampling=0)
-        write_mask(masks / f"{index:05d}.png", mask)
 
 
 def _draw_visible_scene(
@@ -157,10 +152,10 @@ def _generate(folder: Path, spec: EmbeddedSpec, workers: int, progress: bool) ->
         listing = folder / "ImageSets/2017" / f"{split}.txt"
         listing.parent.mkdir(parents=True, exist_ok=True)
         listing.write_text("\n".join(names) + "\n", encoding="utf-8")
-    count = len(spec.sequences())
-    workers = min(workers, count)
+    total = len(spec.sequences())
+    workers = min(workers, total)
     done = write_sequences(folder, spec, 0, 1) if workers == 1 else _in_processes(folder, spec, workers)
-    for _ in tqdm(done, "generating the embedded set", count, unit="sequence", disable=not progress):
+    for _ in tqdm(done, "generating the embedded set", total, unit="sequence", disable=not progress):
         pass
 
 
