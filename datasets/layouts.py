@@ -78,7 +78,7 @@ LAYOUTS = {
 
 
 def register(kind: str, layout: Layout) -> None:
-    """Add a layout to the table. Raises ValueError for a kind that is there already."""
+    """Add a layout to this process's table; workers know it by `module:NAME`. ValueError for a kind that exists."""
     if kind in LAYOUTS:
         raise ValueError(f"a data layout '{kind}' exists already: choose another name")
     LAYOUTS[kind] = layout

@@ -156,15 +156,10 @@ def _open_video(name: str, objects: dict[int, Listed], frames: Path, masks: Path
     place = {image.stem: index for index, image in enumerate(images)}
     for object_id, listed in objects.items():
         stem = listed.frames[0]
-        if stem not in place:
-            raise DataError(
-                f"object {object_id} of video {name} appears in frame {stem}, which is not in {frames}: fetch it"
-            )
         if stem not in found:
-            raise DataError(
-                f"object {object_id} of video {name} appears in frame {stem}, whose mask is missing: put it at "
-                f"{masks / stem}.png"
-            )
+            mask = f"whose mask is missing: put it at {masks / stem}.png"
+            lacks = mask if stem in place else f"which is not in {frames}: fetch it"
+            raise DataError(f"object {object_id} of video {name} appears in frame {stem}, {lacks}")
     starts = {object_id: place[listed.frames[0]] for object_id, listed in objects.items()}
     first = min(starts.values())
     images = images[first:]

@@ -12,13 +12,7 @@ from bench.plan.recipe import Schedule
 from bench.system.errors import ConfigError
 from datasets.errors import DataError
 from datasets.layouts import call, layout_of
-from datasets.opening import (
-    folders_read,
-    open_clips,
-    open_evaluation,
-    open_images,
-    shares_to_raise,
-)
+from datasets.opening import folders_read, open_clips, open_evaluation, open_images, shares_to_raise
 from datasets.sequence import VideoSet
 from datasets.static import StillImage, frames_of
 from datasets.synthesis import Synthesis
@@ -93,15 +87,8 @@ def open_training(
         raise ConfigError(
             f"no part of '{spec['name']}' is held out from training: set training.hold_out=0.1, say"
         )
-    source = open_clips(
-        spec,
-        held_out,
-        synthesis_of(spec, "training"),
-        length=length or schedule.length,
-        size=schedule.crop,
-        max_objects=schedule.max_objects,
-        seed=seed,
-    )
+    size = {"length": length or schedule.length, "size": schedule.crop, "max_objects": schedule.max_objects}
+    source = open_clips(spec, held_out, synthesis_of(spec, "training"), **size, seed=seed)
     return ClipStream(source, schedule.steps, schedule.batch)
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from datasets.embedded.render import render, render_mask
 from datasets.embedded.scene import Scene, Stage, draw_scene
 from datasets.errors import DataError
-from datasets.images import read_mask, write_mask
+from datasets.images import write_mask
 
 VERSION = 1  # raise it whenever a change here changes a byte of the set
 SPLITS = ("train", "val")  # a split's place is part of its seeds: append only
@@ -56,7 +56,7 @@ class EmbeddedSpec:
             )
 
     def sequences(self) -> list[tuple[str, int]]:
-        """(split, number) of every sequence, in the order of `checksum`."""
+        """(split, number) of every sequence."""
         return [(split, k) for split in SPLITS for k in range(getattr(self, f"{split}_sequences"))]
 
     def stage(self, split: str) -> Stage:
@@ -98,23 +98,6 @@ def ensure_embedded(
             f"has room"
         ) from error
     return folder
-
-
-def checksum(folder: Path) -> str:
-    """SHA-256 (hex) over the names, frames and masks of a set, to tell whether two sets are the same.
-
-    Frames count as file bytes, masks as decoded ids: builds of zlib pack the same ids into different bytes.
-    """
-    total = hashlib.sha256()
-    for split in SPLITS:
-        names = (folder / "ImageSets/2017" / f"{split}.txt").read_text(encoding="utf-8").split()
-        for name in names:
-            for frame in sorted((folder / "JPEGImages/480p" / name).iterdir()):
-                mask = folder / "Annotations/480p" / name / f"{frame.stem}.png"
-                total.update(f"{split}/{name}/{frame.name}".encode())
-                total.update(frame.read_bytes())
-                total.update(read_mask(mask).tobytes())
-    return total.hexdigest()
 
 
 def write_sequences(folder: Path, spec: EmbeddedSpec, part: int, parts: int) -> Iterator[str]:
