@@ -9,7 +9,7 @@ import pytest
 from datasets import layouts
 from datasets.errors import DataError
 from datasets.layouts import LAYOUTS, Layout, call, layout_of, register
-from datasets.opening import open_evaluation, shares_to_raise
+from datasets.opening import open_evaluation, open_images, shares_to_raise
 
 LAYOUT = Layout(videos="nowhere:open", evaluation={})
 
@@ -56,6 +56,7 @@ def test_functions_get_the_keys_that_they_name_and_the_use_has_the_last_word():
 def test_the_embedded_set_trains_and_evaluates_on_different_videos(tiny_davis):
     node = {"name": "embedded", "kind": "embedded", "root": str(tiny_davis)}
     assert {video.name for video in open_evaluation(node).sequences} == {"val-000", "val-001"}
+    assert {image.name.split("/")[0] for image in open_images(node)} == {"train-000", "train-001"}
 
 
 @pytest.mark.parametrize(
