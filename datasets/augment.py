@@ -132,18 +132,12 @@ def warp(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sample an image (linear) and its mask (nearest) at size x size; both are mirrored at the border."""
     small, to_small = shrink(image, source_step(to_source))
-    border = {"borderMode": cv2.BORDER_REFLECT_101}
-    frame = cv2.warpAffine(
-        small,
-        (to_small @ to_source)[:2],
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        **border,
-    )
-    labels = cv2.warpAffine(
-        mask, to_source[:2], (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, **border
-    )
-    return frame, labels
+
+    def sample(source: np.ndarray, matrix: np.ndarray, how: int) -> np.ndarray:
+        how, border = how | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT_101
+        return cv2.warpAffine(source, matrix[:2], (size, size), flags=how, borderMode=border)
+
+    return sample(small, to_small @ to_source, cv2.INTER_LINEAR), sample(mask, to_source, cv2.INTER_NEAREST)
 
 
 def random_colour(rng: np.random.Generator, strength: float, grey: float = 0.0) -> np.ndarray:

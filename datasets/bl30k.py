@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import DataError
-from datasets.folder import pair_files
+from datasets.folder import pair_files, subfolders
 from datasets.sequence import Sequence, VideoSet
 
 LAYOUT = "JPEGImages/<video>/00000.jpg and Annotations/<video>/00000.png, or the same in folders a to f"
@@ -38,11 +38,11 @@ def open_bl30k(root: Path, name: str = "bl30k") -> VideoSet:
     a pair is missing, or two segments hold a video of one name.
     """
     root = Path(root)
-    segments = [s for s in (root, *_folders(root)) if (s / "JPEGImages").is_dir()]
+    segments = [s for s in (root, *subfolders(root)) if (s / "JPEGImages").is_dir()]
     sequences: dict[str, Sequence] = {}
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     for segment in segments:
-        for folder in _folders(segment / "JPEGImages"):
+        for folder in subfolders(segment / "JPEGImages"):
             sequence = _open_video(folder, segment / "Annotations" / folder.name, shared)
             other = sequences.setdefault(sequence.name, sequence)
             if other is not sequence:
@@ -62,7 +62,3 @@ def _open_video(frames: Path, masks: Path, shared: dict[tuple[str, ...], tuple[s
     names = tuple(image.name for image in images), tuple(found[image.stem].name for image in images)
     image_names, mask_names = (shared.setdefault(one, one) for one in names)
     return Sequence(frames.name, Files(frames, image_names), Files(masks, mask_names))
-
-
-def _folders(parent: Path) -> list[Path]:
-    return sorted(f for f in parent.glob("[!.]*") if f.is_dir())

@@ -5,10 +5,11 @@ batches in the same order, whatever the number of workers and wherever training 
 """
 
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from collections.abc import Sequence as Items
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from datasets.sequence import VideoSet
 from datasets.static import StillImage
 from datasets.synthesis import DEFAULT, Picture, Synthesis, synthesize_clip
 
+# The largest distance between a clip's frames from each progress of training on: STCN's schedule
 CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
 REDRAWS = 20
 MIX = 1
@@ -27,34 +29,18 @@ MIX = 1
 Clip = tuple[np.ndarray, np.ndarray]
 
 
-class ClipSource(Protocol):
-    """What a stream reads: clip `number` as uint8 (T, S, S, 3) RGB and uint8 (T, S, S) ids 1..n.
+class DrawnClips(ABC):
+    """Clips drawn again until the first frame shows an object; at most `max_objects`, drawn at random, are kept.
 
-    natural_skip: the max_skip at which clips move as videos do from frame to frame.
-    """
-
-    natural_skip: int
-
-    def clip(self, number: int, max_skip: int) -> Clip: ...
-
-
-class VideoClips:
-    """Clips from the annotated frames of videos.
-
-    A clip is `length` annotated frames at rising distances, each up to `max_skip` frames of the video and
-    at least the next annotated one (less where the sequence is short), played backwards half of the time,
-    cropped and coloured by `augment_clip`. STCN, too, divides the skip by the `stride` of YouTube-VOS. At
-    most `max_objects` objects, drawn at random, are kept as ids 1..n; all show in frame 0. Sequences
-    are drawn uniformly; those with fewer than `length` annotated frames are left out, as in STCN.
-    Decoded images stay in memory up to `cache_mb` (per loader worker). Raises DataError when no
-    sequence is long enough, or none shows an object after many draws.
+    length: frames; size: pixels along a side; name: where they come from. Decoded images stay in memory up to
+    `cache_mb` (per loader worker). natural_skip: the max_skip at which clips move as videos do from frame to frame.
     """
 
     natural_skip = 1
 
     def __init__(
         self,
-        video_set: VideoSet,
+        name: str,
         length: int = 3,
         size: int = 96,
         *,
@@ -62,71 +48,86 @@ class VideoClips:
         seed: int = 0,
         cache_mb: float = 512,
     ) -> None:
-        self.videos = [s for s in video_set.sequences if len(s.annotated) >= length]
-        if not self.videos:
-            raise DataError(
-                f"no sequence of {video_set.name} has {length} annotated frames, one clip's length: training "
-                f"needs masks on more than the first frame"
-            )
-        self.name, self.length, self.size = video_set.name, length, size
-        self.max_objects, self.seed = max_objects, seed
-        self.cache = ImageCache(cache_mb)
+        self.name, self.length, self.size = name, length, size
+        self.max_objects, self.seed, self.cache = max_objects, seed, ImageCache(cache_mb)
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:
+        """A clip with the ids of its masks."""
 
     def clip(self, number: int, max_skip: int) -> Clip:
-        def draw(rng: np.random.Generator) -> Clip:
-            sequence = self.videos[rng.integers(len(self.videos))]
-            times, skip = sequence.annotated, max_skip // sequence.stride
-            chosen = [times[place] for place in sample_times(len(times), self.length, skip, rng)]
-            frames = [self.cache.get(sequence.frames[t], lambda t=t: sequence.frame(t)) for t in chosen]
-            masks = [self.cache.get(sequence.masks[t], lambda t=t: sequence.mask(t)) for t in chosen]
-            if len({mask.shape for mask in masks}) > 1:
-                raise DataError(f"the frames of sequence {sequence.name} differ in size: resize them to one")
-            return augment_clip(frames, masks, self.size, rng)
+        """Clip `number`: uint8 (T, S, S, 3) RGB, uint8 (T, S, S) ids 1..n. DataError where none shows an object."""
+        rng = np.random.default_rng([self.seed, number])
+        for _ in range(REDRAWS):
+            frames, masks = self.draw(rng, max_skip)
+            masks = keep_objects(masks, self.max_objects, rng)
+            if masks[0].any():
+                return frames, masks
+        raise DataError(
+            f"no object in the first frame of any of {REDRAWS} clips from {self.name}: its masks are empty or its "
+            f"objects smaller than 0.1 % of the frame; leave those out"
+        )
 
-        return _first_with_objects(draw, [self.seed, number], self.max_objects, self.name)
+
+class VideoClips(DrawnClips):
+    """Clips from the annotated frames of videos.
+
+    A clip is `length` annotated frames at rising distances, each up to `max_skip` frames of the video and
+    at least the next annotated one (less where the sequence is short), played backwards half of the time,
+    cropped and coloured by `augment_clip`. STCN, too, divides the skip by the `stride` of YouTube-VOS. Sequences
+    are drawn uniformly; those with fewer than `length` annotated frames are left out, as in STCN. Raises DataError
+    when no sequence is long enough.
+    """
+
+    def __init__(self, video_set: VideoSet, *size: int, **options: Any) -> None:
+        super().__init__(video_set.name, *size, **options)
+        self.videos = [s for s in video_set.sequences if len(s.annotated) >= self.length]
+        if not self.videos:
+            raise DataError(
+                f"no sequence of {video_set.name} has {self.length} annotated frames, one clip's length: training "
+                f"needs masks on more than the first frame"
+            )
+
+    def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:
+        sequence = self.videos[rng.integers(len(self.videos))]
+        times, skip = sequence.annotated, max_skip // sequence.stride
+        chosen = [times[place] for place in sample_times(len(times), self.length, skip, rng)]
+        frames = [self.cache.get(sequence.frames[t], lambda t=t: sequence.frame(t)) for t in chosen]
+        masks = [self.cache.get(sequence.masks[t], lambda t=t: sequence.mask(t)) for t in chosen]
+        if len({mask.shape for mask in masks}) > 1:
+            raise DataError(f"the frames of sequence {sequence.name} differ in size: resize them to one")
+        return augment_clip(frames, masks, self.size, rng)
 
 
-class StillClips:
-    """Clips made from still images by `synthesize_clip`, with objects and scenes of a second and a third still.
+class StillClips(DrawnClips):
+    """Clips made from static images by `synthesize_clip`, with objects and scenes of a second and a third image.
 
     The speed of the motion grows as the root of `max_skip` (as the distance of a random walk), 1 at 10.
-    `settings` says how they are made; the other options are those of `VideoClips`.
+    `settings` says how they are made.
     """
 
     natural_skip = 10
 
     def __init__(
-        self,
-        stills: Items[StillImage],
-        length: int = 3,
-        size: int = 96,
-        *,
-        max_objects: int = 2,
-        seed: int = 0,
-        cache_mb: float = 512,
-        settings: Synthesis = DEFAULT,
+        self, stills: Items[StillImage], *size: int, settings: Synthesis = DEFAULT, **options: Any
     ) -> None:
+        super().__init__("the still images", *size, **options)
         if not stills:
             raise DataError("no still images to make clips from: open a folder of them or hold out fewer")
-        self.stills, self.length, self.size = tuple(stills), length, size
-        self.max_objects, self.seed, self.settings = max_objects, seed, settings
-        self.cache = ImageCache(cache_mb)
+        self.stills, self.settings = tuple(stills), settings
 
-    def clip(self, number: int, max_skip: int) -> Clip:
-        def draw(rng: np.random.Generator) -> Clip:
-            first, second, third = (self.stills[k] for k in rng.integers(len(self.stills), size=3))
-            return synthesize_clip(
-                *self._read(first),
-                self.length,
-                self.size,
-                rng,
-                partner=self._read(second) if rng.random() < self.settings.partner else None,
-                other=self._read(third),
-                motion=(max_skip / 10) ** 0.5,
-                settings=self.settings,
-            )
-
-        return _first_with_objects(draw, [self.seed, number], self.max_objects, "the still images")
+    def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:
+        first, second, third = (self.stills[k] for k in rng.integers(len(self.stills), size=3))
+        return synthesize_clip(
+            *self._read(first),
+            self.length,
+            self.size,
+            rng,
+            partner=self._read(second) if rng.random() < self.settings.partner else None,
+            other=self._read(third),
+            motion=(max_skip / 10) ** 0.5,
+            settings=self.settings,
+        )
 
     def _read(self, still: StillImage) -> Picture:
         image_and_mask = self.cache.get(still.image, lambda: np.dstack(still.read()))
@@ -143,7 +144,7 @@ class MixedClips:
 
     natural_skip = 1
 
-    def __init__(self, sources: Items[tuple[ClipSource, float]], seed: int = 0) -> None:
+    def __init__(self, sources: Items[tuple[DrawnClips, float]], seed: int = 0) -> None:
         weights = np.array([weight for _, weight in sources], float)
         if not len(weights) or not (np.isfinite(weights) & (weights > 0)).all():
             raise ValueError(f"sources to mix need weights above 0, not {weights.tolist()}")
@@ -154,6 +155,9 @@ class MixedClips:
         # A third entry keeps this draw apart from the source's own, which starts from [seed, number].
         rng = np.random.default_rng([self.seed, number, MIX])
         return self.sources[rng.choice(len(self.sources), p=self.shares)].clip(number, max_skip)
+
+
+ClipSource = DrawnClips | MixedClips  # what a stream reads
 
 
 class ImageCache:
@@ -194,33 +198,9 @@ def keep_objects(masks: np.ndarray, max_objects: int, rng: np.random.Generator) 
     return new[masks]
 
 
-def _first_with_objects(
-    draw: Callable[[np.random.Generator], Clip], seed: list[int], max_objects: int, where: str
-) -> Clip:
-    """The first clip drawn from generator `seed` that shows an object in its first frame."""
-    rng = np.random.default_rng(seed)
-    for _ in range(REDRAWS):
-        frames, masks = draw(rng)
-        masks = keep_objects(masks, max_objects, rng)
-        if masks[0].any():
-            return frames, masks
-    raise DataError(
-        f"no object in the first frame of any of {REDRAWS} clips from {where}: its masks are empty or its "
-        f"objects smaller than 0.1 % of the frame; leave those out"
-    )
-
-
-def max_skip_at(progress: float, curriculum: tuple[tuple[float, int], ...] = CURRICULUM) -> int:
-    """Largest frame distance at `progress` 0..1 of training; the default is STCN's schedule.
-
-    `curriculum` holds (progress from which it holds, frames), the first from 0.0, rising.
-    """
-    starts = [start for start, _ in curriculum]
-    if not starts or starts[0] != 0.0 or starts != sorted(starts):
-        raise ValueError(
-            f"a curriculum is (progress, frames) pairs from progress 0.0 upwards, not {curriculum}"
-        )
-    return [skip for start, skip in curriculum if start <= progress][-1]
+def max_skip_at(progress: float) -> int:
+    """Largest frame distance at `progress` 0..1 of training."""
+    return [skip for start, skip in CURRICULUM if start <= progress][-1]
 
 
 class ClipStream:
@@ -232,24 +212,15 @@ class ClipStream:
     that has no such parts.
     """
 
-    def __init__(
-        self,
-        source: ClipSource,
-        steps: int,
-        batch: int,
-        curriculum: tuple[tuple[float, int], ...] = CURRICULUM,
-        part: int = 0,
-        parts: int = 1,
-    ) -> None:
+    def __init__(self, source: ClipSource, steps: int, batch: int, part: int = 0, parts: int = 1) -> None:
         if batch % parts or not 0 <= part < parts:
             raise ValueError(f"a batch of {batch} clips has no part {part} of {parts} equal ones")
-        self.source, self.steps, self.whole_batch, self.curriculum = source, steps, batch, curriculum
+        self.source, self.steps, self.whole_batch = source, steps, batch
         self.part, self.batch = part, batch // parts
-        max_skip_at(0.0, curriculum)  # a wrong one should fail here, not in a worker
 
     def part_of(self, part: int, parts: int) -> "ClipStream":
         """The stream of one of `parts` equal, consecutive parts of every batch."""
-        return ClipStream(self.source, self.steps, self.whole_batch, self.curriculum, part, parts)
+        return ClipStream(self.source, self.steps, self.whole_batch, part, parts)
 
     def __len__(self) -> int:
         return self.steps * self.batch
@@ -260,7 +231,7 @@ class ClipStream:
         step, place = divmod(number, self.batch)
         clip = step * self.whole_batch + self.part * self.batch + place
         progress = clip / (self.steps * self.whole_batch)
-        frames, masks = self.source.clip(clip, max_skip_at(progress, self.curriculum))
+        frames, masks = self.source.clip(clip, max_skip_at(progress))
         return {
             "frames": torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255),
             "masks": torch.from_numpy(masks).long(),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datasets.errors import DataError
-from datasets.folder import read_sequence
+from datasets.folder import read_sequence, subfolders
 from datasets.sequence import VideoSet
 
 LAYOUT = "JPEGImages/<resolution>/<sequence>/, Annotations/<resolution>/<sequence>/ and ImageSets/<year>/"
@@ -26,7 +26,7 @@ def open_davis(
     resolution = resolution or _only_resolution(root)
     frames, masks = root / "JPEGImages" / resolution, root / "Annotations" / resolution
     if not frames.is_dir():
-        there = ", ".join(_folders(root / "JPEGImages")) or "none"
+        there = ", ".join(f.name for f in subfolders(root / "JPEGImages")) or "none"
         raise DataError(f"no folder {frames}; resolutions there: {there}")
     sequences = [
         read_sequence(sequence, frames / sequence, masks / sequence, binary=year == 2016)
@@ -36,7 +36,7 @@ def open_davis(
 
 
 def _only_resolution(root: Path) -> str:
-    there = _folders(root / "JPEGImages")
+    there = [folder.name for folder in subfolders(root / "JPEGImages")]
     if "480p" in there:
         return "480p"
     if len(there) != 1:
@@ -66,7 +66,3 @@ def _listed(root: Path, year: int, split: str, resolution: str) -> list[str]:
     if not names:
         raise DataError(f"the list of sequences {path} is empty: write one name per line")
     return list(names)
-
-
-def _folders(parent: Path) -> list[str]:
-    return sorted(f.name for f in parent.iterdir() if f.is_dir() and not f.name.startswith("."))

@@ -76,6 +76,11 @@ def list_frames(name: str, folder: Path) -> list[Path]:
     return images
 
 
+def subfolders(parent: Path) -> list[Path]:
+    """The folders in a folder, without hidden ones, in order of name."""
+    return sorted(f for f in parent.glob("[!.]*") if f.is_dir())
+
+
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Files of `folder` with one of these suffixes, in natural order, without hidden ones."""
     files = (f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))

@@ -21,15 +21,9 @@ _ONE_OBJECT = np.array([0, *[1] * MAX_OBJECT_ID, VOID], np.uint8)
 
 def davis_palette() -> list[int]:
     """The 256-colour palette of DAVIS and PASCAL VOC, flat (768,) 0..255: bit-interleaved ids."""
-    palette = []
-    for index in range(256):
-        red = green = blue = 0
-        for bit in range(8):
-            red |= ((index >> (3 * bit)) & 1) << (7 - bit)
-            green |= ((index >> (3 * bit + 1)) & 1) << (7 - bit)
-            blue |= ((index >> (3 * bit + 2)) & 1) << (7 - bit)
-        palette += [red, green, blue]
-    return palette
+    ids, bits = np.arange(256)[:, None], np.arange(8)
+    channels = [((ids >> 3 * bits + channel & 1) << 7 - bits).sum(axis=1) for channel in range(3)]
+    return np.stack(channels, axis=1).ravel().tolist()
 
 
 def read_frame(path: Path) -> np.ndarray:
@@ -69,6 +63,15 @@ def read_mask(path: Path, binary: bool = False) -> np.ndarray:
     if is_two_valued(mask):
         mask &= 1
     return merge_ids(mask) if binary else mask
+
+
+def check_size(path: Path | None, mask: np.ndarray, size: tuple[int, int], of: str) -> None:
+    """Raise DataError when the mask of `path` has not the size (H, W) of the image that it is `of`."""
+    if mask.shape != size:
+        raise DataError(
+            f"the mask {path} is {mask.shape[0]}x{mask.shape[1]} but its {of} is {size[0]}x{size[1]} (height x "
+            f"width): resize one to match the other"
+        )
 
 
 def read_ids(path: Path) -> np.ndarray:

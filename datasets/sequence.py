@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.errors import DataError
-from datasets.images import frame_size, read_frame, read_mask
+from datasets.images import check_size, frame_size, read_frame, read_mask
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,7 @@ class Sequence:
         if path is None:
             return None
         mask = read_mask(path, self.binary)
-        size = frame_size(self.frames[index])
-        if mask.shape != size:
-            raise DataError(
-                f"the mask {path} is {mask.shape[0]}x{mask.shape[1]} but its frame is {size[0]}x{size[1]} "
-                f"(height x width): resize one to match the other"
-            )
+        check_size(path, mask, frame_size(self.frames[index]), "frame")
         return mask
 
     @cached_property

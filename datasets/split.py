@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from datasets.errors import DataError
-from datasets.sequence import VideoSet
+from datasets.sequence import Sequence, VideoSet
 
 Item = TypeVar("Item")
 
@@ -40,8 +40,13 @@ def hold_out_videos(video_set: VideoSet, fraction: float = 0.1, seed: int = 0) -
             f"cannot hold out {fraction:g} of the {len(video_set)} sequences of {video_set.name}: each part needs "
             f"one or more; add sequences or choose a fraction above 0"
         )
-    train, held = (replace(video_set, sequences=tuple(part)) for part in parts)
-    return replace(train, name=f"{video_set.name}-train"), replace(held, name=f"{video_set.name}-held-out")
+    return name_parts(video_set, *parts)
+
+
+def name_parts(video_set: VideoSet, train: list[Sequence], held: list[Sequence]) -> tuple[VideoSet, VideoSet]:
+    """The two parts of a set: (`<name>-train`, `<name>-held-out`)."""
+    parts = {"train": tuple(train), "held-out": tuple(held)}
+    return tuple(replace(video_set, name=f"{video_set.name}-{k}", sequences=v) for k, v in parts.items())
 
 
 def name_hash(name: str, seed: int) -> float:

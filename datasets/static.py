@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.errors import DataError
 from datasets.folder import FRAME_SUFFIXES
-from datasets.images import read_frame, read_mask
+from datasets.images import check_size, read_frame, read_mask
 from datasets.sequence import VideoSet
 
 LAYOUT = "JPEGImages/<set>/<id>.jpg and Annotations/<set>/<id>.png"
@@ -27,11 +27,7 @@ class StillImage:
         """uint8 (H, W, 3) RGB and uint8 (H, W) object ids, 0 without a mask. DataError when their sizes differ."""
         image = read_frame(self.image)
         mask = np.zeros(image.shape[:2], np.uint8) if self.mask is None else read_mask(self.mask)
-        if mask.shape != image.shape[:2]:
-            raise DataError(
-                f"the mask {self.mask} is {mask.shape[0]}x{mask.shape[1]} but its image is "
-                f"{image.shape[0]}x{image.shape[1]} (height x width): resize one to match the other"
-            )
+        check_size(self.mask, mask, image.shape[:2], "image")
         return image, mask
 
 
@@ -42,29 +38,25 @@ def open_static(root: Path) -> list[StillImage]:
     one, every mask and the image of the same relative stem, in order of name (images without a mask
     are left out; links to folders are followed). Raises DataError when a file of a pair is missing.
     """
-    root = Path(root)
     images, masks, index = root / "JPEGImages", root / "Annotations", root / "index.csv"
     if not (images.is_dir() and masks.is_dir()):
         raise DataError(f"no still images at {root}: give the folder that holds {LAYOUT}")
-    if index.is_file():
-        names = _index_names(index)
-    else:
-        names = _mask_names(masks)
+    listed = index if index.is_file() else masks
+    names = _index_names(index) if listed is index else [name for name, _ in _named_files(masks, (".png",))]
     if not names:
-        raise DataError(f"no still images at {root}: {index if index.is_file() else masks} lists none")
-    return [StillImage(name, _image(images, name), _mask(masks, name)) for name in names]
+        raise DataError(f"no still images at {root}: {listed} lists none")
+    return [
+        StillImage(name, _find(images, name, FRAME_SUFFIXES, "image"), _find(masks, name, (".png",), "mask"))
+        for name in names
+    ]
 
 
 def open_photos(root: Path) -> list[StillImage]:
     """All images below `root`, in order of name, without masks (as SA-1B's). Raises DataError without any."""
-    root = Path(root)
-    found = [
-        StillImage(path.relative_to(root).with_suffix("").as_posix(), path, None)
-        for path in _files(root, FRAME_SUFFIXES)
-    ]
+    found = [StillImage(name, path, None) for name, path in _named_files(root, FRAME_SUFFIXES)]
     if not found:
         raise DataError(f"no photos at {root}: no {', '.join(FRAME_SUFFIXES)} file in it or below")
-    return sorted(found, key=lambda photo: photo.name)
+    return found
 
 
 def frames_of(videos: VideoSet) -> list[StillImage]:
@@ -84,30 +76,19 @@ def _index_names(index: Path) -> list[str]:
         return [row["id"] for row in rows]
 
 
-def _mask_names(masks: Path) -> list[str]:
-    return sorted(path.relative_to(masks).with_suffix("").as_posix() for path in _files(masks, (".png",)))
-
-
-def _files(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files below a folder with one of these suffixes, without hidden ones."""
-    return [
+def _named_files(root: Path, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Files below a folder with one of these suffixes, without hidden ones, by their relative paths' stems."""
+    files = [
         Path(folder, file)
         for folder, _, inside in os.walk(root, followlinks=True)  # sets are often linked from elsewhere
         for file in inside
         if file.lower().endswith(suffixes) and not file.startswith(".")
     ]
+    return sorted((path.relative_to(root).with_suffix("").as_posix(), path) for path in files)
 
 
-def _image(images: Path, name: str) -> Path:
-    for suffix in FRAME_SUFFIXES:
-        path = images / f"{name}{suffix}"
-        if path.is_file():
-            return path
-    raise DataError(f"image not found: {images / name}.jpg, though {name} has a mask or stands in the index")
-
-
-def _mask(masks: Path, name: str) -> Path:
-    path = masks / f"{name}.png"
-    if not path.is_file():
-        raise DataError(f"mask not found: {path}; add it or take {name} out of the index")
-    return path
+def _find(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Path:
+    found = next((path for suffix in suffixes if (path := folder / f"{name}{suffix}").is_file()), None)
+    if found is None:
+        raise DataError(f"{what} not found: {folder / name}{suffixes[0]}; add it, or take {name} out")
+    return found

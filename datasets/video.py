@@ -34,7 +34,9 @@ class Video:
         Holds one frame at a time. Raises DataError for one that cannot be read or has another size than those
         before.
         """
-        found = _of_folder(self.path, start) if self.path.is_dir() else _of_file(self.path, start)
+        found = _of_file(self.path, start)
+        if self.path.is_dir():
+            found = ((path.stem, read_frame(path)) for path in list_frames(self.path.name, self.path)[start:])
         size = None
         for name, frame in found:
             if size not in (None, frame.shape[:2]):
@@ -56,10 +58,12 @@ def open_video(path: Path) -> Video:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise DataError(f"{path} holds no pictures, only {_kinds(container)}")
+                kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+                raise DataError(f"{path} holds no pictures, only {kinds}")
             stream = container.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate
-            length = stream.frames or _length(container, rate)
+            told = container.duration is not None and rate  # the header's seconds
+            length = stream.frames or (math.ceil(container.duration / 1e6 * rate) if told else None)
     except (av.FFmpegError, OSError) as error:
         raise DataError(f"cannot read the video {path}: {_reason(error)}") from None
     return Video(path, float(rate) if rate else None, length)
@@ -78,11 +82,6 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
         for picture in pictures:
             height, width = (side - side % 2 for side in picture.shape[:2])
             file.write_frame(picture[:height, :width])
-
-
-def _of_folder(folder: Path, start: int) -> Iterator[tuple[str, np.ndarray]]:
-    for path in list_frames(folder.name, folder)[start:]:
-        yield path.stem, read_frame(path)
 
 
 def _of_file(path: Path, start: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -109,16 +108,6 @@ def _library():
     except ModuleNotFoundError as error:
         raise DataError(f"videos need the package {error.name}: {INSTALL}") from None
     return av
-
-
-def _length(container, rate) -> int | None:
-    """From the seconds that the header tells."""
-    known = container.duration is not None and rate
-    return math.ceil(container.duration / 1e6 * rate) if known else None
-
-
-def _kinds(container) -> str:
-    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
 
 
 def _reason(error: Exception) -> str:

@@ -11,7 +11,7 @@ from statistics import median
 from datasets.errors import DataError
 from datasets.folder import pair_files
 from datasets.sequence import Sequence, VideoSet
-from datasets.split import hold_out, name_hash
+from datasets.split import hold_out, name_hash, name_parts
 
 LAYOUT = "<split>/meta.json, <split>/JPEGImages/<video>/00000.jpg and <split>/Annotations/<video>/00000.png"
 STRIDE = 5  # every fifth frame of a 30 fps video is annotated
@@ -27,22 +27,35 @@ class Listed:
 
 
 def open_youtube_vos(
-    root: Path, split: str = "train", all_frames: bool = False, name: str | None = None
+    root: Path,
+    split: str = "train",
+    all_frames: bool = False,
+    name: str | None = None,
+    judged: float = 0.1,
+    unseen: float = 0.1,
 ) -> VideoSet:
     """Open the videos that `<root>/<split>/meta.json` lists, in order of name.
 
-    `split` is `train` (every frame there has a mask) or `valid` (an object has one mask, that of the
-    frame where it appears). A video begins where its first object appears. `all_frames` takes the frames
-    of `<split>_all_frames`, in `root` or in `root/all_frames`: those in between are segmented, too, but
-    have no mask and are not exported. The set is called `name`, by default `youtube_vos-<split>`.
-    Raises DataError when a file or folder is missing or meta.json is not as it should be.
+    `split` is `train` (every frame there has a mask), `valid` (an object has one mask, that of the frame where
+    it appears), or a part of `train`: `held_out`, as `split_held_out` chooses it by the shares `judged` of the
+    videos and `unseen` of the classes, or the `rest`. A video begins where its first object appears.
+    `all_frames` takes the frames of `<split>_all_frames`, in `root` or in `root/all_frames`: those in between
+    are segmented, too, but have no mask and are not exported. The set is called `name`, by default
+    `youtube_vos-<split>`. Raises DataError when a file or folder is missing, meta.json is not as it should be,
+    or nothing is held out.
     """
-    root = Path(root)
+    part, split = split, _downloaded(split)
     meta = _read_meta(root, split)
     frames = split_folders(root, split, all_frames)[-1] / "JPEGImages"
     masks = root / split / "Annotations"
     sequences = [_open_video(v, objects, frames / v, masks / v) for v, objects in sorted(meta.items())]
-    return VideoSet(name or f"youtube_vos-{split}", tuple(sequences))
+    videos = VideoSet(name or f"youtube_vos-{split}", tuple(sequences))
+    if part == split or (part == "rest" and judged == unseen == 0):
+        return videos
+    found = split_held_out(videos, judged, unseen)[part == "held_out"]
+    if not found.sequences:
+        raise DataError("judged=0 and unseen=0 hold no video out to evaluate on: raise one")
+    return found
 
 
 def split_folders(root: Path, split: str = "train", all_frames: bool = False) -> list[Path]:
@@ -50,8 +63,19 @@ def split_folders(root: Path, split: str = "train", all_frames: bool = False) ->
 
     Raises DataError when the second does not exist.
     """
-    folders = [Path(root) / split]
-    return [*folders, _all_frames(Path(root), split)] if all_frames else folders
+    split = _downloaded(split)
+    places = [root / f"{split}_all_frames", root / "all_frames" / f"{split}_all_frames"]
+    found = [place for place in places if (place / "JPEGImages").is_dir()]
+    if all_frames and not found:
+        raise DataError(
+            f"no folder {places[0] / 'JPEGImages'}: fetch all frames of {split} or do without them"
+        )
+    return [root / split, *found[:1]] if all_frames else [root / split]
+
+
+def shares_held_out(split: str, judged: float, unseen: float) -> dict[str, float]:
+    """{share: least value} that keeps the videos of a split out of training; 1 where no share can."""
+    return {"train": {"judged": 1.0}, "held_out": {"judged": judged, "unseen": unseen}}.get(split, {})
 
 
 def split_held_out(
@@ -79,11 +103,8 @@ def split_held_out(
             f"no video of {video_set.name} is without an unseen class ({', '.join(sorted(unseen))})"
         )
     kept = {s.name for s in train}
-    held = tuple(s for s in video_set.sequences if s.name not in kept)
-    return (
-        replace(video_set, name=f"{video_set.name}-train", sequences=tuple(train)),
-        VideoSet(f"{video_set.name}-held-out", held, unseen),
-    )
+    parts = name_parts(video_set, train, [s for s in video_set.sequences if s.name not in kept])
+    return parts[0], replace(parts[1], unseen=unseen)
 
 
 def submission_frames(root: Path, split: str = "valid") -> dict[str, tuple[str, ...]]:
@@ -135,15 +156,10 @@ def _open_video(name: str, objects: dict[int, Listed], frames: Path, masks: Path
     place = {image.stem: index for index, image in enumerate(images)}
     for object_id, listed in objects.items():
         stem = listed.frames[0]
-        if stem not in place:
-            raise DataError(
-                f"object {object_id} of video {name} appears in frame {stem}, which is not in {frames}: fetch it"
-            )
         if stem not in found:
-            raise DataError(
-                f"object {object_id} of video {name} appears in frame {stem}, whose mask is missing: put it at "
-                f"{masks / stem}.png"
-            )
+            mask = f"whose mask is missing: put it at {masks / stem}.png"
+            lacks = mask if stem in place else f"which is not in {frames}: fetch it"
+            raise DataError(f"object {object_id} of video {name} appears in frame {stem}, {lacks}")
     starts = {object_id: place[listed.frames[0]] for object_id, listed in objects.items()}
     first = min(starts.values())
     images = images[first:]
@@ -157,12 +173,9 @@ def _open_video(name: str, objects: dict[int, Listed], frames: Path, masks: Path
     )
 
 
-def _all_frames(root: Path, split: str) -> Path:
-    places = [root / f"{split}_all_frames", root / "all_frames" / f"{split}_all_frames"]
-    for place in places:
-        if (place / "JPEGImages").is_dir():
-            return place
-    raise DataError(f"no folder {places[0] / 'JPEGImages'}: fetch all frames of {split} or do without them")
+def _downloaded(split: str) -> str:
+    """The split of the download that a split is, or is a part of."""
+    return "train" if split in ("held_out", "rest") else split
 
 
 def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import bench.plan.data
 import methods
 from bench.__main__ import main
 from bench.record import read_records
 from bench.score import held_out
-from datasets.embedded import EmbeddedSpec
+from datasets.embedded import EmbeddedSpec, store
 from datasets.images import read_frame, read_mask
 from datasets.video import write_video
 from reports.__main__ import main as report
@@ -53,7 +52,7 @@ def commands() -> list[str]:
 def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     """What stands for the placeholder paths of the documentation; the embedded set is a tiny one."""
     spec = EmbeddedSpec(train_sequences=2, train_frames=4, val_sequences=2, val_frames=4, height=48, width=64)
-    monkeypatch.setattr(bench.plan.data, "EmbeddedSpec", lambda: spec)
+    monkeypatch.setattr(store, "EmbeddedSpec", lambda: spec)
     for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
         monkeypatch.setattr(held_out, name, value)
     (tmp_path / "best.yaml").write_text("recipe.representation.omega: 0.5\n")

@@ -8,14 +8,13 @@ from omegaconf import DictConfig
 from bench.jobs.results import results_folder, tell
 from bench.plan.ablation import Data
 from bench.plan.cells import Cell
-from bench.plan.compose import STAGES
-from bench.plan.data import check_apart, locate
+from bench.plan.data import check_apart, locate, locate_stages
 from bench.run.grid import run_grid
 
 
 def locate_data(config: DictConfig, runs: Path) -> Data:
     """The data to learn from, stage by stage, and to be judged on; ConfigError where these are not apart."""
-    stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
+    stages = locate_stages(config, runs)
     training, dataset = locate(config.training, "training", runs), locate(config.dataset, "dataset", runs)
     check_apart(dataset, [training, *stages.values()])
     return Data(training, dataset, stages)

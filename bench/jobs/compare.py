@@ -9,8 +9,9 @@ from bench.jobs.cells import locate_data, run_cells
 from bench.plan.ablation import Data
 from bench.plan.compare import check_entries, is_trained, plan_comparison
 from bench.plan.compose import method_entries
-from bench.plan.data import locate, open_evaluation
+from bench.plan.data import locate
 from bench.score.evaluate import check_masks
+from datasets.opening import open_evaluation
 from methods import outside
 
 

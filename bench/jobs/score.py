@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder, tell
 from bench.plan.cells import content_hash, placeless
-from bench.plan.data import fingerprint, locate, open_evaluation
+from bench.plan.data import fingerprint, locate
 from bench.record import Record, to_jsonl
 from bench.score.accuracy import FIGURES, SequenceScores, summarize
 from bench.score.classes import seen_unseen
@@ -26,6 +26,8 @@ from bench.system.environment import git_commit, versions
 from bench.system.errors import ConfigError
 from bench.system.files import write_json, write_text
 from bench.system.workers import count_processes
+from datasets.layouts import layout_of
+from datasets.opening import open_evaluation
 from datasets.sequence import VideoSet
 
 CHECKS = (None, "official")
@@ -42,9 +44,9 @@ def run(config: DictConfig, runs: Path) -> int:
     if config.check:
         load_official()
     dataset = locate(config.dataset, "dataset", runs)
-    if config.protocol == "official" and dataset["kind"] == "youtube_vos":
+    if config.protocol == "official" and not layout_of(dataset["kind"]).official_tool:
         raise ConfigError(
-            "protocol=official is that of DAVIS's tool, which cannot judge YouTube-VOS: leave it out"
+            f"protocol=official is that of DAVIS's tool, which cannot evaluate {dataset['name']}: leave it out"
         )
     out = results_folder(config, f"score-{dataset['name']}")
     videos = open_evaluation(dataset)

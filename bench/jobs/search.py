@@ -14,8 +14,7 @@ from tqdm import tqdm
 from bench.jobs.results import results_folder, tell
 from bench.plan.ablation import Data, ablation_seeds, check_held_out
 from bench.plan.cells import content_hash
-from bench.plan.compose import STAGES
-from bench.plan.data import locate
+from bench.plan.data import locate, locate_stages
 from bench.run.pool import run_jobs
 from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
@@ -86,8 +85,7 @@ def _plan(config: DictConfig, settings: Settings, runs: Path) -> Search:
     """Everything a user can get wrong is told here, before anything is trained."""
     space, seeds, device = read_space(settings.space), ablation_seeds(config), pick_device(config.device)
     url = storage_url(settings, runs)
-    stages = {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
-    data = Data(locate(config.training, "training", runs), {}, stages)
+    data = Data(locate(config.training, "training", runs), {}, locate_stages(config, runs))
     name = f"search-{settings.name}"
     search = Search(config, data, settings, space, seeds, "", url, runs, device, name)
     plain = [search.network({}, seed) for seed in seeds]

@@ -9,7 +9,6 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bench.plan.cells import Cell
-from bench.plan.data import open_evaluation
 from bench.record import Record, to_jsonl
 from bench.run.judge import blank, cell_folder, store, stored
 from bench.run.local import Local
@@ -20,6 +19,7 @@ from bench.system.databases import without_passwords
 from bench.system.files import write_text
 from bench.system.locks import alone
 from bench.tracking.tracker import Tracker
+from datasets.opening import open_evaluation
 
 LAUNCHERS = {"local": Local, "slurm": Slurm}
 NOT_RUN = "not run: an earlier cell is still at work"

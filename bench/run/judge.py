@@ -27,9 +27,9 @@ from bench.system.errors import USER_ERRORS, ConfigError
 from bench.system.files import drop_unfinished, read_json, write_json, write_text
 from bench.system.locks import alone
 from bench.tasks.prompts.judge import judge_answers
+from datasets.opening import export_submission
 from datasets.sequence import VideoSet
 from datasets.static import StillImage
-from datasets.youtube_vos import export_submission
 from methods import outside
 from methods.errors import MethodError
 from methods.interface import Method
@@ -155,9 +155,8 @@ def _evaluated(cell: Cell, setup: Setup, judged: VideoSet | list[StillImage]) ->
         params_m=None if params is None else params / 1e6,
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
-    if cell.dataset["kind"] == "youtube_vos" and record.jf_mean is None and not cell.prompted:
-        root, split = Path(cell.dataset["root"]), cell.dataset["split"]
-        export_submission(root, folder / "masks", folder / "submission.zip", split)
+    if record.jf_mean is None and not cell.prompted:
+        export_submission(cell.dataset, folder / "masks", folder / "submission.zip")
     if curve := training_curve(cell.network, runs):
         write_json(folder / "curve.json", curve)
         record = replace(record, curve=str(folder / "curve.json"))

@@ -5,6 +5,6 @@ moving textured background, among distractors that look like them, with blur and
 no download and is the same bytes on every machine.
 """
 
-from datasets.embedded.store import EmbeddedSpec, checksum, ensure_embedded
+from datasets.embedded.store import EmbeddedSpec, ensure_embedded
 
-__all__ = ["EmbeddedSpec", "checksum", "ensure_embedded"]
+__all__ = ["EmbeddedSpec", "ensure_embedded"]

@@ -3,7 +3,7 @@
 Lengths follow the frame's size, so that a larger frame shows the same scene finer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 import numpy as np
@@ -146,12 +146,7 @@ def _draw_thing(
 def _draw_background(rng: Generator, stage: Stage, recipes: list[Recipe]) -> Layer:
     recipe = draw_recipe(rng, (3, 9))
     if rng.integers(3) == 0:  # camouflage: one colour of an object
-        recipe = Recipe(
-            recipe.base,
-            recipe.detail,
-            recipe.frequency,
-            (*recipe.colours[:2], recipes[0].alike(rng).colours[0]),
-        )
+        recipe = replace(recipe, colours=(*recipe.colours[:2], recipes[0].alike(rng).colours[0]))
     opaque = np.full((BACKDROP, BACKDROP, 1), 255)
     steps = rng.integers(-stage.side // 8, stage.side // 8 + 1, (stage.knots, 2))
     path = stage.smooth(np.cumsum(steps, axis=0))

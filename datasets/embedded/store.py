@@ -18,7 +18,7 @@ from tqdm import tqdm
 from datasets.embedded.render import render, render_mask
 from datasets.embedded.scene import Scene, Stage, draw_scene
 from datasets.errors import DataError
-from datasets.images import read_mask, write_mask
+from datasets.images import write_mask
 
 VERSION = 1  # raise it whenever a change here changes a byte of the set
 SPLITS = ("train", "val")  # a split's place is part of its seeds: append only
@@ -56,12 +56,11 @@ class EmbeddedSpec:
             )
 
     def sequences(self) -> list[tuple[str, int]]:
-        """(split, number) of every sequence, in the order of `checksum`."""
-        counts = {"train": self.train_sequences, "val": self.val_sequences}
-        return [(split, number) for split in SPLITS for number in range(counts[split])]
+        """(split, number) of every sequence."""
+        return [(split, k) for split in SPLITS for k in range(getattr(self, f"{split}_sequences"))]
 
     def stage(self, split: str) -> Stage:
-        return Stage(self.height, self.width, {"train": self.train_frames, "val": self.val_frames}[split])
+        return Stage(self.height, self.width, getattr(self, f"{split}_frames"))
 
 
 def ensure_embedded(
@@ -101,39 +100,18 @@ def ensure_embedded(
     return folder
 
 
-def checksum(folder: Path) -> str:
-    """SHA-256 (hex) over the names, frames and masks of a set, to tell whether two sets are the same.
-
-    Frames count as file bytes, masks as decoded ids: builds of zlib pack the same ids into different bytes.
-    """
-    total = hashlib.sha256()
-    for split in SPLITS:
-        names = (folder / "ImageSets/2017" / f"{split}.txt").read_text(encoding="utf-8").split()
-        for name in names:
-            for frame in sorted((folder / "JPEGImages/480p" / name).iterdir()):
-                mask = folder / "Annotations/480p" / name / f"{frame.stem}.png"
-                total.update(f"{split}/{name}/{frame.name}".encode())
-                total.update(frame.read_bytes())
-                total.update(read_mask(mask).tobytes())
-    return total.hexdigest()
-
-
 def write_sequences(folder: Path, spec: EmbeddedSpec, part: int, parts: int) -> Iterator[str]:
     """Write every `parts`-th sequence of the set from number `part`; yields each name when it is done."""
     for split, number in spec.sequences()[part::parts]:
-        name = _name(split, number)
-        _write_sequence(folder, name, spec.stage(split), (spec.seed, SPLITS.index(split)), number)
+        name, stage = _name(split, number), spec.stage(split)
+        scene, rng = _draw_visible_scene(stage, (spec.seed, SPLITS.index(split)), number)
+        frames, masks = folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name
+        frames.mkdir(parents=True)
+        for index in range(stage.frames):
+            frame, mask = render(scene, stage, index, rng)
+            Image.fromarray(frame).save(frames / f"{index:05d}.jpg", quality=JPEG_QUALITY, subsampling=0)
+            write_mask(masks / f"{index:05d}.png", mask)
         yield name
-
-
-def _write_sequence(folder: Path, name: str, stage: Stage, seed: tuple[int, int], number: int) -> None:
-    scene, rng = _draw_visible_scene(stage, seed, number)
-    frames, masks = folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name
-    frames.mkdir(parents=True)
-    for index in range(stage.frames):
-        frame, mask = render(scene, stage, index, rng)
-        Image.fromarray(frame).save(frames / f"{index:05d}.jpg", quality=JPEG_QUALITY, subsampling=0)
-        write_mask(masks / f"{index:05d}.png", mask)
 
 
 def _draw_visible_scene(
@@ -157,10 +135,10 @@ def _generate(folder: Path, spec: EmbeddedSpec, workers: int, progress: bool) ->
         listing = folder / "ImageSets/2017" / f"{split}.txt"
         listing.parent.mkdir(parents=True, exist_ok=True)
         listing.write_text("\n".join(names) + "\n", encoding="utf-8")
-    count = len(spec.sequences())
-    workers = min(workers, count)
+    total = len(spec.sequences())
+    workers = min(workers, total)
     done = write_sequences(folder, spec, 0, 1) if workers == 1 else _in_processes(folder, spec, workers)
-    for _ in tqdm(done, "generating the embedded set", count, unit="sequence", disable=not progress):
+    for _ in tqdm(done, "generating the embedded set", total, unit="sequence", disable=not progress):
         pass
 
 

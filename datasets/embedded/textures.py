@@ -1,6 +1,6 @@
 """Random textures in integer arithmetic: noise, waves, checks, dots and patches in a few colours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -28,7 +28,7 @@ class Recipe:
         """The recipe of a look-alike: same patterns, colours a little off."""
         jitter = rng.integers(-LIKENESS, LIKENESS + 1, (3, 3))
         colours = np.clip(np.array(self.colours) + jitter, 0, 255)
-        return Recipe(self.base, self.detail, self.frequency, _as_tuples(colours))
+        return replace(self, colours=_as_tuples(colours))
 
 
 def draw_recipe(rng: Generator, frequency: tuple[int, int]) -> Recipe:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.plan.cells import Network, Training, content_hash, placeless
-from bench.plan.data import open_training_images
 from bench.plan.questions import Questions
 from bench.system.errors import ConfigError
 from bench.tasks.prompts.embeddings import Embeddings, store_embeddings
@@ -12,6 +11,7 @@ from bench.tasks.prompts.exam import Exam
 from bench.tasks.prompts.images import ImageStream
 from bench.tasks.prompts.learner import teach
 from bench.train.group import Lessons, loaded
+from datasets.opening import open_images
 from methods.sam.network import Sam
 
 HELD_OUT = Questions(images=24)  # looked at along a training
@@ -39,7 +39,7 @@ def open_stream(trainings: list[Training], networks: list[Sam]) -> ImageStream:
         raise ConfigError(
             f"image_size is {' and '.join(map(str, sorted(sides)))}: a teacher and its students see one size"
         )
-    first, images = trainings[0], open_training_images(trainings[0].data)
+    first, images = trainings[0], open_images(trainings[0].data)
     labelled = all(image.mask for image in images)
     for training in trainings:
         if training.recipe.labels == "truth" and not labelled:
@@ -61,7 +61,7 @@ def with_embeddings(
 
 def held_out_exam(training: Training, side: int, teacher: Sam | None, device: str) -> Exam | None:
     """Questions about images that no training sees; None where none are held out."""
-    images = open_training_images(training.data, held_out=True)
+    images = open_images(training.data, held_out=True)
     return Exam(images, side, HELD_OUT, teacher, device, kinds=("point",)) if images else None
 
 

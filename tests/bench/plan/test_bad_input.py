@@ -34,7 +34,7 @@ def complaint(capsys) -> str:
         (["job=evaluate", "method=stcn"], r"needs weights="),
         (["device=tpu"], r"device=tpu"),
         (["seeds=[1,1]"], r"each once"),
-        (["training.synthesis.smear=0"], r"training.synthesis: 'davis' holds no stills"),
+        (["training.synthesis.smear=0"], r"training.synthesis: 'davis' holds no images with masks"),
     ],
 )
 def test_a_mistake_on_the_command_line(arguments, message, capsys, tiny_davis, tmp_path):

@@ -362,7 +362,7 @@ def test_a_greedy_soup_needs_videos_that_no_training_sees(suite, tiny_youtube, c
         (["dataset.all_frames=true"], r"no folder .*train_all_frames/JPEGImages"),
         (["dataset.judged=1"], r"dataset\.judged=1: give a share of at least 0 and below 1"),
         (["training.hold_out=ten"], r"training\.hold_out=ten: give a share"),
-        (["dataset.judged=0", "dataset.unseen=0"], r"hold no video out to judge on"),
+        (["dataset.judged=0", "dataset.unseen=0"], r"hold no video out to evaluate on"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, message, suite, tiny_youtube, capsys):
@@ -378,4 +378,4 @@ def test_a_training_that_would_see_the_judged_videos_is_refused(tiny_youtube, ti
     roots = [f"training.davis_root={tiny_davis}", f"training.youtube_root={tiny_youtube}"]
     dataset = ["dataset=youtube2019", f"dataset.root={tiny_youtube}"]
     assert main(["training=davis_youtube", *roots, *dataset, f"runs={tmp_path}"]) == 2
-    assert "would learn from videos that dataset 'youtube-vos-2019' judges on" in capsys.readouterr().err
+    assert "would learn from data that dataset 'youtube-vos-2019' evaluates on" in capsys.readouterr().err
