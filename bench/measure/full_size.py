@@ -39,7 +39,7 @@ def full_size(
     """
     name, wanted = network.method, wanted_fields(network, growth, prompted)
     options = {key: value for key, value in network.built_with.items() if key not in SIZES}
-    others = not methods.family(name)
+    others = methods.entry(name).others
     found: dict[str, float | str] = {}
     for fields in [[field] for field in wanted] if others else [wanted] if wanted else []:
         try:
@@ -56,7 +56,7 @@ def full_size(
 def wanted_fields(network: Network, growth: bool, prompted: bool = False) -> list[str]:
     """The fields of a record that tell whether all costs of the network are measured."""
     name = network.method
-    if outside.is_masks(name) or (methods.family(name) and not methods.needs_weights(name)):
+    if outside.is_masks(name) or not (methods.entry(name).others or methods.entry(name).needs_weights):
         return []
     return PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
 

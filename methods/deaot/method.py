@@ -297,28 +297,3 @@ def _copies(maps: Tensor, frames: int) -> Tensor:
 
 def _both(memory: Memories, later: Memories) -> Memories:
     return tuple(old.then(new) for old, new in zip(memory, later, strict=True))
-
-
-def deaot_t(**options) -> DeAOT:
-    """DeAOT-T: MobileNetV2, one layer (7.24 M parameters)."""
-    return DeAOT("mobilenet_v2", 1, **options)
-
-
-def deaot_s(**options) -> DeAOT:
-    """DeAOT-S: MobileNetV2, two layers (10.2 M parameters)."""
-    return DeAOT("mobilenet_v2", 2, **options)
-
-
-def deaot_b(**options) -> DeAOT:
-    """DeAOT-B: MobileNetV2, three layers (13.2 M parameters)."""
-    return DeAOT("mobilenet_v2", 3, **options)
-
-
-def deaot_l(**options) -> DeAOT:
-    """DeAOT-L: DeAOT-B with a growing long-term memory (13.2 M parameters)."""
-    return DeAOT("mobilenet_v2", 3, **{"long_term_gap": 5, "train_gap": 2, **options})
-
-
-def r50_deaot_l(**options) -> DeAOT:
-    """R50-DeAOT-L: DeAOT-L on ResNet-50 (19.8 M parameters)."""
-    return DeAOT("resnet50", 3, **{"long_term_gap": 5, "train_gap": 2, **options})

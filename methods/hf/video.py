@@ -116,16 +116,6 @@ class PromptedVideo(nn.Module):
                     kept.get(self._index, {}).pop(part, None)
 
 
-def sam2_video(**options) -> PromptedVideo:
-    """SAM 2 or 2.1, any size."""
-    return PromptedVideo("Sam2Video", **options)
-
-
-def edgetam_video(**options) -> PromptedVideo:
-    """EdgeTAM. Its published backbone needs the package timm too."""
-    return PromptedVideo("EdgeTamVideo", **options)
-
-
 def _load(model: type, folder: str) -> nn.Module:
     """The pretrained model, in fp32, from the folder alone."""
     try:

@@ -208,18 +208,3 @@ class VideoSam(Sam):
         able = (scores >= self.lost_score) & (pixels > 0) & (elsewhere <= SHARED * pixels)
         best, place = alike.masked_fill(~able, -1).max(1)
         return proposals[torch.arange(len(lost), device=lost.device), place], best >= self.search_similarity
-
-
-def mobile_sam(**options) -> VideoSam:
-    """MobileSAM: TinyViT encoder (10.13 M parameters, 0.32 M of them in a classifier that is not used)."""
-    return VideoSam("tiny_vit", **options)
-
-
-def sam_vit_b(**options) -> VideoSam:
-    """SAM ViT-B (93.7 M parameters)."""
-    return VideoSam("vit_b", **options)
-
-
-def sam_vit_h(**options) -> VideoSam:
-    """SAM ViT-H (641 M parameters, 2.6 GB)."""
-    return VideoSam("vit_h", **options)
