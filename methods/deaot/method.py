@@ -11,14 +11,14 @@ from methods.deaot.drop import drawing_from
 from methods.deaot.frames import OBJECTS, fit_frames, joint_probabilities, one_hot_slots
 from methods.deaot.network import Features, Memories, Network
 from methods.deaot.propagation import Memory, Own
-from methods.deaot.stages import deaot_stages
+from methods.deaot.steps import deaot_steps
 from methods.errors import MethodError
-from methods.interface import channel_order, check_added, check_frame, check_start
+from methods.follower import Follower
 from methods.masks import most_likely, normalize
 from methods.memory import MemoryPolicy
 from methods.noise import permutations
 from methods.space_time import Rollout
-from methods.stages import Stage
+from methods.steps import Step
 
 FIRST_FRAME_ONLY = 9999  # the official way to say it
 ABSENT = -1e4  # logit of an object that does not exist: no probability in any floating type
@@ -34,7 +34,7 @@ class Group:
     short_term: Memories
 
 
-class DeAOT(Network):
+class DeAOT(Follower, Network):
     """Long-term memory of the annotated frames and every `long_term_gap`-th after, short-term of the previous.
 
     long_term_gap: published 9999 (annotated frames only) for T, S and B, 5 for L; `train_gap` in `roll_out`.
@@ -71,7 +71,6 @@ class DeAOT(Network):
         super().__init__(encoder, layers, build, width, width == 1 if frozen is None else frozen, drop)
         self.backbone, self.shuffle_slots = encoder, shuffle_slots
         self.long_term_gap, self.train_gap, self.max_long_edge = long_term_gap, train_gap, max_long_edge
-        self._ids: list[int] = []  # in the order in which they were given
         self._groups: list[Group] = []
         self._since = 0  # frames since the last one that went into the long-term memory
         self._copied: list[Memories] = []  # by `fill_memory`, for each group
@@ -90,10 +89,6 @@ class DeAOT(Network):
     def embedding_channels(self) -> int:
         """Channels of the embeddings of `roll_out`."""
         return self.decoder.conv_out.in_channels
-
-    @property
-    def object_ids(self) -> list[int]:
-        return sorted(self._ids)
 
     @property
     def memory_frames(self) -> int:
@@ -121,28 +116,14 @@ class DeAOT(Network):
             group.short_term = tuple(Memory(_copies(m.key, 1), _copies(m.value, 1)) for m in memories)
         self._since = 0
 
-    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
-        """As `Remembering.stages`; see `deaot_stages`."""
-        return deaot_stages(self, height, width, objects, memory_frames, self.max_long_edge)
+    def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
+        """As `Remembering.frame_steps`; see `deaot_steps`."""
+        return deaot_steps(self, height, width, objects, memory_frames, self.max_long_edge)
 
-    @torch.inference_mode()
-    def start(self, frame: Tensor, mask: Tensor) -> None:
-        ids = check_start(frame, mask)
-        self._ids, self._groups = [], []
-        self._give(frame, mask, ids)
+    def _forget(self) -> None:
+        self._groups = []
 
-    @torch.inference_mode()
-    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
-        """The frame becomes a reference frame for all objects, as in the official YouTube-VOS evaluation."""
-        if not self._groups:
-            raise MethodError("add() before start(): give the first frame and its mask first")
-        return self._give(frame, mask, check_added(frame, mask, self._ids))
-
-    @torch.inference_mode()
-    def step(self, frame: Tensor) -> Tensor:
-        check_frame(frame)
-        if not self._groups:
-            raise MethodError("step() before start(): give the first frame and its mask first")
+    def _follow(self, frame: Tensor) -> Tensor:
         features, size = self._encode(frame)
         probabilities, owns = self._segment(features, frame.shape[1:])
         labels = most_likely(probabilities)
@@ -153,7 +134,7 @@ class DeAOT(Network):
             if keep:
                 group.long_term = _both(group.long_term, group.short_term)
         self._since = 0 if keep else self._since
-        return probabilities[channel_order(self._ids)]
+        return probabilities
 
     def video_state(self) -> dict:
         groups = [
@@ -175,15 +156,16 @@ class DeAOT(Network):
         ]
 
     def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
-        """Make `frame` a reference frame: new objects where the mask has them, the others where memory says."""
+        """Make `frame` a reference frame for all objects, as in the official YouTube-VOS evaluation.
+
+        New objects are where the mask has them, the others where memory says.
+        """
         features, size = self._encode(frame)
         known = torch.ones(1, *mask.shape, device=frame.device)
         if self._groups:
             known, _ = self._segment(features, frame.shape[1:])
-        mask = mask.to(frame.device)
         given = torch.stack([mask == i for i in ids])
         probabilities = torch.cat([known * ~given.any(0), given.float()])
-        self._ids += ids
         self._since, self._copied = 0, []
         labels = most_likely(probabilities)
         for place, first in enumerate(range(0, len(self._ids), OBJECTS)):
@@ -195,7 +177,7 @@ class DeAOT(Network):
                 self._groups[place] = group
             else:
                 self._groups.append(group)
-        return probabilities[channel_order(self._ids)]
+        return probabilities
 
     def _encode(self, frame: Tensor) -> tuple[Features, tuple[int, int]]:
         """Features of a frame, and the size at which the network sees it."""

@@ -1,4 +1,4 @@
-"""The stages of the space-time-memory methods (STCN, MobileVOS)."""
+"""The steps of the space-time-memory methods (STCN, MobileVOS)."""
 
 from functools import reduce
 
@@ -9,16 +9,16 @@ from methods.interface import one_hot_objects
 from methods.masks import normalize, others, pad_to_multiple
 from methods.memory import MemoryBank, MemoryPolicy
 from methods.query import Query
-from methods.stages import STAGES, Stage, like_frames, noise_frame, stripes
+from methods.steps import STEPS, Step, like_frames, noise_frame, stripes
 
 QUERY = tuple(Query.__dataclass_fields__)
 
 
 @torch.no_grad()
-def space_time_stages(
+def space_time_steps(
     method: nn.Module, height: int, width: int, objects: int, memory_frames: int
-) -> list[Stage]:
-    """The stages of a `SpaceTimeMethod`, on its device.
+) -> list[Step]:
+    """The steps of a `SpaceTimeMethod`, on its device.
 
     query_encode: frame (1, 3, H, W) RGB in [0, 1] -> it normalised and padded to multiples of 16, and a `Query`.
     memory_read: key16 and a memory (1, Ck, T h w), (objects, Cv, T h w) -> read16 (objects, Cv, h, w).
@@ -46,7 +46,7 @@ def space_time_stages(
         (decode, decoded, ("probabilities",)),
         (write, written, ("new_value",)),
     )
-    return [Stage(name, *part, share) for name, part, share in zip(STAGES, parts, every, strict=True)]
+    return [Step(name, *part, share) for name, part, share in zip(STEPS, parts, every, strict=True)]
 
 
 def writes_per_frame(policy: MemoryPolicy) -> float:

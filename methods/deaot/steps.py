@@ -1,4 +1,4 @@
-"""The stages of DeAOT."""
+"""The steps of DeAOT."""
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,17 @@ from methods.deaot.resize import Bicubic, Nearest
 from methods.errors import MethodError
 from methods.interface import one_hot_objects
 from methods.masks import normalize
-from methods.stages import STAGES, Stage, like_frames, noise_frame, stripes
+from methods.steps import STEPS, Step, like_frames, noise_frame, stripes
 
 FEATURES = tuple(Features.__dataclass_fields__)
 OWN = tuple(Own.__dataclass_fields__)
 
 
 @torch.no_grad()
-def deaot_stages(
+def deaot_steps(
     network: Network, height: int, width: int, objects: int, memory_frames: int, max_long_edge: int | None
-) -> list[Stage]:
-    """The stages of a DeAOT on the network's device; the long-term memory holds `memory_frames` frames.
+) -> list[Step]:
+    """The steps of a DeAOT on the network's device; the long-term memory holds `memory_frames` frames.
 
     query_encode: frame (1, 3, H, W) RGB in [0, 1] -> `Features`, of the frame normalised and resized.
     memory_read: top and both memories -> embedding, and the frame inside each layer (`Own`).
@@ -32,7 +32,7 @@ def deaot_stages(
     MethodError for more than 10 objects, of which DeAOT makes several groups.
     """
     if objects > OBJECTS:
-        raise MethodError(f"{objects} objects: the stages of DeAOT are those of one group of up to {OBJECTS}")
+        raise MethodError(f"{objects} objects: the steps of DeAOT are those of one group of up to {OBJECTS}")
     size, fitted = (height, width), aligned_size(height, width, max_long_edge)
     encode, read = QueryEncode(network, size, fitted), MemoryRead(network)
     decode, write = Decode(network, objects, size), MemoryEncode(network, objects, size, fitted)
@@ -45,14 +45,14 @@ def deaot_stages(
     memory = {name: x for pair in zip(names, frames, strict=True) for name, x in zip(*pair, strict=True)}
     layers = range(len(first) // 2)
     inside = tuple(f"{part}_{i}" for i in layers for part in (OWN if i else OWN[:-1]))
-    reading = Stage(STAGES[1], read, {"top": features["top"], **memory}, ("embedding", *inside))
+    reading = Step(STEPS[1], read, {"top": features["top"], **memory}, ("embedding", *inside))
     found = reading.run(reading.inputs)
     planes = one_hot_objects(labels, list(range(objects + 1)))
     return [
-        Stage(STAGES[0], encode, frame, FEATURES),
+        Step(STEPS[0], encode, frame, FEATURES),
         reading,
-        Stage(STAGES[2], decode, {"embedding": found.pop("embedding"), **features}, ("probabilities",)),
-        Stage(STAGES[3], write, {"probabilities": planes, **found}, memory_names(len(first), "short")),
+        Step(STEPS[2], decode, {"embedding": found.pop("embedding"), **features}, ("probabilities",)),
+        Step(STEPS[3], write, {"probabilities": planes, **found}, memory_names(len(first), "short")),
     ]
 
 

@@ -1,16 +1,16 @@
-"""The stages of SAM on a frame: the image encoder, and the decoder that answers a point for each object."""
+"""The steps of SAM on a frame: the image encoder, and the decoder that answers a point for each object."""
 
 import torch
 from torch import Tensor, nn
 
 from methods.sam.frames import fit, input_size, to_frame
 from methods.sam.network import Sam
-from methods.stages import Stage, noise_frame
+from methods.steps import Step, noise_frame
 
 
 @torch.no_grad()
-def sam_stages(model: Sam, height: int, width: int, objects: int) -> list[Stage]:
-    """The stages of a frame of this size on the model's device; those of a memory there are none.
+def sam_steps(model: Sam, height: int, width: int, objects: int) -> list[Step]:
+    """The steps of a frame of this size on the model's device; those of a memory there are none.
 
     query_encode: frame (1, 3, H, W) RGB in [0, 1] -> embedding (1, C, h, w), of the frame resized, normalised and
     padded.
@@ -23,8 +23,8 @@ def sam_stages(model: Sam, height: int, width: int, objects: int) -> list[Stage]
     points = torch.stack([places, torch.full_like(places, fitted[0] / 2)], 1)[:, None]
     inputs = {"embedding": encode(**frame), "points": points.to(frame["frame"])}
     return [
-        Stage("query_encode", encode, frame, ("embedding",)),
-        Stage("decode", decode, inputs, ("logits", "scores")),
+        Step("query_encode", encode, frame, ("embedding",)),
+        Step("decode", decode, inputs, ("logits", "scores")),
     ]
 
 
