@@ -1,12 +1,27 @@
-"""Convolution blocks that the space-time-memory networks share."""
+"""Blocks that networks share."""
+
+from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def chain(**parts: nn.Module) -> nn.Sequential:
+    """Modules one after the other, by the names that checkpoints give them."""
+    return nn.Sequential(OrderedDict(parts))
+
+
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size."""
     return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def key_projection(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution to the keys, orthogonally initialised."""
+    projection = conv3x3(inputs, outputs)
+    nn.init.orthogonal_(projection.weight)
+    nn.init.zeros_(projection.bias)
+    return projection
 
 
 class ResBlock(nn.Module):

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
 from methods.deaot.drop import Drop
 from methods.deaot.window import window_readout, window_scores
 from methods.errors import MethodError
@@ -90,24 +91,13 @@ def attentions(name: str, replaced: str = "long_term", groups: int = 4, factor: 
     return Attentions(*(deformable if each in chosen else vanilla for each in REPLACED["both"]))
 
 
-class DepthwiseConv(nn.Module):
-    """5x5 on each channel; training drops whole channels."""
-
-    def __init__(self, channels: int, drop: float) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False)
-        self.dropout = Drop(drop, axes=2)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.dropout(self.conv(maps))
-
-
 class Propagation(nn.Module):
     """What follows every gated attention: (B, inputs, H, W) -> tokens (B, H W, outputs)."""
 
     def __init__(self, inputs: int, outputs: int, drop: float) -> None:
         super().__init__()
-        self.dw_conv = DepthwiseConv(inputs, drop)
+        conv = nn.Conv2d(inputs, inputs, 5, padding=2, groups=inputs, bias=False)
+        self.dw_conv = chain(conv=conv, dropout=Drop(drop, axes=2))  # of whole channels
         self.projection = nn.Linear(inputs, outputs)
 
     def mix(self, gated: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
 from methods.deaot.attention import (
     Attentions,
     LongTermPropagation,
@@ -110,17 +111,6 @@ class GatedPropagationModule(nn.Module):
         return visual + self.drop_path(to_visual), identity + self.drop_path(to_identity)
 
 
-class DecoderNorm(nn.Module):
-    """Group normalisation, one group a branch."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gn = nn.GroupNorm(2, channels)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.gn(maps)
-
-
 class DualBranchGPM(nn.Module):
     """The layers one after the other (LSTT in the official key names)."""
 
@@ -129,7 +119,7 @@ class DualBranchGPM(nn.Module):
         self.layers = nn.ModuleList(
             GatedPropagationModule(channels, i == 0, drop, attentions) for i in range(layers)
         )
-        self.decoder_norms = nn.ModuleList([DecoderNorm(2 * channels)])
+        self.decoder_norms = nn.ModuleList([chain(gn=nn.GroupNorm(2, 2 * channels))])  # one group a branch
 
     @torch.no_grad()
     def sharpen_keys(self, gain: float = 2.0) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.backbones.table import Heads, find_backbone
-from methods.blocks import ResBlock, UpsampleBlock, conv3x3
+from methods.blocks import ResBlock, UpsampleBlock, conv3x3, key_projection
 from methods.borrowed import BorrowedEncoder
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
@@ -101,9 +101,7 @@ class MobileVOS(SpaceTimeMethod):
             self.query_encoder = BorrowedEncoder(encoder, encoder_width, self.query_encoder.channels)
         self.memory_encoder = own.build(5, width)
         f4, f8, f16 = self.query_encoder.channels
-        self.key_proj = conv3x3(f16, heads.key)
-        nn.init.orthogonal_(self.key_proj.weight)
-        nn.init.zeros_(self.key_proj.bias)
+        self.key_proj = key_projection(f16, heads.key)
         self.context_proj = conv3x3(f16, heads.value)
         self.fuser = MemoryFuser(2 * f16, heads.value)
         self.decoder = Decoder(heads, f8, f4, aspp)

@@ -6,7 +6,7 @@ Kirillov et al.: Segment Anything, ICCV 2023; the backbone is that of Li et al.,
 import torch
 from torch import Tensor, nn
 
-from methods.sam.layers import MLPBlock, join_windows, neck, split_windows
+from methods.sam.layers import join_windows, mlp, neck, split_windows
 
 PATCH = 16
 WINDOW = 14
@@ -57,7 +57,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(channels, eps=1e-6)
         self.attn = Attention(channels, heads, window or grid)
         self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = MLPBlock(channels, 4 * channels, nn.GELU())
+        self.mlp = mlp(channels, 4 * channels, nn.GELU())
 
     def forward(self, x: Tensor) -> Tensor:
         seen = self.norm1(x)
