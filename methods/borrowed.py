@@ -36,10 +36,15 @@ class BorrowedEncoder(nn.Module):
         return tuple(adapt(feature) for adapt, feature in zip(self.adapters, features, strict=True))
 
 
+def borrowed(method: str | None, width: float, own: nn.Module) -> nn.Module:
+    """The encoder of `method`, of this width, in place of one's own; that itself for None."""
+    return own if method is None else BorrowedEncoder(method, width, own.channels)
+
+
 def imitation_loss(student: Query, teacher: Query) -> Tensor:
     """Mean over frames, and over keys and features, of their MSE as a share of the variance of the teacher's."""
     parts = []
-    for name in Query.__dataclass_fields__:
-        own, wanted = (getattr(query, name).float().flatten(1) for query in (student, teacher))
+    for pair in zip(student, teacher, strict=True):
+        own, wanted = (each.float().flatten(1) for each in pair)
         parts.append(((own - wanted) ** 2).mean(1) / wanted.var(1).clamp(min=1e-6))
     return torch.stack(parts).mean()

@@ -21,6 +21,7 @@ SIZES = ((16, 16), (33, 47), (47, 33), (64, 64))
 # Frames' worth of memory a frame. Published methods whose memory grows by design keep less: R50-DeAOT-L 1.3.
 MAX_GROWTH = 2.0
 NOTICED_GROWTH = 0.02
+Check = Callable[[Method, str], str | None]
 
 
 class Broken(Exception):
@@ -41,7 +42,20 @@ class Promise:
     name: str
     what: str
     mend: str
-    check: Callable[[Method, str], str | None]
+    check: Check
+
+
+PROMISES: list[Promise] = []
+
+
+def _promise(name: str, what: str, mend: str) -> Callable[[Check], Check]:
+    """Make a promise of the check below."""
+
+    def add(check: Check) -> Check:
+        PROMISES.append(Promise(name, what, mend, check))
+        return check
+
+    return add
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,11 @@ def answers(method: Method, frames: Tensor, mask: Tensor) -> list[Tensor]:
     return [method.step(frame) for frame in frames[1:]]
 
 
+@_promise(
+    "shapes",
+    "step() answers float (N + 1, H, W), N objects, at the frame's size",
+    "give a plane to the background and one to each object, resized to frame.shape[1:]",
+)
 def _shapes(method: Method, device: str) -> None:
     for found in answers(method, video(device=device), first_mask(device=device)):
         _expect(isinstance(found, Tensor), f"step() gave a {type(found).__name__}, no tensor")
@@ -104,6 +123,7 @@ def _shapes(method: Method, device: str) -> None:
         _expect_shape(found, len(IDS), HEIGHT, WIDTH)
 
 
+@_promise("device", "answers are on the device of the frames", "make tensors on frame.device")
 def _device(method: Method, device: str) -> str:
     frames = video(device=device)
     for found in answers(method, frames, first_mask(device=device)):
@@ -111,11 +131,21 @@ def _device(method: Method, device: str) -> str:
     return str(frames.device)
 
 
+@_promise(
+    "probabilities",
+    "they are in [0, 1] and sum to 1 in every pixel",
+    "take a softmax over the planes, or divide by their sum, after any resizing",
+)
 def _probabilities(method: Method, device: str) -> None:
     for found in answers(method, video(device=device), first_mask(device=device)):
         _expect_probabilities(found)
 
 
+@_promise(
+    "ids",
+    "object_ids are those of the first mask, increasing; they may have gaps",
+    "self.object_ids = sorted(set(mask.unique().tolist()) - {0})",
+)
 def _ids(method: Method, device: str) -> None:
     given = (200, 4, 31)
     found = answers(method, video(device=device), first_mask(given, device=device))
@@ -123,6 +153,11 @@ def _ids(method: Method, device: str) -> None:
     _expect_shape(found[0], len(given), HEIGHT, WIDTH)
 
 
+@_promise(
+    "order",
+    "channel i + 1 is of object_ids[i]",
+    "make the planes in the order of object_ids, whatever the order in the mask",
+)
 def _order(method: Method, device: str) -> None:
     """A still video of two squares: a method that follows them at all must not have their channels swapped."""
     mask = torch.zeros(64, 96, dtype=torch.long, device=device)
@@ -138,6 +173,7 @@ def _order(method: Method, device: str) -> None:
     )
 
 
+@_promise("restart", "start() forgets the video before", "set all that a video changes in start()")
 def _restart(method: Method, device: str) -> None:
     frames = video(device=device)
     fresh = answers(method, frames, first_mask(device=device))
@@ -147,11 +183,21 @@ def _restart(method: Method, device: str) -> None:
     _expect_same(fresh, again, "after another video")
 
 
+@_promise(
+    "determinism",
+    "the same video gives the same answers",
+    "switch dropout off (eval()), seed a generator of your own in start()",
+)
 def _deterministic(method: Method, device: str) -> None:
     frames, mask = video(device=device), first_mask(device=device)
     _expect_same(answers(method, frames, mask), answers(method, frames, mask), "at once again")
 
 
+@_promise(
+    "many objects",
+    f"{MANY} objects with ids up to {5 + 20 * (MANY - 1)} are followed",
+    "loop over the objects, or over groups of them, and join the groups",
+)
 def _many_objects(method: Method, device: str) -> None:
     ids = tuple(range(5, 5 + 20 * MANY, 20))
     for found in answers(method, video(device=device), first_mask(ids, device=device)):
@@ -160,6 +206,11 @@ def _many_objects(method: Method, device: str) -> None:
     _expect_ids(method, list(ids))
 
 
+@_promise(
+    "sizes",
+    f"frames of {', '.join(f'{h}x{w}' for h, w in SIZES)} work",
+    "pad or resize the frame to what the network takes, and undo it in the answer",
+)
 def _sizes(method: Method, device: str) -> None:
     for size in SIZES:
         mask = torch.zeros(size, dtype=torch.int32, device=device)  # any integer type will do
@@ -167,6 +218,7 @@ def _sizes(method: Method, device: str) -> None:
         _expect_shape(answers(method, video(2, *size, device=device), mask)[0], 1, *size)
 
 
+@_promise("inputs", "frames and masks that are given stay as they are", "work on frame.clone()")
 def _inputs(method: Method, device: str) -> None:
     frames, mask = video(device=device), first_mask(device=device)
     kept = frames.clone(), mask.clone()
@@ -175,6 +227,11 @@ def _inputs(method: Method, device: str) -> None:
         _expect(torch.equal(now, before), f"a {name} that was given has changed")
 
 
+@_promise(
+    "answers",
+    "an answer is the caller's: it stays, and writing into it harms nothing",
+    "return answer.clone() of a tensor that the method keeps",
+)
 def _own_answers(method: Method, device: str) -> None:
     frames, mask = video(4, device=device), first_mask(device=device)
 
@@ -195,6 +252,11 @@ def _own_answers(method: Method, device: str) -> None:
         _expect_same(plain, run(Tensor.zero_), "when the caller has written into the one before")
 
 
+@_promise(
+    "memory",
+    "a longer video needs no more memory, or little more",
+    "keep every k-th frame, or the last k; detach what you keep",
+)
 def _memory(method: Method, device: str) -> str | None:
     """Tensors and numpy arrays that are held after 5 and after 15 frames; of a GPU's, tensors alone."""
     height, width, frames = 64, 96, 5
@@ -221,6 +283,11 @@ def _memory(method: Method, device: str) -> str | None:
     return text
 
 
+@_promise(
+    "late objects",
+    "add() takes new objects: their pixels win, the others go on",
+    "see methods/copy_first_mask.py for the shortest add()",
+)
 def _late_objects(method: Method, device: str) -> None:
     if not hasattr(method, "add"):
         raise NotGiven("no add(): sets whose objects appear late, such as YouTube-VOS, are refused")
@@ -292,72 +359,3 @@ def _held_bytes() -> int:
             except RuntimeError:  # a fake one, of somebody's tracing, has no bytes
                 continue
     return sum(storages.values()) + tracemalloc.get_traced_memory()[0]
-
-
-PROMISES = (
-    Promise(
-        "shapes",
-        "step() answers float (N + 1, H, W), N objects, at the frame's size",
-        "give a plane to the background and one to each object, resized to frame.shape[1:]",
-        _shapes,
-    ),
-    Promise("device", "answers are on the device of the frames", "make tensors on frame.device", _device),
-    Promise(
-        "probabilities",
-        "they are in [0, 1] and sum to 1 in every pixel",
-        "take a softmax over the planes, or divide by their sum, after any resizing",
-        _probabilities,
-    ),
-    Promise(
-        "ids",
-        "object_ids are those of the first mask, increasing; they may have gaps",
-        "self.object_ids = sorted(set(mask.unique().tolist()) - {0})",
-        _ids,
-    ),
-    Promise(
-        "order",
-        "channel i + 1 is of object_ids[i]",
-        "make the planes in the order of object_ids, whatever the order in the mask",
-        _order,
-    ),
-    Promise(
-        "determinism",
-        "the same video gives the same answers",
-        "switch dropout off (eval()), seed a generator of your own in start()",
-        _deterministic,
-    ),
-    Promise(
-        "restart", "start() forgets the video before", "set all that a video changes in start()", _restart
-    ),
-    Promise(
-        "many objects",
-        f"{MANY} objects with ids up to {5 + 20 * (MANY - 1)} are followed",
-        "loop over the objects, or over groups of them, and join the groups",
-        _many_objects,
-    ),
-    Promise(
-        "sizes",
-        f"frames of {', '.join(f'{h}x{w}' for h, w in SIZES)} work",
-        "pad or resize the frame to what the network takes, and undo it in the answer",
-        _sizes,
-    ),
-    Promise("inputs", "frames and masks that are given stay as they are", "work on frame.clone()", _inputs),
-    Promise(
-        "answers",
-        "an answer is the caller's: it stays, and writing into it harms nothing",
-        "return answer.clone() of a tensor that the method keeps",
-        _own_answers,
-    ),
-    Promise(
-        "memory",
-        "a longer video needs no more memory, or little more",
-        "keep every k-th frame, or the last k; detach what you keep",
-        _memory,
-    ),
-    Promise(
-        "late objects",
-        "add() takes new objects: their pixels win, the others go on",
-        "see methods/copy_first_mask.py for the shortest add()",
-        _late_objects,
-    ),
-)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.borrowed import BorrowedEncoder
 from methods.follower import Follower
 from methods.interface import one_hot_objects
 from methods.masks import most_likely, normalize, others, pad_to_multiple, slot_planes, soft_aggregate, unpad
@@ -51,6 +52,8 @@ class Rollout:
 class SpaceTimeMethod(Follower, nn.Module):
     """A matching network with a memory of past frames and their masks; subclasses give its parts.
 
+    decoder: the module that takes readout and context (N, 2 Cv, h, w) and features at strides 8 and 4 to what
+    `decode` returns, by its last convolution `pred`.
     encoder_name: the module that makes features of frames, (B, 3, H, W) -> maps at strides 4, 8 and 16 with its
     `channels`. encoder_backbone: the name of the ImageNet weights that it may start from.
     memory_drop: in training, the chance that a past frame is not read; the first is where no other is (ours).
@@ -82,17 +85,31 @@ class SpaceTimeMethod(Follower, nn.Module):
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         """Frames (N, 3, H, W), masks of one object each and of all others (N, H, W) -> values (N, Cv, h, w)."""
 
-    @abstractmethod
     def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
         """Readouts (N, Cv, h, w) -> object logits (N, H, W) and embeddings (N, D, H / 4, W / 4).
 
         The query holds N frames, or one for all N: then what does not depend on the object is computed once.
         """
+        context16 = query.context16.expand_as(readout16)
+        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)
 
     @property
     @abstractmethod
+    def own_backbones(self) -> dict[str, nn.Module]:
+        """Which parts ImageNet checkpoints of which name initialise where the encoder is not borrowed."""
+
+    @property
+    def backbones(self) -> dict[str, nn.Module]:
+        """Which parts ImageNet checkpoints of which name initialise."""
+        encoder = getattr(self, self.encoder_name)
+        if isinstance(encoder, BorrowedEncoder):
+            return {encoder.backbone: encoder.encoder}
+        return self.own_backbones
+
+    @property
     def embedding_channels(self) -> int:
         """D, the channels of the embeddings that `decode` returns."""
+        return self.decoder.pred.in_channels
 
     @property
     def memory_frames(self) -> int:

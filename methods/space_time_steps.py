@@ -11,8 +11,6 @@ from methods.memory import MemoryBank, MemoryPolicy
 from methods.query import Query
 from methods.steps import STEPS, Step, like_frames, noise_frame, stripes
 
-QUERY = tuple(Query.__dataclass_fields__)
-
 
 @torch.no_grad()
 def space_time_steps(
@@ -28,7 +26,7 @@ def space_time_steps(
     encode, read, decode, write = (part(method) for part in (QueryEncode, MemoryRead, Decode, MemoryEncode))
     frame = {"frame": noise_frame(height, width, next(method.parameters()))}
     padded, *query = encode(**frame)
-    features = dict(zip(QUERY, query, strict=True))
+    features = dict(zip(Query._fields, query, strict=True))
     planes = one_hot_objects(stripes(height, width, objects), list(range(1, objects + 1)))
     planes, _ = pad_to_multiple(planes.to(padded), method.stride)
     annotated = torch.cat([1 - planes.sum(0, keepdim=True), planes])
@@ -41,7 +39,7 @@ def space_time_steps(
     decoded = {"read16": read(**memory), **features}
     every = (1.0, 1.0, 1.0, writes_per_frame(method.policy))
     parts = (
-        (encode, frame, ("padded", *QUERY)),
+        (encode, frame, ("padded", *Query._fields)),
         (read, memory, ("read16",)),
         (decode, decoded, ("probabilities",)),
         (write, written, ("new_value",)),
@@ -64,8 +62,7 @@ class _Part(nn.Module):
 class QueryEncode(_Part):
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
         padded, _ = pad_to_multiple(normalize(frame), self.method.stride)
-        query = self.method.encode_query(padded)
-        return padded, *(getattr(query, name) for name in QUERY)
+        return padded, *self.method.encode_query(padded)
 
 
 class MemoryRead(_Part):

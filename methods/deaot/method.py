@@ -110,10 +110,10 @@ class DeAOT(Follower, Network):
         """
         self._copied = self._copied or [group.short_term for group in self._groups]
         for group, memories in zip(self._groups, self._copied, strict=True):
-            group.long_term = tuple(
-                Memory(_copies(m.key, frames), _copies(m.value, frames)) for m in memories
+            group.long_term, group.short_term = (
+                tuple(Memory(*(_copies(maps, count) for maps in memory)) for memory in memories)
+                for count in (frames, 1)
             )
-            group.short_term = tuple(Memory(_copies(m.key, 1), _copies(m.value, 1)) for m in memories)
         self._since = 0
 
     def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
@@ -138,12 +138,7 @@ class DeAOT(Follower, Network):
 
     def video_state(self) -> dict:
         groups = [
-            (
-                g.first,
-                g.count,
-                [(m.key, m.value) for m in g.long_term],
-                [(m.key, m.value) for m in g.short_term],
-            )
+            (g.first, g.count, *([tuple(m) for m in memories] for memories in (g.long_term, g.short_term)))
             for g in self._groups
         ]
         return {"ids": list(self._ids), "groups": groups, "since": self._since}
@@ -170,7 +165,7 @@ class DeAOT(Follower, Network):
         labels = most_likely(probabilities)
         for place, first in enumerate(range(0, len(self._ids), OBJECTS)):
             group = Group(first, min(OBJECTS, len(self._ids) - first), (), ())
-            group.short_term = self.reference(features, self._embed(labels, group, size))
+            group.short_term = self.LSTT.reference(features.top, self._embed(labels, group, size))
             group.long_term = group.short_term
             if place < len(self._groups):
                 group.long_term = _both(self._groups[place].long_term, group.short_term)
@@ -194,7 +189,7 @@ class DeAOT(Follower, Network):
         """Probabilities (N + 1, *size) in the order of the objects, and the frame as each group sees it."""
         logits, owns = [], []
         for group in self._groups:
-            embedding, own = self.propagate(features, group.long_term, group.short_term)
+            embedding, own = self.LSTT.propagate(features.top, group.long_term, group.short_term)
             logits.append(self.decode(embedding, features)[0][:, : group.count + 1])
             owns.append(own)
         return joint_probabilities(logits, size), owns
@@ -216,17 +211,6 @@ class DeAOT(Follower, Network):
         a map, resampled to (H // 4, W // 4).
         guide: int64 (B, T, H, W), 0 = background, else slots from 1 on: what is remembered of the frames.
         """
-        with drawing_from(generator, self):
-            return self._roll_out(frames, first_masks, valid, generator, guide)
-
-    def _roll_out(
-        self,
-        frames: Tensor,
-        first_masks: Tensor,
-        valid: Tensor,
-        generator: torch.Generator | None,
-        guide: Tensor | None,
-    ) -> Rollout:
         clips, length, _, *size = frames.shape
         slots = self._slots(clips, generator).to(frames.device)
         count = valid.shape[1] + 1
@@ -240,23 +224,24 @@ class DeAOT(Follower, Network):
             placed = slots.gather(1, labels.flatten(1)).view_as(labels)
             return self.embed_mask(one_hot_slots(placed, OBJECTS + 1, fitted.shape[2:]))
 
-        best, label = first_masks.max(1)
-        memory = self.reference(flat.select(slice(0, None, length)), embed((label + 1) * (best > 0.5)))
-        long_term, last, all_logits, all_pixels = memory, 0, [], []
-        for t in range(1, length):
-            features = flat.select(slice(t, None, length))
-            embedding, own = self.propagate(features, long_term, memory)
-            logits, pixels = self.decode(embedding, features)
-            logits = logits.gather(1, slots[:, :count, None, None].expand(-1, -1, *logits.shape[2:]))
-            logits = resized(logits.float(), tuple(size)).masked_fill(absent, ABSENT)
-            all_logits.append(logits)
-            all_pixels.append(
-                nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
-            )
-            labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]
-            memory = self.memory_write(own, embed(labels))
-            if t - last >= self.train_gap:
-                long_term, last = _both(long_term, memory), t
+        with drawing_from(generator, self):
+            best, label = first_masks.max(1)
+            memory = self.LSTT.reference(flat.top[::length], embed((label + 1) * (best > 0.5)))
+            long_term, last, all_logits, all_pixels = memory, 0, [], []
+            for t in range(1, length):
+                features = flat.select(slice(t, None, length))
+                embedding, own = self.LSTT.propagate(features.top, long_term, memory)
+                logits, pixels = self.decode(embedding, features)
+                logits = logits.gather(1, slots[:, :count, None, None].expand(-1, -1, *logits.shape[2:]))
+                logits = resized(logits.float(), tuple(size)).masked_fill(absent, ABSENT)
+                all_logits.append(logits)
+                all_pixels.append(
+                    nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
+                )
+                labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]
+                memory = self.memory_write(own, embed(labels))
+                if t - last >= self.train_gap:
+                    long_term, last = _both(long_term, memory), t
         video, slot = valid.nonzero(as_tuple=True)
         return Rollout(torch.stack(all_logits, 1), torch.stack(all_pixels, 1)[video], video, slot)
 

@@ -1,6 +1,6 @@
 """The gated propagation modules: a visual and an identification branch that share their attention."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +19,7 @@ from methods.deaot.attention import (
 from methods.deaot.drop import Drop
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """What one layer remembers of T frames, laid one below the other.
 
     key: (B, C / 2, T H, W); value: (B, 4 C, T H, W), the visual and the identification value.
@@ -38,8 +37,7 @@ class Memory:
         return Memory(torch.cat([self.key, later.key], 2), torch.cat([self.value, later.value], 2))
 
 
-@dataclass(frozen=True)
-class Own:
+class Own(NamedTuple):
     """A frame inside one layer, before it is known who is where. Tokens (B, H W, channels).
 
     key: the query too; value: visual; gate: of both branches; identity: normalised, None in the first layer.

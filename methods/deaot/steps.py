@@ -13,8 +13,7 @@ from methods.interface import one_hot_objects
 from methods.masks import normalize
 from methods.steps import STEPS, Step, like_frames, noise_frame, stripes
 
-FEATURES = tuple(Features.__dataclass_fields__)
-OWN = tuple(Own.__dataclass_fields__)
+FEATURES, OWN = Features._fields, Own._fields
 
 
 @torch.no_grad()
@@ -69,8 +68,7 @@ class QueryEncode(nn.Module):
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
         fitted = self.fit(normalize(frame)).contiguous(memory_format=torch.channels_last)  # as `fit_frames`
-        features = self.network.encode_frame(fitted)
-        return tuple(getattr(features, name) for name in FEATURES)
+        return tuple(self.network.encode_frame(fitted))
 
 
 class MemoryRead(nn.Module):
@@ -81,8 +79,7 @@ class MemoryRead(nn.Module):
     def forward(self, top: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         long_term, short_term = (_memories(part) for part in _halves(memory))
         embedding, owns = self.network.LSTT.propagate(top, long_term, short_term)
-        inside = (getattr(own, name) for own in owns for name in OWN)
-        return embedding, *(x for x in inside if x is not None)
+        return embedding, *(x for own in owns for x in own if x is not None)
 
 
 class Decode(nn.Module):
@@ -112,14 +109,14 @@ class MemoryEncode(nn.Module):
 
     def annotated(self, labels: Tensor, *features: Tensor) -> tuple[Tensor, ...]:
         """The memory of an annotated frame, labels int64 (H, W) of 0..objects."""
-        return _tensors(self.network.reference(Features(*features), self._embed(labels)))
+        return _tensors(self.network.LSTT.reference(Features(*features).top, self._embed(labels)))
 
     def _embed(self, labels: Tensor) -> Tensor:
         return self.network.embed_mask(one_hot_objects(self.fit(labels), self.slots)[None])
 
 
 def _tensors(memories: Memories) -> tuple[Tensor, ...]:
-    return tuple(x for memory in memories for x in (memory.key, memory.value))
+    return tuple(x for memory in memories for x in memory)
 
 
 def _memories(tensors: tuple[Tensor, ...]) -> Memories:

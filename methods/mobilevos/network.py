@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from methods.backbones.table import Heads, find_backbone
 from methods.blocks import ResBlock, UpsampleBlock, conv3x3, key_projection
-from methods.borrowed import BorrowedEncoder
+from methods.borrowed import borrowed
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
 from methods.mobilevos.aspp import ASPP
-from methods.space_time import Query, SpaceTimeMethod
+from methods.space_time import SpaceTimeMethod
 
 WRITE_RULES = {
     "first+last": {"keep_first": True, "every": 1},
@@ -96,9 +96,7 @@ class MobileVOS(SpaceTimeMethod):
         own = find_backbone(backbone)
         heads = own.heads.scaled(width * head_width)
         self.encoder_backbone = backbone
-        self.query_encoder = own.build(3, width)
-        if encoder is not None:
-            self.query_encoder = BorrowedEncoder(encoder, encoder_width, self.query_encoder.channels)
+        self.query_encoder = borrowed(encoder, encoder_width, own.build(3, width))
         self.memory_encoder = own.build(5, width)
         f4, f8, f16 = self.query_encoder.channels
         self.key_proj = key_projection(f16, heads.key)
@@ -107,15 +105,8 @@ class MobileVOS(SpaceTimeMethod):
         self.decoder = Decoder(heads, f8, f4, aspp)
 
     @property
-    def backbones(self) -> dict[str, nn.Module]:
-        """Which parts ImageNet checkpoints of which name initialise."""
-        if isinstance(self.query_encoder, BorrowedEncoder):
-            return {self.query_encoder.backbone: self.query_encoder.encoder}
+    def own_backbones(self) -> dict[str, nn.Module]:
         return {self.encoder_backbone: nn.ModuleList([self.query_encoder, self.memory_encoder])}
-
-    @property
-    def embedding_channels(self) -> int:
-        return self.decoder.pred.in_channels
 
     def project(self, f16: Tensor) -> tuple[Tensor, Tensor]:
         return self.key_proj(f16), self.context_proj(f16)
@@ -123,7 +114,3 @@ class MobileVOS(SpaceTimeMethod):
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         memory16 = self.memory_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1))[-1]
         return self.fuser(memory16, f16)
-
-    def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
-        context16 = query.context16.expand_as(readout16)
-        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)

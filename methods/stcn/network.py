@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from methods.backbones.resnet import BasicBlock, ResNet, ResNet50
 from methods.blocks import ResBlock, UpsampleBlock, chain, conv3x3, key_projection
-from methods.borrowed import BorrowedEncoder
+from methods.borrowed import borrowed
 from methods.memory import MemoryPolicy
-from methods.space_time import Query, SpaceTimeMethod
+from methods.space_time import SpaceTimeMethod
 from methods.stcn.cbam import CBAM
 
 
@@ -87,34 +87,21 @@ class STCN(SpaceTimeMethod):
         super().__init__(MemoryPolicy(every=memory_every, include_last=include_last), top_k)
         base = max(8, round(64 * width))
         key, value = max(64, base), 8 * base  # narrower keys tell too little apart
-        self.key_encoder = KeyEncoder(base)
-        if encoder is not None:
-            self.key_encoder = BorrowedEncoder(encoder, encoder_width, self.key_encoder.channels)
+        self.key_encoder = borrowed(encoder, encoder_width, KeyEncoder(base))
         self.value_encoder = ValueEncoder(base, 16 * base, value)
         self.key_proj = chain(key_proj=key_projection(16 * base, key))
         self.key_comp = conv3x3(16 * base, value)
         self.decoder = Decoder(value, f8=8 * base, f4=4 * base)
 
     @property
-    def backbones(self) -> dict[str, nn.Module]:
-        """Which parts ImageNet checkpoints of which name initialise."""
-        if isinstance(self.key_encoder, BorrowedEncoder):
-            return {self.key_encoder.backbone: self.key_encoder.encoder}
+    def own_backbones(self) -> dict[str, nn.Module]:
         return {"resnet50": self.key_encoder, "resnet18": self.value_encoder}
-
-    @property
-    def embedding_channels(self) -> int:
-        return self.decoder.pred.in_channels
 
     def project(self, f16: Tensor) -> tuple[Tensor, Tensor]:
         return self.key_proj(f16), self.key_comp(f16)
 
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         return self.value_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1), f16)
-
-    def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
-        context16 = query.context16.expand_as(readout16)
-        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)
 
     @staticmethod
     def adapt_checkpoint(state: dict[str, Tensor]) -> dict[str, Tensor]:

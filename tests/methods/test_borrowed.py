@@ -52,9 +52,9 @@ def test_a_perfect_imitation_costs_nothing_and_scale_does_not_matter():
     query = Query(*(torch.randn(2, 4, 3, 3, generator=generator) for _ in range(5)))
     other = Query(*(torch.randn(2, 4, 3, 3, generator=generator) for _ in range(5)))
     assert imitation_loss(query, query) == 0
-    scaled = [Query(*(7 * x for x in vars(q).values())) for q in (query, other)]
+    scaled = [Query(*(7 * x for x in q)) for q in (query, other)]
     torch.testing.assert_close(imitation_loss(*scaled), imitation_loss(query, other))
-    mean = Query(*(x.mean().expand_as(x) for x in vars(query).values()))
+    mean = Query(*(x.mean().expand_as(x) for x in query))
     assert imitation_loss(mean, query) == pytest.approx(1, abs=0.05)  # who says the mean knows nothing
 
 
