@@ -111,13 +111,17 @@ def answers(method: Method, frames: Tensor, mask: Tensor) -> list[Tensor]:
     return [method.step(frame) for frame in frames[1:]]
 
 
+def _noise_answers(method: Method, device: str, ids: tuple[int, ...] = IDS) -> list[Tensor]:
+    return answers(method, video(device=device), first_mask(ids, device=device))
+
+
 @_promise(
     "shapes",
     "step() answers float (N + 1, H, W), N objects, at the frame's size",
     "give a plane to the background and one to each object, resized to frame.shape[1:]",
 )
 def _shapes(method: Method, device: str) -> None:
-    for found in answers(method, video(device=device), first_mask(device=device)):
+    for found in _noise_answers(method, device):
         _expect(isinstance(found, Tensor), f"step() gave a {type(found).__name__}, no tensor")
         _expect(found.is_floating_point(), f"step() gave {found.dtype}")
         _expect_shape(found, len(IDS), HEIGHT, WIDTH)
@@ -125,10 +129,10 @@ def _shapes(method: Method, device: str) -> None:
 
 @_promise("device", "answers are on the device of the frames", "make tensors on frame.device")
 def _device(method: Method, device: str) -> str:
-    frames = video(device=device)
-    for found in answers(method, frames, first_mask(device=device)):
-        _expect(found.device == frames.device, f"frames on {frames.device}, answers on {found.device}")
-    return str(frames.device)
+    wanted = video(device=device).device
+    for found in _noise_answers(method, device):
+        _expect(found.device == wanted, f"frames on {wanted}, answers on {found.device}")
+    return str(wanted)
 
 
 @_promise(
@@ -137,7 +141,7 @@ def _device(method: Method, device: str) -> str:
     "take a softmax over the planes, or divide by their sum, after any resizing",
 )
 def _probabilities(method: Method, device: str) -> None:
-    for found in answers(method, video(device=device), first_mask(device=device)):
+    for found in _noise_answers(method, device):
         _expect_probabilities(found)
 
 
@@ -148,7 +152,7 @@ def _probabilities(method: Method, device: str) -> None:
 )
 def _ids(method: Method, device: str) -> None:
     given = (200, 4, 31)
-    found = answers(method, video(device=device), first_mask(given, device=device))
+    found = _noise_answers(method, device, given)
     _expect_ids(method, sorted(given))
     _expect_shape(found[0], len(given), HEIGHT, WIDTH)
 
@@ -173,24 +177,22 @@ def _order(method: Method, device: str) -> None:
     )
 
 
-@_promise("restart", "start() forgets the video before", "set all that a video changes in start()")
-def _restart(method: Method, device: str) -> None:
-    frames = video(device=device)
-    fresh = answers(method, frames, first_mask(device=device))
-    answers(method, frames.flip(0), first_mask((1,), device=device))
-    again = answers(method, frames, first_mask(device=device))
-    _expect_ids(method, sorted(IDS))
-    _expect_same(fresh, again, "after another video")
-
-
 @_promise(
     "determinism",
     "the same video gives the same answers",
     "switch dropout off (eval()), seed a generator of your own in start()",
 )
 def _deterministic(method: Method, device: str) -> None:
-    frames, mask = video(device=device), first_mask(device=device)
-    _expect_same(answers(method, frames, mask), answers(method, frames, mask), "at once again")
+    _expect_same(_noise_answers(method, device), _noise_answers(method, device), "at once again")
+
+
+@_promise("restart", "start() forgets the video before", "set all that a video changes in start()")
+def _restart(method: Method, device: str) -> None:
+    fresh = _noise_answers(method, device)
+    answers(method, video(device=device).flip(0), first_mask((1,), device=device))
+    again = _noise_answers(method, device)
+    _expect_ids(method, sorted(IDS))
+    _expect_same(fresh, again, "after another video")
 
 
 @_promise(
@@ -200,7 +202,7 @@ def _deterministic(method: Method, device: str) -> None:
 )
 def _many_objects(method: Method, device: str) -> None:
     ids = tuple(range(5, 5 + 20 * MANY, 20))
-    for found in answers(method, video(device=device), first_mask(ids, device=device)):
+    for found in _noise_answers(method, device, ids):
         _expect_shape(found, MANY, HEIGHT, WIDTH)
         _expect_probabilities(found)
     _expect_ids(method, list(ids))
@@ -293,21 +295,18 @@ def _late_objects(method: Method, device: str) -> None:
         raise NotGiven("no add(): sets whose objects appear late, such as YouTube-VOS, are refused")
     frames, late = video(4, device=device), first_mask((5,), device=device)
     fresh = answers(method, frames[:2], first_mask(device=device))
-    _expect_added(method, method.add(frames[2], late), late)
+    added = method.add(frames[2], late)
+    _expect_ids(method, sorted((*IDS, 5)))
+    _expect_shape(added, 3, HEIGHT, WIDTH)
+    _expect_probabilities(added)
+    won = torch.equal(added.max(0).indices == 2, late == 5)
+    _expect(won, "in the frame that gives object 5, its channel is not the highest just where the mask is 5")
     after = method.step(frames[3])
     _expect_shape(after, 3, HEIGHT, WIDTH)
     _expect_probabilities(after)
     again = answers(method, frames[:2], first_mask(device=device))
     _expect_ids(method, sorted(IDS))
     _expect_same(fresh, again, "after a video with a late object")
-
-
-def _expect_added(method: Method, found: Tensor, late: Tensor) -> None:
-    _expect_ids(method, sorted((*IDS, 5)))
-    _expect_shape(found, 3, HEIGHT, WIDTH)
-    _expect_probabilities(found)
-    won = torch.equal(found.max(0).indices == 2, late == 5)
-    _expect(won, "in the frame that gives object 5, its channel is not the highest just where the mask is 5")
 
 
 def _expect(kept: bool, seen: str) -> None:

@@ -1,6 +1,6 @@
 """The table of methods: all that is known of one without building it. No torch here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ class Entry:
     preset: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
     learns: Literal["clips", "images", "nothing"] = "clips"
-    inference: frozenset[str] = frozenset()
+    inference: Collection[str] = ()
     needs_weights: bool = True
     teacher: bool = False
     heavy: bool = False
@@ -36,25 +36,20 @@ class Entry:
     extra: tuple[str, str] | None = None
 
 
-def _options(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 _STUDENT = Entry(
     "methods.mobilevos.network:MobileVOS",
     family="space_time",
-    inference=_options("memory_every queue_length write_rule"),
+    inference=("memory_every", "queue_length", "write_rule"),
 )
-_DEAOT = Entry(
-    "methods.deaot.method:DeAOT", family="deaot", inference=_options("long_term_gap max_long_edge")
-)
+_DEAOT = Entry("methods.deaot.method:DeAOT", family="deaot", inference=("long_term_gap", "max_long_edge"))
 _GROWING = {"layers": 3, "long_term_gap": 5, "train_gap": 2}
 _SAM = Entry(
     "methods.sam.method:VideoSam",
     family="sam",
     learns="images",
-    inference=_options(
-        "box_margin prompt_points lost_score search_scale search_grid search_points search_similarity"
+    inference=(
+        *("box_margin", "prompt_points", "lost_score", "search_scale", "search_grid"),
+        *("search_points", "search_similarity"),
     ),
 )
 _HUGGING_FACE = Entry(
@@ -66,7 +61,7 @@ METHODS: dict[str, Entry] = {
     "stcn": Entry(
         "methods.stcn.network:STCN",
         family="space_time",
-        inference=_options("memory_every top_k include_last"),
+        inference=("memory_every", "top_k", "include_last"),
         teacher=True,
     ),
     "mobilevos_r18": replace(_STUDENT, preset={"backbone": "resnet18", "aspp": True}),  # 8.1
@@ -78,15 +73,11 @@ METHODS: dict[str, Entry] = {
     "deaot_b": replace(_DEAOT, preset={"encoder": "mobilenet_v2", "layers": 3}),  # 13.2
     "deaot_l": replace(_DEAOT, preset={"encoder": "mobilenet_v2", **_GROWING}),  # 13.2
     "r50_deaot_l": replace(_DEAOT, preset={"encoder": "resnet50", **_GROWING}),  # 19.8
-    "mobile_sam": replace(
-        _SAM, preset={"encoder": "tiny_vit"}
-    ),  # 10.13, 0.32 of them in an unused classifier
+    "mobile_sam": replace(_SAM, preset={"encoder": "tiny_vit"}),  # 10.13, 0.32 in a classifier for nothing
     "sam_vit_b": replace(_SAM, preset={"encoder": "vit_b"}, heavy=True),  # 93.7
     "sam_vit_h": replace(_SAM, preset={"encoder": "vit_h"}, heavy=True),  # 641: 2.6 GB
     "hf_sam2_video": replace(_HUGGING_FACE, preset={"kind": "Sam2Video"}),  # SAM 2 or 2.1, any size
-    "hf_edgetam_video": replace(
-        _HUGGING_FACE, preset={"kind": "EdgeTamVideo"}
-    ),  # its backbone needs timm too
+    "hf_edgetam_video": replace(_HUGGING_FACE, preset={"kind": "EdgeTamVideo"}),  # needs timm too
 }
 
 

@@ -9,7 +9,7 @@ from methods.interface import one_hot_objects
 from methods.masks import normalize, others, pad_to_multiple
 from methods.memory import MemoryBank, MemoryPolicy
 from methods.query import Query
-from methods.steps import STEPS, Step, like_frames, noise_frame, stripes
+from methods.steps import STEPS, Part, Step, like_frames, noise_frame, stripes
 
 
 @torch.no_grad()
@@ -53,36 +53,30 @@ def writes_per_frame(policy: MemoryPolicy) -> float:
     return sum(bank.wants(index) for index in range(1, policy.every + 1)) / policy.every
 
 
-class _Part(nn.Module):
-    def __init__(self, method: nn.Module) -> None:
-        super().__init__()
-        self.method = method
-
-
-class QueryEncode(_Part):
+class QueryEncode(Part):
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
-        padded, _ = pad_to_multiple(normalize(frame), self.method.stride)
-        return padded, *self.method.encode_query(padded)
+        padded, _ = pad_to_multiple(normalize(frame), self.network.stride)
+        return padded, *self.network.encode_query(padded)
 
 
-class MemoryRead(_Part):
+class MemoryRead(Part):
     def forward(self, key16: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return self.method.read(key16, key, value)
+        return self.network.read(key16, key, value)
 
 
-class Decode(_Part):
+class Decode(Part):
     def forward(
         self, read16: Tensor, key16: Tensor, context16: Tensor, f16: Tensor, f8: Tensor, f4: Tensor
     ) -> Tensor:
-        logits, _ = self.method.decode(read16, Query(key16, context16, f16, f8, f4))
+        logits, _ = self.network.decode(read16, Query(key16, context16, f16, f8, f4))
         return aggregate(logits.float().sigmoid())
 
 
-class MemoryEncode(_Part):
+class MemoryEncode(Part):
     def forward(self, padded: Tensor, f16: Tensor, probabilities: Tensor) -> Tensor:
         masks = probabilities[1:]
         frames, f16 = (x.expand(len(masks), -1, -1, -1) for x in (padded, f16))
-        return self.method.encode_memory(frames, f16, masks, others(masks))
+        return self.network.encode_memory(frames, f16, masks, others(masks))
 
 
 def aggregate(objects: Tensor) -> Tensor:

@@ -33,6 +33,14 @@ class Step:
         return dict(zip(self.outputs, found, strict=True))
 
 
+class Part(nn.Module):
+    """A step that a network does, as a module of its own; subclasses say how."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+
 def stripes(height: int, width: int, objects: int) -> Tensor:
     """A mask for examples: int64 (H, W) of ids 0..objects from left to right."""
     return (torch.arange(width) * (objects + 1) // width).expand(height, width)

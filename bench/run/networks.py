@@ -26,9 +26,9 @@ from bench.train.ranks import Ranks
 from bench.train.soups import make_soup
 from bench.train.together import count_ranks, together
 from methods.backbones.imagenet import initialize_backbones
+from methods.borrowed import rest_of, take_over
 from methods.checkpoint import load_weights, read_file
 from methods.errors import MethodError
-from methods.takeover import rest_of, take_over
 
 
 def build(network: Network, runs: Path, device: str):

@@ -14,6 +14,7 @@ from methods.deaot.attention import Attentions, as_map, tokens
 from methods.deaot.decoder import Decoder
 from methods.deaot.frames import OBJECTS
 from methods.deaot.propagation import DualBranchGPM, Memory, Own
+from methods.errors import MethodError
 
 ENCODERS = {"mobilenet_v2": DilatedMobileNetV2, "resnet50": ResNet50}
 CHANNELS = 256
@@ -45,6 +46,8 @@ class Network(nn.Module):
         self, encoder: str, layers: int, attentions: Attentions, width: float, frozen: bool, drop: float
     ) -> None:
         super().__init__()
+        if encoder not in ENCODERS:
+            raise MethodError(f"unknown encoder '{encoder}'; known: {', '.join(ENCODERS)}")
         channels = max(16, round(CHANNELS * width / 16) * 16)  # halves of it in 8 groups
         self.encoder = ENCODERS[encoder](width)
         if frozen:

@@ -1,17 +1,19 @@
 """The steps of DeAOT."""
 
+from itertools import chain
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from methods.deaot.decoder import resized
 from methods.deaot.frames import OBJECTS, aligned_size
-from methods.deaot.network import Features, Memories, Network
+from methods.deaot.network import Features, Network
 from methods.deaot.propagation import Memory, Own
 from methods.deaot.resize import Bicubic, Nearest
 from methods.errors import MethodError
 from methods.interface import one_hot_objects
 from methods.masks import normalize
-from methods.steps import STEPS, Step, like_frames, noise_frame, stripes
+from methods.steps import STEPS, Part, Step, like_frames, noise_frame, stripes
 
 FEATURES, OWN = Features._fields, Own._fields
 
@@ -60,10 +62,9 @@ def memory_names(tensors: int, term: str) -> tuple[str, ...]:
     return tuple(f"{term}_{part}_{i}" for i in range(tensors // 2) for part in ("key", "value"))
 
 
-class QueryEncode(nn.Module):
+class QueryEncode(Part):
     def __init__(self, network: Network, size: tuple[int, int], fitted: tuple[int, int]) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.fit = Bicubic(size, fitted, network.encoder_projector.weight.device)
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
@@ -71,21 +72,18 @@ class QueryEncode(nn.Module):
         return tuple(self.network.encode_frame(fitted))
 
 
-class MemoryRead(nn.Module):
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
+class MemoryRead(Part):
     def forward(self, top: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        long_term, short_term = (_memories(part) for part in _halves(memory))
-        embedding, owns = self.network.LSTT.propagate(top, long_term, short_term)
+        layers = [Memory(*pair) for pair in zip(memory[::2], memory[1::2], strict=True)]
+        half = len(layers) // 2
+        embedding, owns = self.network.LSTT.propagate(top, layers[:half], layers[half:])
         return embedding, *(x for own in owns for x in own if x is not None)
 
 
-class Decode(nn.Module):
+class Decode(Part):
     def __init__(self, network: Network, objects: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.network, self.objects, self.size = network, objects, size
+        super().__init__(network)
+        self.objects, self.size = objects, size
 
     def forward(self, embedding: Tensor, f4: Tensor, f8: Tensor, f16: Tensor, top: Tensor) -> Tensor:
         logits, _ = self.network.decode(embedding, Features(f4, f8, f16, top))
@@ -93,35 +91,27 @@ class Decode(nn.Module):
         return planes.permute(1, 2, 0).softmax(-1).permute(2, 0, 1)
 
 
-class MemoryEncode(nn.Module):
+class MemoryEncode(Part):
     def __init__(
         self, network: Network, objects: int, size: tuple[int, int], fitted: tuple[int, int]
     ) -> None:
-        super().__init__()
-        self.network, self.slots = network, list(range(objects + 1))
+        super().__init__(network)
+        self.slots = list(range(objects + 1))
         self.fit = Nearest(size, fitted, network.encoder_projector.weight.device)
 
     def forward(self, probabilities: Tensor, *inside: Tensor) -> tuple[Tensor, ...]:
         first, later = inside[: len(OWN) - 1], inside[len(OWN) - 1 :]
         parts = [(*first, None), *(later[i : i + len(OWN)] for i in range(0, len(later), len(OWN)))]
         owns = tuple(Own(*part) for part in parts)
-        return _tensors(self.network.memory_write(owns, self._embed(probabilities.argmax(0))))
+        return tuple(
+            chain.from_iterable(self.network.memory_write(owns, self._embed(probabilities.argmax(0))))
+        )
 
     def annotated(self, labels: Tensor, *features: Tensor) -> tuple[Tensor, ...]:
         """The memory of an annotated frame, labels int64 (H, W) of 0..objects."""
-        return _tensors(self.network.LSTT.reference(Features(*features).top, self._embed(labels)))
+        return tuple(
+            chain.from_iterable(self.network.LSTT.reference(Features(*features).top, self._embed(labels)))
+        )
 
     def _embed(self, labels: Tensor) -> Tensor:
         return self.network.embed_mask(one_hot_objects(self.fit(labels), self.slots)[None])
-
-
-def _tensors(memories: Memories) -> tuple[Tensor, ...]:
-    return tuple(x for memory in memories for x in memory)
-
-
-def _memories(tensors: tuple[Tensor, ...]) -> Memories:
-    return tuple(Memory(*pair) for pair in zip(tensors[::2], tensors[1::2], strict=True))
-
-
-def _halves(tensors: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    return tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]

@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.backbones.table import Heads, find_backbone
-from methods.blocks import ResBlock, UpsampleBlock, conv3x3, key_projection
+from methods.blocks import ASPP, ResBlock, UpsampleBlock, conv3x3, key_projection
 from methods.borrowed import borrowed
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
-from methods.mobilevos.aspp import ASPP
 from methods.space_time import SpaceTimeMethod
 
 WRITE_RULES = {

@@ -3,7 +3,7 @@
 As SAM's automatic mask generator by its default settings (no crops, no repair of small regions).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from methods.sam.boxes import mask_boxes, nms
 from methods.sam.predictor import Predictor
 
 
-@dataclass(frozen=True)
-class Proposals:
+class Proposals(NamedTuple):
     """M masks by falling score.
 
     masks: bool (M, H, W). boxes: float (M, 4) left, top, right, bottom, the last pixels included.
@@ -27,7 +26,7 @@ class Proposals:
     points: Tensor
 
     def select(self, index: Tensor) -> "Proposals":
-        return Proposals(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return Proposals(*(each[index] for each in self))
 
 
 def point_grid(per_side: int, size: tuple[int, int]) -> Tensor:
@@ -62,7 +61,7 @@ def segment_everything(
         _proposals(predictor, points, min_score, min_stability, stability_offset)
         for points in grid.split(points_per_batch)
     ]
-    every = Proposals(*(torch.cat([getattr(x, n) for x in found]) for n in Proposals.__dataclass_fields__))
+    every = Proposals(*map(torch.cat, zip(*found, strict=True)))
     return every.select(nms(every.boxes, every.scores, max_box_iou))
 
 

@@ -136,45 +136,46 @@ class VideoSam(Follower, Sam):
             logits[lost] = self._predictor.upscale(best[:, None])[:, 0]
         return low_res, logits.sigmoid() * found[:, None, None]
 
+    def _of(self, part: str) -> Tensor:
+        """A part of all tracks, one object after the other."""
+        return torch.stack([getattr(track, part) for track in self._tracks])
+
     def _ask(self) -> tuple[Tensor, Tensor]:
         """All objects by the prompts of their tracks: mask logits (N, h, w), predicted IoUs (N,)."""
-        points = torch.stack([track.points for track in self._tracks])
-        boxes = torch.stack([track.box for track in self._tracks])
+        points, boxes = self._of("points"), self._of("box")
         low_res, scores = self._predictor.decode(
             points if self.prompt_points else None,
             torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
             if self.prompt_points
             else None,
             scaled(boxes, 1 + 2 * self.box_margin, self._predictor.size),
-            torch.stack([track.low_res for track in self._tracks]),
+            self._of("low_res"),
             multimask=False,
         )
         return low_res[:, 0].clone(), scores[:, 0]
 
     def _search_near(self, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (L, 3, h, w) and predicted IoUs (L, 3) in the enlarged boxes of the lost objects."""
-        boxes = torch.stack([self._tracks[i].box for i in lost.tolist()])
-        return self._predictor.decode(boxes=scaled(boxes, self.search_scale, self._predictor.size))
+        return self._predictor.decode(
+            boxes=scaled(self._of("box")[lost], self.search_scale, self._predictor.size)
+        )
 
     def _search_all(self, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (L, M, h, w) and predicted IoUs (L, M) at the points of the frame most like the lost objects."""
         grid = point_grid(self.search_grid, self._predictor.size).to(lost.device)
-        alike = self._first_looks(lost) @ self._predictor.features_at(grid).t()
+        alike = self._of("looks")[lost] @ self._predictor.features_at(grid).t()
         points = grid[alike.topk(min(self.search_points, len(grid)), 1).indices]
         one_each = points.flatten(0, 1)[:, None]
         answers = self._predictor.decode(one_each, torch.ones_like(one_each[..., 0], dtype=torch.long))
         low_res, scores = (part.unflatten(0, points.shape[:2]).flatten(1, 2) for part in answers)
         return low_res, scores
 
-    def _first_looks(self, places: Tensor) -> Tensor:
-        return torch.stack([self._tracks[i].looks for i in places.tolist()])
-
     def _most_alike(
         self, lost: Tensor, proposals: Tensor, scores: Tensor, taken: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Each object's most similar of proposals (L, M, h, w): logits (L, h, w), bool (L,) where it will do."""
         features = looks(self._predictor.embedding, proposals.flatten(0, 1)).unflatten(0, scores.shape)
-        alike = (features * self._first_looks(lost)[:, None]).sum(2)
+        alike = (features * self._of("looks")[lost, None]).sum(2)
         inside = proposals > 0
         pixels = inside.flatten(2).sum(2)
         elsewhere = (inside & taken.any(0)).flatten(2).sum(2)

@@ -94,19 +94,6 @@ class Block(nn.Module):
         return x + self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class Stage(nn.Module):
-    """Blocks, then the step to the next stage where there is one."""
-
-    def __init__(self, blocks: list[nn.Module], downsample: nn.Module | None) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*blocks)
-        self.downsample = downsample
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(x)
-        return x if self.downsample is None else self.downsample(x)
-
-
 class TinyViT(nn.Module):
     """Normalised images (B, 3, H, W), sides multiples of 16 -> embeddings (B, `outputs`, H / 16, W / 16).
 
@@ -123,8 +110,10 @@ class TinyViT(nn.Module):
         self.layers = nn.ModuleList()
         for i, (width, window) in enumerate(zip(channels, WINDOWS, strict=True)):
             blocks = [Block(width, heads[i], window) if window else MBConv(width) for _ in range(depths[i])]
-            step = None if i == 3 else Separable(width, channels[i + 1], channels[i + 1], STRIDES[i])
-            self.layers.append(Stage(blocks, step))
+            self.layers.append(chain(blocks=nn.Sequential(*blocks)))
+            if i < 3:
+                step = Separable(width, channels[i + 1], channels[i + 1], STRIDES[i])
+                self.layers[i].add_module("downsample", step)
         self.norm_head = nn.LayerNorm(channels[-1])
         self.head = nn.Linear(channels[-1], CLASSES)
         self.neck = neck(channels[-1], outputs)

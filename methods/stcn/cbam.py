@@ -34,13 +34,6 @@ class SpatialGate(nn.Module):
         return x * self.spatial(pooled).sigmoid()
 
 
-class CBAM(nn.Module):
+def cbam(channels: int) -> nn.Sequential:
     """Channel gate, then spatial gate."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.ChannelGate = ChannelGate(channels)
-        self.SpatialGate = SpatialGate()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.SpatialGate(self.ChannelGate(x))
+    return chain(ChannelGate=ChannelGate(channels), SpatialGate=SpatialGate())

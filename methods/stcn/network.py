@@ -13,7 +13,7 @@ from methods.blocks import ResBlock, UpsampleBlock, chain, conv3x3, key_projecti
 from methods.borrowed import borrowed
 from methods.memory import MemoryPolicy
 from methods.space_time import SpaceTimeMethod
-from methods.stcn.cbam import CBAM
+from methods.stcn.cbam import cbam
 
 
 class KeyEncoder(ResNet50):
@@ -29,7 +29,7 @@ class Fuser(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.block1 = ResBlock(inputs, outputs)
-        self.attention = CBAM(outputs)
+        self.attention = cbam(outputs)
         self.block2 = ResBlock(outputs, outputs)
 
     def forward(self, x: Tensor, f16: Tensor) -> Tensor:

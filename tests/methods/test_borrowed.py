@@ -4,9 +4,8 @@ import pytest
 import torch
 
 import methods
-from methods.borrowed import imitation_loss
+from methods.borrowed import imitation_loss, rest_of, take_over
 from methods.query import Query
-from methods.takeover import rest_of, take_over
 
 
 def create(name: str, **options):

@@ -1,7 +1,6 @@
 """One entry in a table makes a method, and one makes a backbone that students may have."""
 
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
@@ -88,6 +87,12 @@ def test_a_backbone_that_is_not_there_is_named():
         methods.create("mobilevos_r18", backbone="vgg")
 
 
+@pytest.mark.parametrize("name", ["deaot_t", "mobile_sam"])
+def test_an_encoder_that_is_not_there_is_named(name):
+    with pytest.raises(methods.MethodError, match="unknown encoder 'vgg'; known: "):
+        methods.create(name, encoder="vgg")
+
+
 @pytest.mark.parametrize("name", methods.available())
 def test_every_inference_option_of_an_entry_is_an_option_of_the_method(name):
     options = dict.fromkeys(methods.entry(name).inference)
@@ -100,6 +105,4 @@ def test_weights_of_a_network_stay_where_only_its_inference_differs():
     assert "top_k" in methods.entry("stcn").inference
     assert "top_k" not in methods.entry("mobilevos_r18").inference
     own = methods.entry("my_file.py:MyMethod")
-    assert {"top_k", "queue_length"} <= own.inference and own == replace(
-        own, needs_weights=False, others=True
-    )
+    assert {"top_k", "queue_length"} <= own.inference and own.others and not own.needs_weights
