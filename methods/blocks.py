@@ -53,9 +53,10 @@ class UpsampleBlock(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling (DeepLabv3, Chen et al. 2017): 1x1, three dilated 3x3 and a pooled branch, fused by a 1x1; (B, C, h, w) -> (B, C, h, w).
+    """Atrous spatial pyramid pooling (DeepLabv3, Chen et al. 2017): (B, C, h, w) -> (B, C, h, w).
 
-    The rates are ours: features of stride 16 on small frames leave little room for DeepLab's 6/12/18.
+    1x1, three dilated 3x3 and a pooled branch, fused by a 1x1. The rates are ours: features of stride 16 on small
+    frames leave little room for DeepLab's 6/12/18.
     """
 
     def __init__(self, channels: int, rates: tuple[int, ...] = (2, 4, 8)) -> None:

@@ -29,7 +29,7 @@ def test_any_encoder_of_the_family_serves_any_network_of_it(teacher, student):
     assert method.step(frame).shape == (2, 32, 48)
     frames = torch.rand(2, 3, 32, 48)
     with torch.inference_mode():
-        for name in Query.__dataclass_fields__:
+        for name in Query._fields:
             found, expected = (getattr(m.encode_query(frames), name) for m in (method, own))
             assert found.shape == expected.shape
 
