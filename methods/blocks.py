@@ -1,12 +1,28 @@
-"""Convolution blocks that the space-time-memory networks share."""
+"""Blocks that networks share."""
 
+from collections import OrderedDict
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def chain(**parts: nn.Module) -> nn.Sequential:
+    """Modules one after the other, by the names that checkpoints give them."""
+    return nn.Sequential(OrderedDict(parts))
 
 
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size."""
     return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def key_projection(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution to the keys, orthogonally initialised."""
+    projection = conv3x3(inputs, outputs)
+    nn.init.orthogonal_(projection.weight)
+    nn.init.zeros_(projection.bias)
+    return projection
 
 
 class ResBlock(nn.Module):
@@ -34,3 +50,26 @@ class UpsampleBlock(nn.Module):
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out_conv(self.skip_conv(skip) + x)
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling (DeepLabv3, Chen et al. 2017): (B, C, h, w) -> (B, C, h, w).
+
+    1x1, three dilated 3x3 and a pooled branch, fused by a 1x1. The rates are ours: features of stride 16 on small
+    frames leave little room for DeepLab's 6/12/18.
+    """
+
+    def __init__(self, channels: int, rates: tuple[int, ...] = (2, 4, 8)) -> None:
+        super().__init__()
+        self.point = nn.Conv2d(channels, channels, 1)
+        self.dilated = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=rate, dilation=rate) for rate in rates
+        )
+        self.pooled = nn.Conv2d(channels, channels, 1)
+        self.fuse = nn.Conv2d((len(rates) + 2) * channels, channels, 1)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.pooled(x.mean((2, 3), keepdim=True)).expand_as(x)
+        branches = [self.point(x), *(conv(x) for conv in self.dilated), pooled]
+        return x + self.fuse(self.relu(torch.cat(branches, 1)))

@@ -1,14 +1,15 @@
-"""Another method's encoder in place of a network's own: what a decoupled student of a space-time network is.
+"""Decoupled distillation: another method's encoder in place of a network's own, and all else taken over.
 
-MobileSAM (Zhang et al., arXiv 2306.14289) distils the image encoder alone and keeps the teacher's decoder. For a
-network with a memory this is ours: the student's encoder imitates the teacher's features of frames and the keys
-made of them; the memory, its encoder and the decoder are the teacher's.
+MobileSAM (Zhang et al., arXiv 2306.14289, section 3.2) distils the image encoder alone and keeps the teacher's
+decoder. For a network with a memory this is ours: the student's encoder imitates the teacher's features of frames
+and the keys made of them; the memory, its encoder and the decoder are the teacher's.
 """
 
 import torch
 from torch import Tensor, nn
 
 import methods
+from methods.checkpoint import load_strictly
 from methods.errors import MethodError
 from methods.query import Query
 
@@ -36,10 +37,35 @@ class BorrowedEncoder(nn.Module):
         return tuple(adapt(feature) for adapt, feature in zip(self.adapters, features, strict=True))
 
 
+def borrowed(method: str | None, width: float, own: nn.Module) -> nn.Module:
+    """The encoder of `method`, of this width, in place of one's own; that itself for None."""
+    return own if method is None else BorrowedEncoder(method, width, own.channels)
+
+
 def imitation_loss(student: Query, teacher: Query) -> Tensor:
     """Mean over frames, and over keys and features, of their MSE as a share of the variance of the teacher's."""
     parts = []
-    for name in Query.__dataclass_fields__:
-        own, wanted = (getattr(query, name).float().flatten(1) for query in (student, teacher))
+    for pair in zip(student, teacher, strict=True):
+        own, wanted = (each.float().flatten(1) for each in pair)
         parts.append(((own - wanted) ** 2).mean(1) / wanted.var(1).clamp(min=1e-6))
     return torch.stack(parts).mean()
+
+
+def rest_of(method: nn.Module) -> dict[str, nn.Module]:
+    """The parts of a network that are not its encoder, by name."""
+    return {name: part for name, part in method.named_children() if name != method.encoder_name}
+
+
+def take_over(student: nn.Module, teacher: nn.Module) -> None:
+    """Copy the teacher's weights into every part of the student but its encoder.
+
+    Raises MethodError, which names what does not fit, where the two have parts or sizes of their own.
+    """
+    own, given = rest_of(student), rest_of(teacher)
+    try:
+        load_strictly(nn.ModuleDict(own), nn.ModuleDict(given).state_dict(), "what the teacher hands on")
+    except MethodError as error:
+        text = (
+            f"a {type(student).__name__} cannot take over all but the encoder of a {type(teacher).__name__}"
+        )
+        raise MethodError(f"{text}: {error}; give both the same sizes") from None

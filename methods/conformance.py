@@ -21,6 +21,7 @@ SIZES = ((16, 16), (33, 47), (47, 33), (64, 64))
 # Frames' worth of memory a frame. Published methods whose memory grows by design keep less: R50-DeAOT-L 1.3.
 MAX_GROWTH = 2.0
 NOTICED_GROWTH = 0.02
+Check = Callable[[Method, str], str | None]
 
 
 class Broken(Exception):
@@ -41,7 +42,20 @@ class Promise:
     name: str
     what: str
     mend: str
-    check: Callable[[Method, str], str | None]
+    check: Check
+
+
+PROMISES: list[Promise] = []
+
+
+def _promise(name: str, what: str, mend: str) -> Callable[[Check], Check]:
+    """Make a promise of the check below."""
+
+    def add(check: Check) -> Check:
+        PROMISES.append(Promise(name, what, mend, check))
+        return check
+
+    return add
 
 
 @dataclass(frozen=True)
@@ -97,32 +111,57 @@ def answers(method: Method, frames: Tensor, mask: Tensor) -> list[Tensor]:
     return [method.step(frame) for frame in frames[1:]]
 
 
+def _noise_answers(method: Method, device: str, ids: tuple[int, ...] = IDS) -> list[Tensor]:
+    return answers(method, video(device=device), first_mask(ids, device=device))
+
+
+@_promise(
+    "shapes",
+    "step() answers float (N + 1, H, W), N objects, at the frame's size",
+    "give a plane to the background and one to each object, resized to frame.shape[1:]",
+)
 def _shapes(method: Method, device: str) -> None:
-    for found in answers(method, video(device=device), first_mask(device=device)):
+    for found in _noise_answers(method, device):
         _expect(isinstance(found, Tensor), f"step() gave a {type(found).__name__}, no tensor")
         _expect(found.is_floating_point(), f"step() gave {found.dtype}")
         _expect_shape(found, len(IDS), HEIGHT, WIDTH)
 
 
+@_promise("device", "answers are on the device of the frames", "make tensors on frame.device")
 def _device(method: Method, device: str) -> str:
-    frames = video(device=device)
-    for found in answers(method, frames, first_mask(device=device)):
-        _expect(found.device == frames.device, f"frames on {frames.device}, answers on {found.device}")
-    return str(frames.device)
+    wanted = video(device=device).device
+    for found in _noise_answers(method, device):
+        _expect(found.device == wanted, f"frames on {wanted}, answers on {found.device}")
+    return str(wanted)
 
 
+@_promise(
+    "probabilities",
+    "they are in [0, 1] and sum to 1 in every pixel",
+    "take a softmax over the planes, or divide by their sum, after any resizing",
+)
 def _probabilities(method: Method, device: str) -> None:
-    for found in answers(method, video(device=device), first_mask(device=device)):
+    for found in _noise_answers(method, device):
         _expect_probabilities(found)
 
 
+@_promise(
+    "ids",
+    "object_ids are those of the first mask, increasing; they may have gaps",
+    "self.object_ids = sorted(set(mask.unique().tolist()) - {0})",
+)
 def _ids(method: Method, device: str) -> None:
     given = (200, 4, 31)
-    found = answers(method, video(device=device), first_mask(given, device=device))
+    found = _noise_answers(method, device, given)
     _expect_ids(method, sorted(given))
     _expect_shape(found[0], len(given), HEIGHT, WIDTH)
 
 
+@_promise(
+    "order",
+    "channel i + 1 is of object_ids[i]",
+    "make the planes in the order of object_ids, whatever the order in the mask",
+)
 def _order(method: Method, device: str) -> None:
     """A still video of two squares: a method that follows them at all must not have their channels swapped."""
     mask = torch.zeros(64, 96, dtype=torch.long, device=device)
@@ -138,28 +177,42 @@ def _order(method: Method, device: str) -> None:
     )
 
 
+@_promise(
+    "determinism",
+    "the same video gives the same answers",
+    "switch dropout off (eval()), seed a generator of your own in start()",
+)
+def _deterministic(method: Method, device: str) -> None:
+    _expect_same(_noise_answers(method, device), _noise_answers(method, device), "at once again")
+
+
+@_promise("restart", "start() forgets the video before", "set all that a video changes in start()")
 def _restart(method: Method, device: str) -> None:
-    frames = video(device=device)
-    fresh = answers(method, frames, first_mask(device=device))
-    answers(method, frames.flip(0), first_mask((1,), device=device))
-    again = answers(method, frames, first_mask(device=device))
+    fresh = _noise_answers(method, device)
+    answers(method, video(device=device).flip(0), first_mask((1,), device=device))
+    again = _noise_answers(method, device)
     _expect_ids(method, sorted(IDS))
     _expect_same(fresh, again, "after another video")
 
 
-def _deterministic(method: Method, device: str) -> None:
-    frames, mask = video(device=device), first_mask(device=device)
-    _expect_same(answers(method, frames, mask), answers(method, frames, mask), "at once again")
-
-
+@_promise(
+    "many objects",
+    f"{MANY} objects with ids up to {5 + 20 * (MANY - 1)} are followed",
+    "loop over the objects, or over groups of them, and join the groups",
+)
 def _many_objects(method: Method, device: str) -> None:
     ids = tuple(range(5, 5 + 20 * MANY, 20))
-    for found in answers(method, video(device=device), first_mask(ids, device=device)):
+    for found in _noise_answers(method, device, ids):
         _expect_shape(found, MANY, HEIGHT, WIDTH)
         _expect_probabilities(found)
     _expect_ids(method, list(ids))
 
 
+@_promise(
+    "sizes",
+    f"frames of {', '.join(f'{h}x{w}' for h, w in SIZES)} work",
+    "pad or resize the frame to what the network takes, and undo it in the answer",
+)
 def _sizes(method: Method, device: str) -> None:
     for size in SIZES:
         mask = torch.zeros(size, dtype=torch.int32, device=device)  # any integer type will do
@@ -167,6 +220,7 @@ def _sizes(method: Method, device: str) -> None:
         _expect_shape(answers(method, video(2, *size, device=device), mask)[0], 1, *size)
 
 
+@_promise("inputs", "frames and masks that are given stay as they are", "work on frame.clone()")
 def _inputs(method: Method, device: str) -> None:
     frames, mask = video(device=device), first_mask(device=device)
     kept = frames.clone(), mask.clone()
@@ -175,6 +229,11 @@ def _inputs(method: Method, device: str) -> None:
         _expect(torch.equal(now, before), f"a {name} that was given has changed")
 
 
+@_promise(
+    "answers",
+    "an answer is the caller's: it stays, and writing into it harms nothing",
+    "return answer.clone() of a tensor that the method keeps",
+)
 def _own_answers(method: Method, device: str) -> None:
     frames, mask = video(4, device=device), first_mask(device=device)
 
@@ -195,6 +254,11 @@ def _own_answers(method: Method, device: str) -> None:
         _expect_same(plain, run(Tensor.zero_), "when the caller has written into the one before")
 
 
+@_promise(
+    "memory",
+    "a longer video needs no more memory, or little more",
+    "keep every k-th frame, or the last k; detach what you keep",
+)
 def _memory(method: Method, device: str) -> str | None:
     """Tensors and numpy arrays that are held after 5 and after 15 frames; of a GPU's, tensors alone."""
     height, width, frames = 64, 96, 5
@@ -221,26 +285,28 @@ def _memory(method: Method, device: str) -> str | None:
     return text
 
 
+@_promise(
+    "late objects",
+    "add() takes new objects: their pixels win, the others go on",
+    "see methods/copy_first_mask.py for the shortest add()",
+)
 def _late_objects(method: Method, device: str) -> None:
     if not hasattr(method, "add"):
         raise NotGiven("no add(): sets whose objects appear late, such as YouTube-VOS, are refused")
     frames, late = video(4, device=device), first_mask((5,), device=device)
     fresh = answers(method, frames[:2], first_mask(device=device))
-    _expect_added(method, method.add(frames[2], late), late)
+    added = method.add(frames[2], late)
+    _expect_ids(method, sorted((*IDS, 5)))
+    _expect_shape(added, 3, HEIGHT, WIDTH)
+    _expect_probabilities(added)
+    won = torch.equal(added.max(0).indices == 2, late == 5)
+    _expect(won, "in the frame that gives object 5, its channel is not the highest just where the mask is 5")
     after = method.step(frames[3])
     _expect_shape(after, 3, HEIGHT, WIDTH)
     _expect_probabilities(after)
     again = answers(method, frames[:2], first_mask(device=device))
     _expect_ids(method, sorted(IDS))
     _expect_same(fresh, again, "after a video with a late object")
-
-
-def _expect_added(method: Method, found: Tensor, late: Tensor) -> None:
-    _expect_ids(method, sorted((*IDS, 5)))
-    _expect_shape(found, 3, HEIGHT, WIDTH)
-    _expect_probabilities(found)
-    won = torch.equal(found.max(0).indices == 2, late == 5)
-    _expect(won, "in the frame that gives object 5, its channel is not the highest just where the mask is 5")
 
 
 def _expect(kept: bool, seen: str) -> None:
@@ -292,72 +358,3 @@ def _held_bytes() -> int:
             except RuntimeError:  # a fake one, of somebody's tracing, has no bytes
                 continue
     return sum(storages.values()) + tracemalloc.get_traced_memory()[0]
-
-
-PROMISES = (
-    Promise(
-        "shapes",
-        "step() answers float (N + 1, H, W), N objects, at the frame's size",
-        "give a plane to the background and one to each object, resized to frame.shape[1:]",
-        _shapes,
-    ),
-    Promise("device", "answers are on the device of the frames", "make tensors on frame.device", _device),
-    Promise(
-        "probabilities",
-        "they are in [0, 1] and sum to 1 in every pixel",
-        "take a softmax over the planes, or divide by their sum, after any resizing",
-        _probabilities,
-    ),
-    Promise(
-        "ids",
-        "object_ids are those of the first mask, increasing; they may have gaps",
-        "self.object_ids = sorted(set(mask.unique().tolist()) - {0})",
-        _ids,
-    ),
-    Promise(
-        "order",
-        "channel i + 1 is of object_ids[i]",
-        "make the planes in the order of object_ids, whatever the order in the mask",
-        _order,
-    ),
-    Promise(
-        "determinism",
-        "the same video gives the same answers",
-        "switch dropout off (eval()), seed a generator of your own in start()",
-        _deterministic,
-    ),
-    Promise(
-        "restart", "start() forgets the video before", "set all that a video changes in start()", _restart
-    ),
-    Promise(
-        "many objects",
-        f"{MANY} objects with ids up to {5 + 20 * (MANY - 1)} are followed",
-        "loop over the objects, or over groups of them, and join the groups",
-        _many_objects,
-    ),
-    Promise(
-        "sizes",
-        f"frames of {', '.join(f'{h}x{w}' for h, w in SIZES)} work",
-        "pad or resize the frame to what the network takes, and undo it in the answer",
-        _sizes,
-    ),
-    Promise("inputs", "frames and masks that are given stay as they are", "work on frame.clone()", _inputs),
-    Promise(
-        "answers",
-        "an answer is the caller's: it stays, and writing into it harms nothing",
-        "return answer.clone() of a tensor that the method keeps",
-        _own_answers,
-    ),
-    Promise(
-        "memory",
-        "a longer video needs no more memory, or little more",
-        "keep every k-th frame, or the last k; detach what you keep",
-        _memory,
-    ),
-    Promise(
-        "late objects",
-        "add() takes new objects: their pixels win, the others go on",
-        "see methods/copy_first_mask.py for the shortest add()",
-        _late_objects,
-    ),
-)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
-from methods.stages import Stage
+from methods.steps import Step
 
 
 class Method(Protocol):
@@ -47,18 +47,18 @@ class Method(Protocol):
 
 
 @runtime_checkable
-class Staged(Method, Protocol):
-    """A network of known stages: what is needed to count and time it."""
+class Stepped(Method, Protocol):
+    """A network of known steps: what is needed to count and time it."""
 
-    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
-        """The stages of a frame of this size, in the order of `methods.stages.STAGES`, on the method's device.
+    def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
+        """The steps of a frame of this size, in the order of `methods.steps.STEPS`, on the method's device.
 
         The method must be in evaluation mode; the modules share its weights. On the meta device too.
         """
 
 
 @runtime_checkable
-class Remembering(Staged, Protocol):
+class Remembering(Stepped, Protocol):
     """A network that reads a memory of past frames: what measuring and exporting know of it.
 
     compiled_parts: its methods that torch.compile is for. What reads the memory is not among them where the

@@ -1,12 +1,11 @@
 """What a space-time-memory network sees in frames."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """Keys and features of B frames; the trailing number is the stride."""
 
     key16: Tensor  # (B, Ck, h, w), compared with the memory
@@ -17,4 +16,4 @@ class Query:
 
     def select(self, index) -> "Query":
         """The frames of `index` along the batch axis."""
-        return Query(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return Query(*(each[index] for each in self))

@@ -1,6 +1,6 @@
 """What the space-time-memory methods (STCN, MobileVOS) share: inference over a video, training over a clip."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.errors import MethodError
-from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
+from methods.borrowed import BorrowedEncoder
+from methods.follower import Follower
+from methods.interface import one_hot_objects
 from methods.masks import most_likely, normalize, others, pad_to_multiple, slot_planes, soft_aggregate, unpad
 from methods.memory import MemoryPolicy, VideoMemory, affinity, readout, similarity
 from methods.query import Query
-from methods.space_time_stages import space_time_stages
-from methods.stages import Stage
+from methods.space_time_steps import space_time_steps
+from methods.steps import Step
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,11 @@ class Rollout:
         return exists
 
 
-class SpaceTimeMethod(nn.Module, ABC):
+class SpaceTimeMethod(Follower, nn.Module):
     """A matching network with a memory of past frames and their masks; subclasses give its parts.
 
+    decoder: the module that takes readout and context (N, 2 Cv, h, w) and features at strides 8 and 4 to what
+    `decode` returns, by its last convolution `pred`.
     encoder_name: the module that makes features of frames, (B, 3, H, W) -> maps at strides 4, 8 and 16 with its
     `channels`. encoder_backbone: the name of the ImageNet weights that it may start from.
     memory_drop: in training, the chance that a past frame is not read; the first is where no other is (ours).
@@ -66,8 +69,7 @@ class SpaceTimeMethod(nn.Module, ABC):
         self.policy = policy
         self.top_k = top_k
         self.memory_drop = memory_drop
-        self._ids: list[int] = []  # in the order in which they were given, as the memory has them
-        self._memory: VideoMemory | None = None
+        self._memory = VideoMemory(policy)
         self._frame_index = 0  # since the latest annotated frame
 
     def encode_query(self, frames: Tensor) -> Query:
@@ -83,26 +85,36 @@ class SpaceTimeMethod(nn.Module, ABC):
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         """Frames (N, 3, H, W), masks of one object each and of all others (N, H, W) -> values (N, Cv, h, w)."""
 
-    @abstractmethod
     def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
         """Readouts (N, Cv, h, w) -> object logits (N, H, W) and embeddings (N, D, H / 4, W / 4).
 
         The query holds N frames, or one for all N: then what does not depend on the object is computed once.
         """
+        context16 = query.context16.expand_as(readout16)
+        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)
 
     @property
     @abstractmethod
-    def embedding_channels(self) -> int:
-        """D, the channels of the embeddings that `decode` returns."""
+    def own_backbones(self) -> dict[str, nn.Module]:
+        """Which parts ImageNet checkpoints of which name initialise where the encoder is not borrowed."""
 
     @property
-    def object_ids(self) -> list[int]:
-        return sorted(self._ids)
+    def backbones(self) -> dict[str, nn.Module]:
+        """Which parts ImageNet checkpoints of which name initialise."""
+        encoder = getattr(self, self.encoder_name)
+        if isinstance(encoder, BorrowedEncoder):
+            return {encoder.backbone: encoder.encoder}
+        return self.own_backbones
+
+    @property
+    def embedding_channels(self) -> int:
+        """D, the channels of the embeddings that `decode` returns."""
+        return self.decoder.pred.in_channels
 
     @property
     def memory_frames(self) -> int:
         """Frames now in memory, of the objects with the most."""
-        return 0 if self._memory is None else len(self._memory)
+        return len(self._memory)
 
     def fill_memory(self, frames: int) -> None:
         """Act as if the video had begun with the latest annotated frame and gone on until `frames` frames are
@@ -117,45 +129,29 @@ class SpaceTimeMethod(nn.Module, ABC):
             copies = (part.clone() for part in self._annotated)  # a video's frames share no storage
             self._memory.write(self._frame_index, *copies)
 
-    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
-        """As `Remembering.stages`; see `space_time_stages`."""
-        return space_time_stages(self, height, width, objects, memory_frames)
+    def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
+        """As `Remembering.frame_steps`; see `space_time_steps`."""
+        return space_time_steps(self, height, width, objects, memory_frames)
 
-    @torch.inference_mode()
-    def start(self, frame: Tensor, mask: Tensor) -> None:
-        ids = check_start(frame, mask)
-        self._ids, self._memory = [], VideoMemory(self.policy)
-        self._give(frame, mask, ids)
+    def _forget(self) -> None:
+        self._memory = VideoMemory(self.policy)
 
-    @torch.inference_mode()
-    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
-        if self._memory is None:
-            raise MethodError("add() before start(): give the first frame and its mask first")
-        return self._give(frame, mask, check_added(frame, mask, self._ids))
-
-    @torch.inference_mode()
-    def step(self, frame: Tensor) -> Tensor:
-        check_frame(frame)
-        if self._memory is None:
-            raise MethodError("step() before start(): give the first frame and its mask first")
+    def _follow(self, frame: Tensor) -> Tensor:
         self._frame_index += 1
         padded, padding = pad_to_multiple(normalize(frame)[None], self.stride)
         query = self.encode_query(padded)
         probabilities = self.segment(query, *self._memory.read())
         if self._memory.wants(self._frame_index):
             self._remember(padded, query, probabilities[1:])
-        return unpad(probabilities[channel_order(self._ids)], padding)
+        return unpad(probabilities, padding)
 
     def video_state(self) -> dict:
-        memory = None if self._memory is None else self._memory.state()
-        return {"ids": list(self._ids), "memory": memory, "frame_index": self._frame_index}
+        return {"ids": list(self._ids), "memory": self._memory.state(), "frame_index": self._frame_index}
 
     def load_video_state(self, state: dict) -> None:
         self._ids, self._frame_index = list(state["ids"]), state["frame_index"]
-        self._memory = None
-        if state["memory"] is not None:
-            self._memory = VideoMemory(self.policy)
-            self._memory.load(state["memory"])
+        self._forget()
+        self._memory.load(state["memory"])
 
     def segment(self, query: Query, *memory: Tensor) -> Tensor:
         """Read memories for one frame -> joint probabilities (O + 1, H, W), background first.
@@ -181,16 +177,15 @@ class SpaceTimeMethod(nn.Module, ABC):
         """
         padded, padding = pad_to_multiple(normalize(frame)[None], self.stride)
         query = self.encode_query(padded)
-        objects, _ = pad_to_multiple(one_hot_objects(mask.to(frame.device), ids), self.stride)
-        if self._ids:
+        objects, _ = pad_to_multiple(one_hot_objects(mask, ids), self.stride)
+        if len(self._memory):
             known = self.segment(query, *self._memory.read())[1:]
             objects = torch.cat([known * (1 - objects.sum(0)), objects])
         probabilities = soft_aggregate(objects).softmax(0)
-        self._ids += ids
         self._memory.add_objects(len(ids))
         self._frame_index = 0
         self._annotated = self._remember(padded, query, probabilities[1:])
-        return unpad(probabilities[channel_order(self._ids)], padding)
+        return unpad(probabilities, padding)
 
     def _remember(self, frame: Tensor, query: Query, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Write normalised frame (1, 3, H, W) with its object probabilities (N, H, W) -> its key and value."""

@@ -1,22 +1,41 @@
 """A method's `start` and `step` as functions of tensors alone, of fixed shapes, as exporters need them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from bench.export.stages import check_remembers, stages
+from bench.measure.steps import frame_steps
 from bench.system.errors import ConfigError
 from methods.deaot.method import DeAOT
-from methods.deaot.stages import FEATURES, memory_names
+from methods.deaot.steps import FEATURES, memory_names
 from methods.interface import Method, Remembering, one_hot_objects
 from methods.masks import pad_to_multiple, soft_aggregate, unpad
 from methods.space_time import SpaceTimeMethod
-from methods.stages import stripes
+from methods.steps import Step, stripes
 
 # The key of an empty slot is so far from any other that its weight after the softmax is exactly 0.
 EMPTY_KEY = 1e4
+
+
+def check_remembers(method: Method) -> None:
+    """Raise ConfigError for a method without a memory and known steps."""
+    if not isinstance(method, Remembering):
+        raise ConfigError(f"{type(method).__name__} cannot be exported: it is no network with a memory")
+
+
+def example_steps(
+    method: Method, height: int, width: int, objects: int, memory_frames: int | None = None
+) -> list[Step]:
+    """As `bench.measure.steps.frame_steps`, with examples laid out as files hold them; the method is frozen by it.
+
+    Raises ConfigError for a method whose steps are not known, and for an impossible size or memory.
+    """
+    check_remembers(method)
+    method.eval().requires_grad_(False)
+    found = frame_steps(method, height, width, objects, memory_frames)
+    return [replace(step, inputs={k: x.contiguous() for k, x in step.inputs.items()}) for step in found]
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,7 @@ class StaticSteps(nn.Module, ABC):
     def __init__(self, method: Remembering, height: int, width: int, objects: int) -> None:
         super().__init__()
         self.method, self.size, self.objects = method, (height, width), objects
-        self._encode, self._read, self._decode, self._write = stages(method, height, width, objects)
+        self._encode, self._read, self._decode, self._write = example_steps(method, height, width, objects)
 
     @abstractmethod
     def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
@@ -83,12 +102,10 @@ class StaticSteps(nn.Module, ABC):
         return found
 
     def _segmented(self, frame: Tensor, memory: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """All that the stages give for a frame."""
+        """All that the steps give for a frame."""
         values = {"frame": frame[None], **dict(zip(self.memory, memory, strict=True))}
-        for stage in (self._encode, self._read, self._decode):
-            values |= {
-                name: x.contiguous() for name, x in stage.run(values).items()
-            }  # as `stages` gives examples
+        for part in (self._encode, self._read, self._decode):  # laid out as in `example_steps`
+            values |= {name: x.contiguous() for name, x in part.run(values).items()}
         return values
 
     def _answer(self, values: dict[str, Tensor]) -> Tensor:

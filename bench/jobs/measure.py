@@ -29,7 +29,6 @@ from methods.errors import MethodError
 
 TITLE = "Speed, size and operations"
 TARGETS = ("desktop", "phone")
-HEAVY = ("sam_vit_b", "sam_vit_h")  # minutes each on a CPU: measured where they are named
 FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  # of a record's `_full` fields
 
 
@@ -94,8 +93,9 @@ def wanted(config: DictConfig) -> list[str]:
     if isinstance(several, str):
         several = [several]
     if config.method is None and several is None:
-        print(f"not measured unless named, as they take minutes: {', '.join(HEAVY)}", file=sys.stderr)
-        several = [name for name in methods.available() if name not in HEAVY]
+        heavy = [name for name in methods.available() if methods.entry(name).heavy]
+        print(f"not measured unless named, as they take minutes: {', '.join(heavy)}", file=sys.stderr)
+        several = [name for name in methods.available() if name not in heavy]
     names = [config.method] if config.method is not None else list(several)
     for name in names:
         methods.check_name(str(name))
@@ -119,7 +119,7 @@ def _measure(name: str, options: dict, settings: Settings, device: str, begin) -
     except (MethodError, ConfigError) as error:
         return {"status": f"failed: {error}", "warnings": []}
     except Exception as error:
-        if methods.family(name):
+        if not methods.entry(name).others:
             raise
         return {"status": f"failed: {outside.describe_failure(error, name)}", "warnings": []}
 

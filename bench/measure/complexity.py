@@ -2,7 +2,7 @@
 
 One multiply-add is 1 MAC; a GMAC is 1e9 of them. A frame costs what it costs in steady state: encode the
 query, read a memory of a given number of frames, decode, and encode the frame for the memory as often as
-frames are written: the stages of `methods.stages`. torch's counter sees convolutions and matrix products only;
+frames are written: the steps of `methods.steps`. torch's counter sees convolutions and matrix products only;
 fvcore adds normalisation (2 or 5 an element) and bilinear upsampling (4), thop normalisation (4) and average
 pooling, as if these were multiply-adds. What no counter sees is in `bench.measure.explanations`.
 """
@@ -18,9 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.latency import started_copy
-from bench.measure.steps import check_objects, frames_read, frozen_copy, stages
-from methods.interface import Method, Remembering, Staged
-from methods.stages import WRITE, Stage
+from bench.measure.steps import check_objects, frame_steps, frames_read, frozen_copy
+from methods.interface import Method, Remembering, Stepped
+from methods.steps import WRITE, Step
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Complexity:
     params_m: millions of parameters, trainable and frozen.
     gmacs: GMACs a frame by torch's counter; gmacs_fvcore, gmacs_thop: the same by the other two.
     memory_frames: frames in the memory that is read (of DeAOT: the long-term one).
-    stages: GMACs by torch's counter of each of `methods.stages.STAGES`; of memory_encode, which is one write,
+    stages: GMACs by torch's counter of each of `methods.steps.STEPS`; of memory_encode, which is one write,
     `gmacs` holds the share `writes_per_frame` that falls on a frame.
-    counters: the stages by each of the three counters: "torch" (= `stages`), "fvcore", "thop".
+    counters: the steps by each of the three counters: "torch" (= `stages`), "fvcore", "thop".
     """
 
     params_m: float
@@ -79,19 +79,21 @@ def gmacs_thop(module: nn.Module, *inputs: Tensor) -> float:
     return profile(module, inputs, verbose=False)[0] / 1e9
 
 
-def stage_gmacs(
-    method: Staged,
+def gmacs_by_step(
+    method: Stepped,
     height: int = 480,
     width: int = 864,
     objects: int = 1,
     memory_frames: int | None = None,
 ) -> dict[str, float]:
     """`Complexity.stages` alone: fast, because torch's counter needs shapes only."""
-    return _gmacs(gmacs_torch, stages(frozen_copy(method, "meta"), height, width, objects, memory_frames))
+    return _gmacs(
+        gmacs_torch, frame_steps(frozen_copy(method, "meta"), height, width, objects, memory_frames)
+    )
 
 
 def frame_gmacs(
-    method: Staged,
+    method: Stepped,
     height: int = 480,
     width: int = 864,
     objects: Sequence[int] = (1, 2, 3),
@@ -109,7 +111,7 @@ def frame_gmacs(
     table = []
     for count in objects:
         check_objects(count, width)
-        found = [meta.stages(height, width, count, frames) for frames in (1, 2)]
+        found = [meta.frame_steps(height, width, count, frames) for frames in (1, 2)]
         one, two = (_of_a_frame(_gmacs(gmacs_torch, each), each) for each in found)
         # The memory is read by products with the positions of all its frames: each costs the same.
         table += [
@@ -128,15 +130,15 @@ def complexity(
     run on shapes alone; fvcore has to compute the frame, on the method's device. The method is left as it was.
     Returns None for a method that is no network.
 
-    Raises ConfigError for an impossible `memory_frames` or `objects`, TypeError for a network whose stages
+    Raises ConfigError for an impossible `memory_frames` or `objects`, TypeError for a network whose steps
     are not known.
     """
     if not isinstance(method, nn.Module):
         return None
-    if not isinstance(method, Staged):
-        raise TypeError(f"complexity() knows no stages of a {type(method).__name__}")
+    if not isinstance(method, Stepped):
+        raise TypeError(f"complexity() knows no steps of a {type(method).__name__}")
     scene = (height, width, objects, memory_frames)
-    real, meta = stages(frozen_copy(method), *scene), stages(frozen_copy(method, "meta"), *scene)
+    real, meta = frame_steps(frozen_copy(method), *scene), frame_steps(frozen_copy(method, "meta"), *scene)
     counters = {
         "torch": _gmacs(gmacs_torch, meta),
         "fvcore": _gmacs(gmacs_fvcore, real),
@@ -149,7 +151,7 @@ def complexity(
         gmacs_fvcore=totals["fvcore"],
         gmacs_thop=totals["thop"],
         memory_frames=frames_read(method, memory_frames),
-        writes_per_frame=sum(stage.per_frame for stage in meta if stage.name == WRITE),
+        writes_per_frame=sum(step.per_frame for step in meta if step.name == WRITE),
         stages=counters["torch"],
         counters=counters,
     )
@@ -161,7 +163,7 @@ def step_gmacs(
 ) -> float | None:
     """GMACs of one `step` right after `start`, by torch's counter; None where it saw none.
 
-    For methods whose stages are not known: whatever torch computes is counted, what other libraries do is not.
+    For methods whose steps are not known: whatever torch computes is counted, what other libraries do is not.
     """
     method, frame = started_copy(method, height, width, objects, device)
     nn.ModuleList(networks(method)).requires_grad_(False)  # the counter wants gradients of what has some
@@ -170,11 +172,11 @@ def step_gmacs(
 
 
 @torch.no_grad()
-def _gmacs(count: Callable[..., float], found: list[Stage]) -> dict[str, float]:
+def _gmacs(count: Callable[..., float], found: list[Step]) -> dict[str, float]:
     """`Complexity.stages` by one counter."""
-    return {stage.name: count(stage.module, *stage.inputs.values()) for stage in found}
+    return {step.name: count(step.module, *step.inputs.values()) for step in found}
 
 
-def _of_a_frame(gmacs: dict[str, float], found: list[Stage]) -> float:
-    """Each stage as often as a frame needs it."""
-    return sum(gmacs[stage.name] * stage.per_frame for stage in found)
+def _of_a_frame(gmacs: dict[str, float], found: list[Step]) -> float:
+    """Each step as often as a frame needs it."""
+    return sum(gmacs[step.name] * step.per_frame for step in found)

@@ -14,11 +14,11 @@ from bench.measure.load import between, look
 from bench.measure.memory import measure_memory
 from bench.measure.operators import operators
 from bench.measure.parameters import parameter_count
-from bench.measure.protocols import PROTOCOLS, stage_milliseconds
+from bench.measure.protocols import PROTOCOLS, milliseconds_by_step
 from bench.measure.settings import Settings, autocast, prepare
 from bench.measure.sweep import core_sweep
 from bench.system.threads import threads
-from methods.interface import Method, Staged
+from methods.interface import Method, Stepped
 
 PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")
 GRID_MEMORY = (1, 2, 4, 8)
@@ -57,7 +57,7 @@ def _parts(name: str, options: dict, settings: Settings, device: str, begin: Cal
     begin("operations")
     if isinstance(method, nn.Module):
         yield "parameters", asdict(parameter_count(_create(name, options)))
-    if isinstance(method, Staged):
+    if isinstance(method, Stepped):
         yield "complexity", asdict(complexity(method, **size))
         counts = (settings.height, settings.width, settings.object_counts, GRID_MEMORY)
         yield "frame_gmacs", frame_gmacs(method, *counts)
@@ -83,7 +83,7 @@ def _times(method: Method, settings: Settings, device: str, begin: Callable[[str
         yield "gpu_warnings", list(slow)
     begin("stages")
     if "core" in settings.protocols:
-        yield "stage_ms", stage_milliseconds(method, settings.scene(device), limits)
+        yield "stage_ms", milliseconds_by_step(method, settings.scene(device), limits)
     begin("sweep")
     if settings.lengths and settings.object_counts:
         yield "sweep", core_sweep(method, settings.scene(device), settings.lengths, settings.object_counts)

@@ -14,14 +14,14 @@ from bench.measure.growth import growth as measure_growth
 from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
 from bench.measure.parameters import method_parameters
-from bench.measure.protocols import Scene, stage_milliseconds
+from bench.measure.protocols import Scene, milliseconds_by_step
 from bench.measure.steps import frozen_copy
 from bench.plan.cells import Network, content_hash, identity, name_for_files
 from bench.system.environment import describe_environment
 from bench.system.files import read_json, write_json
 from bench.system.locks import alone
 from methods import outside
-from methods.interface import Staged
+from methods.interface import Stepped
 
 # Options that make a network smaller than the published one
 SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
@@ -33,13 +33,13 @@ def full_size(
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
 
     growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
-    prompted: parameters, multiply-adds and stages alone, of a network that is no method for videos here.
+    prompted: parameters, multiply-adds and steps alone, of a network that is no method for videos here.
     What the file of an earlier run lacks is measured and added to it. Others' code is measured as it was built;
     where it fails at this size, the fields from there on are left out with a warning.
     """
     name, wanted = network.method, wanted_fields(network, growth, prompted)
     options = {key: value for key, value in network.built_with.items() if key not in SIZES}
-    others = not methods.family(name)
+    others = methods.entry(name).others
     found: dict[str, float | str] = {}
     for fields in [[field] for field in wanted] if others else [wanted] if wanted else []:
         try:
@@ -56,7 +56,7 @@ def full_size(
 def wanted_fields(network: Network, growth: bool, prompted: bool = False) -> list[str]:
     """The fields of a record that tell whether all costs of the network are measured."""
     name = network.method
-    if outside.is_masks(name) or (methods.family(name) and not methods.needs_weights(name)):
+    if outside.is_masks(name) or not (methods.entry(name).others or methods.entry(name).needs_weights):
         return []
     return PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
 
@@ -82,7 +82,7 @@ def measured(
 
 
 def _complexity(method: nn.Module, device: str) -> dict[str, float | None]:
-    if not isinstance(method, Staged):
+    if not isinstance(method, Stepped):
         params = method_parameters(method) / 1e6
         return {"params_m_full": params, "gmacs_full": step_gmacs(method, device=device)}
     cost = complexity(method)
@@ -106,8 +106,8 @@ def _growth(method: nn.Module, device: str) -> dict[str, str]:
     return {"growth_full": json.dumps(measure_growth(method, device=device))}
 
 
-def _stages(method: nn.Module, device: str) -> dict[str, str]:
-    times = stage_milliseconds(frozen_copy(method, device), Scene(device=device))
+def _steps(method: nn.Module, device: str) -> dict[str, str]:
+    times = milliseconds_by_step(frozen_copy(method, device), Scene(device=device))
     return {"stage_ms_full": json.dumps(times)}
 
 
@@ -117,7 +117,7 @@ MEASURES = {
     "latency_ms_median_full": _latency,
     "memory_mb_peak_full": _memory,
     "growth_full": _growth,
-    "stage_ms_full": _stages,
+    "stage_ms_full": _steps,
 }
 VIDEO = ["params_m_full", "latency_ms_median_full", "memory_mb_peak_full"]
 PROMPTED = ["params_m_full", "stage_ms_full"]

@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from bench.measure.complexity import fvcore_analysis
-from bench.measure.steps import frozen_copy, stages
-from methods.interface import Staged
+from bench.measure.steps import frame_steps, frozen_copy
+from methods.interface import Stepped
 
 ALLOCATIONS = {"empty", "empty_strided", "empty_like", "_unsafe_view", "detach"}  # make room, compute nothing
 
@@ -36,7 +36,7 @@ class Operators:
 
 @torch.no_grad()
 def operators(
-    method: Staged,
+    method: Stepped,
     height: int = 480,
     width: int = 864,
     objects: int = 1,
@@ -49,15 +49,15 @@ def operators(
     scene = (height, width, objects, memory_frames)
     counted: Counter[str] = Counter()
     unseen: Counter[str] = Counter()
-    for stage in stages(frozen_copy(method), *scene):
-        analysis = fvcore_analysis(stage.module, *stage.inputs.values())
+    for step in frame_steps(frozen_copy(method), *scene):
+        analysis = fvcore_analysis(step.module, *step.inputs.values())
         counted.update(analysis.by_operator())
         unseen.update(analysis.unsupported_ops())
-    meta = stages(frozen_copy(method, "meta"), *scene)
+    meta = frame_steps(frozen_copy(method, "meta"), *scene)
 
     def frame() -> None:
-        for stage in meta:
-            stage.run(stage.inputs)
+        for step in meta:
+            step.run(step.inputs)
 
     return Operators(
         torch_unseen=unseen_by_torch(frame),

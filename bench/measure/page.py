@@ -12,7 +12,7 @@ from bench.measure.explanations import (
     PUBLISHED_SAM,
     VIDEOS,
 )
-from methods.stages import STAGES, WRITE
+from methods.steps import STEPS, WRITE
 
 MISSING = "—"
 COUNTERS = ("torch", "fvcore", "thop")
@@ -34,7 +34,7 @@ def row(name: str, found: dict) -> dict:
         "gmacs_fvcore": cost.get("gmacs_fvcore"),
         "gmacs_thop": cost.get("gmacs_thop"),
     }
-    numbers |= {f"{stage}_ms": (found.get("stage_ms") or {}).get(stage) for stage in STAGES}
+    numbers |= {f"{step}_ms": (found.get("stage_ms") or {}).get(step) for step in STEPS}
     for protocol in PROTOCOLS_EXPLAINED:
         timing = (found.get("protocols") or {}).get(protocol) or {}
         numbers |= {f"{protocol}_{key}": timing.get(key) for key in (*SPREAD, "fps", "frames", "objects")}
@@ -70,8 +70,8 @@ def page(content: dict) -> str:
         ["# Speed, size and operations", "", *_table(*_main(found))],
         ["", *(f"- {sentence}" for sentence in notes(content))],
         ["", "## Latency", "", *_table(*_latency(found))],
-        ["", "## Latency of the stages (ms, each apart)", "", *_table(*_stage_times(found))],
-        ["", "## Multiply-adds of the stages (GMACs)", "", *_table(*_stages(found))],
+        ["", "## Latency of the stages (ms, each apart)", "", *_table(*_step_times(found))],
+        ["", "## Multiply-adds of the stages (GMACs)", "", *_table(*_steps(found))],
         [
             "",
             "## Multiply-adds of a frame (GMACs, torch) by objects and memory frames",
@@ -183,32 +183,32 @@ def _latency(found: dict) -> tuple[list[str], list[list[str]]]:
     return head, lines
 
 
-def _stage_times(found: dict) -> tuple[list[str], list[list[str]]]:
+def _step_times(found: dict) -> tuple[list[str], list[list[str]]]:
     lines = [
-        [name, *(_digits(one["stage_ms"].get(stage)) for stage in STAGES)]
+        [name, *(_digits(one["stage_ms"].get(stage)) for stage in STEPS)]
         for name, one in found.items()
         if one.get("stage_ms")
     ]
-    return ["Method", *STAGES], lines
+    return ["Method", *STEPS], lines
 
 
-def _stages(found: dict) -> tuple[list[str], list[list[str]]]:
+def _steps(found: dict) -> tuple[list[str], list[list[str]]]:
     lines = []
     for name, one in found.items():
         cost = one.get("complexity")
         for counter in COUNTERS if cost else ():
-            stages = cost["counters"][counter]
-            total = sum(stages.values()) - (1 - cost["writes_per_frame"]) * stages.get(WRITE, 0)
+            steps = cost["counters"][counter]
+            total = sum(steps.values()) - (1 - cost["writes_per_frame"]) * steps.get(WRITE, 0)
             lines.append(
                 [
                     name,
                     counter,
-                    *(_digits(stages.get(s)) for s in STAGES),
+                    *(_digits(steps.get(s)) for s in STEPS),
                     _digits(cost["writes_per_frame"]),
                     _digits(total),
                 ]
             )
-    return ["Method", "Counter", *STAGES, "writes a frame", "frame"], lines
+    return ["Method", "Counter", *STEPS, "writes a frame", "frame"], lines
 
 
 def _grid(found: dict) -> tuple[list[str], list[list[str]]]:

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from bench.measure.clip import moving_texture, write_frames
 from bench.measure.latency import Limits, device_seconds, timed_cycles, wall_seconds
-from bench.measure.steps import frames_read, stages, stripes
+from bench.measure.steps import frame_steps, frames_read, stripes
 from bench.score.evaluate import to_tensor
 from datasets.images import read_frame, read_mask, write_mask
-from methods.interface import Method, Remembering, Staged
+from methods.interface import Method, Remembering, Stepped
 from methods.masks import most_likely
-from methods.stages import WRITE
+from methods.steps import WRITE
 
 
 @dataclass(frozen=True)
@@ -69,40 +69,40 @@ def core(method: Method, scene: Scene, limits: Limits | None = None) -> Timing |
     """The network alone: encode the query, read the memory, decode, join the objects.
 
     From a frame (1, 3, H, W) of RGB in [0, 1] on the device to probabilities there, against a memory of
-    `scene.memory_frames` frames that were joined before: the stages but for the last, with normalising and
+    `scene.memory_frames` frames that were joined before: the steps but for the last, with normalising and
     padding (DeAOT: resizing) inside. Writing to the memory is excluded. On a GPU by CUDA events. None for a
-    method whose stages are not known.
+    method whose steps are not known.
     """
-    if not isinstance(method, Staged):
+    if not isinstance(method, Stepped):
         return None
     stored, size = frames_read(method, scene.memory_frames), (scene.height, scene.width, scene.objects)
-    segmenting = [stage for stage in stages(method, *size, stored or None) if stage.name != WRITE]
-    values = {name: tensor for stage in segmenting for name, tensor in stage.inputs.items()}
+    segmenting = [step for step in frame_steps(method, *size, stored or None) if step.name != WRITE]
+    values = {name: tensor for step in segmenting for name, tensor in step.inputs.items()}
 
     def segment() -> None:
-        for stage in segmenting:
-            values.update(stage.run(values))
+        for step in segmenting:
+            values.update(step.run(values))
 
     warm, taken = timed_cycles(segment, scene.device, limits or Limits(), clock=device_seconds)
     return _timing("core", scene, taken, warm[0] if warm else None, stored)
 
 
 @torch.inference_mode()
-def stage_milliseconds(method: Method, scene: Scene, limits: Limits | None = None) -> dict[str, float] | None:
-    """Median milliseconds of each stage apart, timed as `core` is and on the same inputs always.
+def milliseconds_by_step(
+    method: Method, scene: Scene, limits: Limits | None = None
+) -> dict[str, float] | None:
+    """Median milliseconds of each step apart, timed as `core` is and on the same inputs always.
 
-    The limits' time is that of all stages together. None for a method whose stages are not known.
+    The limits' time is that of all steps together. None for a method whose steps are not known.
     """
-    if not isinstance(method, Staged):
+    if not isinstance(method, Stepped):
         return None
-    found = stages(method, scene.height, scene.width, scene.objects, scene.memory_frames)
+    found = frame_steps(method, scene.height, scene.width, scene.objects, scene.memory_frames)
     limits = limits or Limits()
     each = replace(limits, max_seconds=limits.max_seconds / len(found))
     taken = {
-        stage.name: timed_cycles(partial(stage.run, stage.inputs), scene.device, each, clock=device_seconds)[
-            1
-        ]
-        for stage in found
+        step.name: timed_cycles(partial(step.run, step.inputs), scene.device, each, clock=device_seconds)[1]
+        for step in found
     }
     return {name: 1000 * median(seconds) for name, seconds in taken.items()}
 

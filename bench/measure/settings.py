@@ -83,7 +83,7 @@ def check(settings: Settings, device: str) -> None:
 def prepare(method: Method, settings: Settings, device: str, compiled: bool = False) -> Method:
     """The same object on the device, ready for inference, in channels_last and (`compiled`) compiled if so set.
 
-    Raises ConfigError where compilation is wanted of a network whose stages are not known. A compiled method
+    Raises ConfigError where compilation is wanted of a network whose steps are not known. A compiled method
     must not be copied: its copies would run on the weights of the original.
     """
     if not isinstance(method, nn.Module):

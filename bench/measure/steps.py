@@ -1,4 +1,4 @@
-"""Which stages are measured: at what size, of how many objects, with how full a memory."""
+"""Which steps of a frame are measured: at what size, of how many objects, with how full a memory."""
 
 import copy
 
@@ -6,24 +6,24 @@ import torch
 from torch import Tensor
 
 from bench.system.errors import ConfigError
-from methods import stages as examples
-from methods.interface import Method, Remembering, Staged
+from methods.interface import Method, Remembering, Stepped
 from methods.memory import MemoryPolicy
-from methods.stages import Stage
+from methods.steps import Step
+from methods.steps import stripes as plain_stripes
 
 # With every 5th frame kept, a frame of DAVIS 2016 val finds 8.0 in memory (mean over all but the first ones).
 UNBOUNDED_MEMORY_FRAMES = 8
 
 
-def stages(
-    method: Staged, height: int, width: int, objects: int, memory_frames: int | None = None
-) -> list[Stage]:
-    """The method's stages, its memory, if any, as full as it stays in a long video, or as `memory_frames` says.
+def frame_steps(
+    method: Stepped, height: int, width: int, objects: int, memory_frames: int | None = None
+) -> list[Step]:
+    """The method's steps, its memory, if any, as full as it stays in a long video, or as `memory_frames` says.
 
     The method must be in evaluation mode. Raises ConfigError for an impossible `memory_frames` or `objects`.
     """
     check_objects(objects, width)
-    return method.stages(height, width, objects, frames_read(method, memory_frames))
+    return method.frame_steps(height, width, objects, frames_read(method, memory_frames))
 
 
 def frames_read(method: Method, memory_frames: int | None = None) -> int:
@@ -31,7 +31,7 @@ def frames_read(method: Method, memory_frames: int | None = None) -> int:
     return steady_memory_frames(method.policy, memory_frames) if isinstance(method, Remembering) else 0
 
 
-def frozen_copy(method: Staged, device: str | torch.device | None = None) -> Staged:
+def frozen_copy(method: Stepped, device: str | torch.device | None = None) -> Stepped:
     """A copy in evaluation mode that needs no gradients, on its device or on another, "meta" among them."""
     return copy.deepcopy(method).eval().requires_grad_(False).to(device)
 
@@ -51,9 +51,9 @@ def steady_memory_frames(policy: MemoryPolicy, memory_frames: int | None = None)
 
 
 def stripes(height: int, width: int, objects: int) -> Tensor:
-    """As `methods.stages.stripes`. Raises ConfigError for an impossible `objects`."""
+    """As `methods.steps.stripes`. Raises ConfigError for an impossible `objects`."""
     check_objects(objects, width)
-    return examples.stripes(height, width, objects)
+    return plain_stripes(height, width, objects)
 
 
 def check_objects(objects: int, width: int) -> None:

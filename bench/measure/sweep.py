@@ -6,7 +6,7 @@ from dataclasses import replace
 from bench.measure.growth import kept_frames
 from bench.measure.latency import Limits
 from bench.measure.protocols import Scene, core
-from methods.interface import Method, Remembering, Staged
+from methods.interface import Method, Remembering, Stepped
 
 FEW = Limits(warmup=1, min_runs=3, max_runs=3)
 
@@ -22,9 +22,9 @@ def core_sweep(
     objects: {"length": {"video_frames", "core_ms"}, "objects": {"objects", "core_ms"}}.
 
     The video is not run: the memory holds what its policy would have kept by then. States that are alike are
-    timed once. `tick` is called after each. None for a method whose stages are not known.
+    timed once. `tick` is called after each. None for a method whose steps are not known.
     """
-    if not isinstance(method, Staged):
+    if not isinstance(method, Stepped):
         return None
     timed: dict[tuple, float] = {}
 

@@ -1,4 +1,4 @@
-"""A method's stages as files for a phone: a program, what goes in, and what must come out."""
+"""A method's steps as files for a phone: a program, what goes in, and what must come out."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from bench.export.stages import stages
+from bench.export.steps import example_steps
 from bench.phone.runtime import Cargo, Runtime
 from bench.plan.cells import Network, content_hash, file_hash, weights_file
 from bench.run.networks import build
@@ -28,16 +28,16 @@ class Scene:
 
 
 def make_cargo(network: Network, scene: Scene, runs: Path, runtime: Runtime) -> Cargo:
-    """Export the method's stages, once for one version of the code.
+    """Export the method's steps, once for one version of the code.
 
-    Raises ConfigError for a method whose stages are not known or cannot be exported, MethodError for wrong
+    Raises ConfigError for a method whose steps are not known or cannot be exported, MethodError for wrong
     options.
     """
     path = weights_file(network, runs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = build(network, runs, "cpu")
-    found = stages(method, scene.height, scene.width, scene.objects, scene.memory_frames)
+    found = example_steps(method, scene.height, scene.width, scene.objects, scene.memory_frames)
     key = content_hash(
         [
             [network.method, network.options, file_hash(path and str(path))],

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.export.formats import find_format
-from bench.export.stages import Stage
 from bench.export.steps import Program
 from bench.phone.adb import Answer, Phone
 from bench.phone.bundle import make_bundle
@@ -25,28 +24,29 @@ from bench.phone.runtime import (
 from bench.phone.settings import PhoneSettings
 from bench.system.errors import ConfigError
 from bench.system.files import replace_atomically
+from methods.steps import Step
 
 MODEL = "model.pte"
 
 
 @torch.no_grad()
-def pack(stages: list[Stage], key: str, folder: Path) -> Cargo:
-    """One program for all stages, and the tensors that go in."""
-    model, programs = folder / MODEL, [Program(s.name, s.inputs, s.outputs) for s in stages]
+def pack(steps: list[Step], key: str, folder: Path) -> Cargo:
+    """One program for all steps, and the tensors that go in."""
+    model, programs = folder / MODEL, [Program(s.name, s.inputs, s.outputs) for s in steps]
     if not model.exists():
-        modules, write = nn.ModuleDict({s.name: s.module for s in stages}), find_format("executorch").write
+        modules, write = nn.ModuleDict({s.name: s.module for s in steps}), find_format("executorch").write
         try:
             replace_atomically(model, lambda path: write(modules, programs, path.with_suffix("")))
         except Exception as error:  # exporters raise errors of many kinds
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise ConfigError(f"ExecuTorch cannot take this network: {reason.strip()}") from error
     inputs, files = {}, [model]
-    for stage in stages:
-        inputs[stage.name] = tuple(f"{stage.name}.{tensor}.bin" for tensor in stage.inputs)
-        for name, tensor in zip(inputs[stage.name], stage.inputs.values(), strict=True):
+    for step in steps:
+        inputs[step.name] = tuple(f"{step.name}.{tensor}.bin" for tensor in step.inputs)
+        for name, tensor in zip(inputs[step.name], step.inputs.values(), strict=True):
             tensor.contiguous().numpy().tofile(folder / name)
             files.append(folder / name)
-    return Cargo(key, stages, tuple(files), inputs, answers_of(stages))
+    return Cargo(key, steps, tuple(files), inputs, answers_of(steps))
 
 
 def _arguments(task: Task, cargo: Cargo, remote: str) -> str:

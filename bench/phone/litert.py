@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from bench.export.formats import quiet
-from bench.export.stages import Stage
 from bench.phone.adb import Answer, Phone
 from bench.phone.runtime import Bundle, Cargo, Finding, Runtime, Statistics, Task, answers_of
 from bench.phone.settings import PhoneSettings
 from bench.system.errors import ConfigError
 from bench.system.files import replace_atomically, sha256
+from methods.steps import Step
 
 INSTALL = ".venv/bin/python -m pip install -e '.[litert]'"  # its own pins contradict those of constraints.txt
 MODULES = ("litert_torch", "ai_edge_litert")
@@ -65,22 +65,22 @@ def _bundle(abi: str, cache: Path, settings: PhoneSettings) -> Bundle:
 
 
 @torch.no_grad()
-def pack(stages: list[Stage], key: str, folder: Path) -> Cargo:
-    """A program for each stage."""
-    files = {stage.name: folder / _file(stage.name) for stage in stages}
+def pack(steps: list[Step], key: str, folder: Path) -> Cargo:
+    """A program for each step."""
+    files = {step.name: folder / _file(step.name) for step in steps}
     try:
-        for stage in stages:
-            if not files[stage.name].exists():
-                replace_atomically(files[stage.name], lambda path, stage=stage: _convert(stage, path))
-        computed = {stage.name: _compute(files[stage.name], stage) for stage in stages}
+        for step in steps:
+            if not files[step.name].exists():
+                replace_atomically(files[step.name], lambda path, step=step: _convert(step, path))
+        computed = {step.name: _compute(files[step.name], step) for step in steps}
     except Exception as error:  # the converter raises errors of many kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ConfigError(f"LiteRT cannot take this network: {reason.strip()}") from error
-    return Cargo(key, stages, tuple(files.values()), {}, answers_of(stages), computed)
+    return Cargo(key, steps, tuple(files.values()), {}, answers_of(steps), computed)
 
 
-def _file(stage: str) -> str:
-    return f"{stage}.tflite"
+def _file(step: str) -> str:
+    return f"{step}.tflite"
 
 
 class _Plain(TorchFunctionMode):
@@ -106,23 +106,23 @@ class _Convertible(nn.Module):
             return self.module(*inputs)
 
 
-def _convert(stage: Stage, path: Path) -> None:
+def _convert(step: Step, path: Path) -> None:
     os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")  # read when it is imported
     with quiet():
         import litert_torch
 
-        network = _Convertible(stage.module).eval()
-        litert_torch.convert(network, tuple(stage.inputs.values())).export(str(path))
+        network = _Convertible(step.module).eval()
+        litert_torch.convert(network, tuple(step.inputs.values())).export(str(path))
 
 
-def _compute(path: Path, stage: Stage) -> tuple[Tensor, ...]:
-    """The stage's outputs by LiteRT's interpreter, on this computer."""
+def _compute(path: Path, step: Step) -> tuple[Tensor, ...]:
+    """The step's outputs by LiteRT's interpreter, on this computer."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path), num_threads=torch.get_num_threads())
-    inputs = {f"args_{number}": tensor.numpy() for number, tensor in enumerate(stage.inputs.values())}
+    inputs = {f"args_{number}": tensor.numpy() for number, tensor in enumerate(step.inputs.values())}
     found = interpreter.get_signature_runner()(**inputs)
-    return tuple(torch.from_numpy(found[f"output_{number}"]) for number in range(len(stage.outputs)))
+    return tuple(torch.from_numpy(found[f"output_{number}"]) for number in range(len(step.outputs)))
 
 
 def _arguments(task: Task, cargo: Cargo, remote: str) -> str:

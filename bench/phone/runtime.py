@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from bench.export.stages import Stage
 from bench.phone.adb import Answer, Phone
 from bench.phone.settings import PhoneSettings
+from methods.steps import Step
 
 
 class ProcessFailed(Exception):
@@ -35,13 +35,13 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Cargo:
-    """files: to be copied. inputs: names of the files that a stage takes. answers: of the method itself.
+    """files: to be copied. inputs: names of the files that a step takes. answers: of the method itself.
 
     computed: what the programs give on this computer, for runtimes that keep it to themselves on the phone.
     """
 
     key: str
-    stages: list[Stage]
+    stages: list[Step]
     files: tuple[Path, ...]
     inputs: dict[str, tuple[str, ...]]
     answers: dict[str, tuple[Tensor, ...]]
@@ -76,7 +76,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Finding:
-    """times_ns int64 (runs,), or `statistics` in its place; the stage's outputs; what else a runtime tells."""
+    """times_ns int64 (runs,), or `statistics` in its place; the step's outputs; what else a runtime tells."""
 
     times_ns: np.ndarray | None
     outputs: tuple[Tensor, ...]
@@ -90,7 +90,7 @@ class Runtime:
     """check(settings): raises ConfigError for what is missing on this computer.
 
     bundle(abi, cache, settings): made once into a folder below `cache`; ConfigError where that fails.
-    pack(stages, key, folder): the files of these stages; a program that lies there is taken as it is. ConfigError
+    pack(steps, key, folder): the files of these steps; a program that lies there is taken as it is. ConfigError
     for a network that the runtime cannot take.
     arguments(task, cargo, remote): of the bundle's command, with the cargo in the phone's folder `remote`.
     read(phone, answer, task, cargo, remote, local): what a process gave, its files being fetched into `local`; None
@@ -100,13 +100,13 @@ class Runtime:
 
     check: Callable[[PhoneSettings], None]
     bundle: Callable[[str, Path, PhoneSettings], Bundle]
-    pack: Callable[[list[Stage], str, Path], Cargo]
+    pack: Callable[[list[Step], str, Path], Cargo]
     arguments: Callable[[Task, Cargo, str], str]
     read: Callable[[Phone, Answer, Task, Cargo, str, Path], Finding | None]
     libraries: tuple[str, ...]
 
 
-def answers_of(stages: list[Stage]) -> dict[str, tuple[Tensor, ...]]:
-    """What the method itself gives for each stage's inputs."""
-    found = {stage.name: stage.module(*stage.inputs.values()) for stage in stages}
+def answers_of(steps: list[Step]) -> dict[str, tuple[Tensor, ...]]:
+    """What the method itself gives for each step's inputs."""
+    found = {step.name: step.module(*step.inputs.values()) for step in steps}
     return {name: (x,) if isinstance(x, Tensor) else tuple(x) for name, x in found.items()}

@@ -118,12 +118,12 @@ def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
 def given_network(config: DictConfig) -> Network:
     """`config.method` with `config.weights`, for jobs that train nothing; ConfigError where it is worth nothing."""
     name, weights = config.method, config.weights
-    if methods.needs_weights(name) and not weights:
+    if methods.entry(name).needs_weights and not weights:
         raise ConfigError(
             f"job={config.job} with '{name}' needs weights=/path/to/checkpoint.pth "
             f"(method=copy_first_mask needs none)"
         )
-    taken = methods.needs_weights(name) or outside.is_outside(name)
+    taken = methods.entry(name).needs_weights or outside.is_outside(name)
     return Network(name, OmegaConf.to_container(config.options), full_path(weights) if taken else None)
 
 
@@ -153,7 +153,7 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     teacher = teacher_network(config, data) if taught else None
     method, options = config.method, OmegaConf.to_container(config.options)
     options = _with_scale(config, method, options)
-    if "decoupled" in recipe.losses and not methods.learns_from_images(method):
+    if "decoupled" in recipe.losses and methods.entry(method).learns != "images":
         method, options = _borrower(method, options, teacher)
     return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
 
@@ -182,12 +182,14 @@ def _trained(
 ) -> Network:
     """A network trained in stages, the last one by `recipe` and those before by `early`."""
     if not methods.is_trainable(method):
-        fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.needs_weights(method))
+        fixed = outside.is_masks(method) or not (
+            outside.is_outside(method) or methods.entry(method).needs_weights
+        )
         why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
     prompted = "prompts" in data.dataset
     foreign = recipe.losses - OF_IMAGES if prompted else recipe.losses & {"masks"}
-    if methods.learns_from_images(method) != prompted:
+    if (methods.entry(method).learns == "images") != prompted:
         raise ConfigError(
             f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
             f"ablation={config.ablation.name} cannot train it"
@@ -208,7 +210,8 @@ def _trained(
         text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
         warnings.warn(text, stacklevel=2)
         imagenet = {}
-    learnt = {key: value for key, value in options.items() if key not in methods.INFERENCE_OPTIONS}
+    read = methods.entry(method).inference
+    learnt = {key: value for key, value in options.items() if key not in read}
     start = None
     for name in STAGES:
         if name in data.stages:
@@ -228,7 +231,8 @@ def _with_scale(config: DictConfig, method: str, options: dict[str, Any]) -> dic
 
 def _borrower(method: str, options: dict[str, Any], teacher: Network) -> tuple[str, dict[str, Any]]:
     """The decoupled student of a space-time teacher: the teacher's method with the encoder of `method`."""
-    own = {key: value for key, value in options.items() if key in methods.INFERENCE_OPTIONS}
+    read = methods.entry(teacher.method).inference
+    own = {key: value for key, value in options.items() if key in read}
     encoder = {"encoder": method, "encoder_width": options.get("width", 1.0)}
     return teacher.method, {**teacher.options, **own, **encoder}
 

@@ -96,7 +96,7 @@ class Network:
     @property
     def folder(self) -> str | None:
         """Its weights, where they are a folder, which its constructor reads."""
-        read = self.weights and methods.reads_folders(self.method) and Path(self.weights).is_dir()
+        read = self.weights and methods.entry(self.method).others and Path(self.weights).is_dir()
         return self.weights if read else None
 
     @property
@@ -131,7 +131,7 @@ class Cell:
     def cost_only(self) -> bool:
         """A network without weights is there for what it costs, not for what it scores."""
         network = self.network
-        return methods.needs_weights(network.method) and not (network.trainings or network.weights)
+        return methods.entry(network.method).needs_weights and not (network.trainings or network.weights)
 
     @property
     def prompted(self) -> bool:

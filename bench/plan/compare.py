@@ -9,14 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 import methods
 from bench.plan.ablation import Data, ablation_seeds, student_network, teacher_network
 from bench.plan.cells import Cell, Network
-from bench.plan.compose import load_config, method_entries, with_override
+from bench.plan.compose import choices, load_config, method_entries, with_override
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
 from methods import outside
-
-# What the ablations of a family choose beside the defaults, so that these trainings are theirs.
-FAMILIES = {"deaot": ["family=deaot", "recipe=deaot"]}
-TEACHERS = ("stcn",)  # learn from the labels alone, as the suite's teachers do
 
 
 def check_entries(config: DictConfig) -> None:
@@ -31,18 +27,14 @@ def check_entries(config: DictConfig) -> None:
     for number, (name, weights) in enumerate(entries):
         if (name, weights) in entries[:number]:
             raise ConfigError(f"methods: '{name}' is listed twice")
-        if not weights and methods.needs_weights(name) and not _learns_from_clips(name):
+        if not weights and methods.entry(name).needs_weights and methods.entry(name).learns != "clips":
             raise ConfigError(
                 f"methods: '{name}' is not trained here, it needs weights: {name}@/path/to/them"
             )
         if weights and not Path(weights).expanduser().exists():
             raise ConfigError(f"methods: no weights at {weights}")
-        if weights and not (methods.needs_weights(name) or outside.is_outside(name)):
+        if weights and not (methods.entry(name).needs_weights or outside.is_outside(name)):
             raise ConfigError(f"methods: '{name}' has no weights; leave out @{weights}")
-
-
-def _learns_from_clips(name: str) -> bool:
-    return methods.is_trainable(name) and not methods.learns_from_images(name)
 
 
 def is_trained(name: str, weights: str | None) -> bool:
@@ -68,12 +60,15 @@ def plan_comparison(config: DictConfig, data: Data) -> list[Cell]:
 
 def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell]:
     """A student by the default recipe of its family, distilled, or a teacher: the trainings of the ablations."""
-    if name in TEACHERS:
+    if methods.entry(name).teacher:
         changed = with_override(config, "teacher.method", name)
         return [Cell(label, teacher_network(changed, data), data.dataset, config.teacher.seed)]
     arguments = OmegaConf.to_container(config.arguments, resolve=False)
     given = {text.partition("=")[0] for text in arguments}
-    extra = [text for text in FAMILIES.get(methods.family(name), []) if text.partition("=")[0] not in given]
+    family = methods.entry(name).family
+    # What the ablations of a family choose beside the defaults, so that these trainings are theirs.
+    groups = ("family", "recipe") if family in choices("recipe") else ()
+    extra = [f"{group}={family}" for group in groups if group not in given]
     changed = with_override(load_config(arguments + extra) if extra else config, "method", name)
     return [
         Cell(label, student_network(changed, data, seed), data.dataset, seed)

@@ -87,7 +87,7 @@ def _reason(error: Exception, cell: Cell, runs: Path) -> str:
     Others' code may raise anything but what is about data and disks; the traceback goes to the cell's folder.
     """
     method = cell.network.method
-    if methods.family(method):
+    if not methods.entry(method).others:
         if not isinstance(error, RuntimeError | MemoryError):
             raise error
         traceback.print_exc()

@@ -26,9 +26,9 @@ from bench.train.ranks import Ranks
 from bench.train.soups import make_soup
 from bench.train.together import count_ranks, together
 from methods.backbones.imagenet import initialize_backbones
+from methods.borrowed import rest_of, take_over
 from methods.checkpoint import load_weights, read_file
 from methods.errors import MethodError
-from methods.takeover import rest_of, take_over
 
 
 def build(network: Network, runs: Path, device: str):
@@ -125,7 +125,7 @@ def _train(
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
     learners = {training.key: _learner(training, runs, device, teacher, ranks) for training in trainings}
     bunch = list(learners.values())
-    if methods.learns_from_images(first.method):
+    if methods.entry(first.method).learns == "images":
         networks = [learner.method for learner in bunch] + ([] if teacher is None else [teacher])
         stream, lessons = open_stream(trainings, networks), IMAGES
         exam = held_out_exam(first, stream.side, teacher, device) if ranks.leads else None
@@ -214,7 +214,7 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
         if schedule.backbone_lr == 0 and set(initialisation.values()) == {"random"}:
             # there are no features yet that are worth leaving as they are
             schedule = replace(schedule, backbone_lr=1.0)
-        kind = PromptLearner if methods.learns_from_images(training.method) else Learner
+        kind = PromptLearner if methods.entry(training.method).learns == "images" else Learner
         return kind(name, method, training.recipe, schedule, folder, meta, frozen, teacher, ranks)
 
 

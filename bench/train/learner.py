@@ -19,13 +19,12 @@ from bench.train.answers import answer, map_number
 from bench.train.norms import share_statistics
 from bench.train.objective import losses, make_projectors
 from bench.train.ranks import ALONE, Ranks
-from methods.borrowed import imitation_loss
+from methods.borrowed import imitation_loss, rest_of
 from methods.checkpoint import read_file
 from methods.errors import MethodError
 from methods.masks import normalize
 from methods.noise import PartGenerator
 from methods.space_time import Rollout
-from methods.takeover import rest_of
 
 CURVE_POINTS = 200
 PIXELS, DROPS = 0, 1  # what noise is drawn for

@@ -59,14 +59,7 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """MobileNetV2 features 0-13: (B, in_channels, H, W) -> features at strides 4, 8 and 16."""
 
-    imagenet_ignored = (
-        "features.14.",
-        "features.15.",
-        "features.16.",
-        "features.17.",
-        "features.18.",
-        "classifier.",
-    )
+    imagenet_ignored = (*(f"features.{number}." for number in range(14, 19)), "classifier.")
 
     def __init__(self, in_channels: int = 3, width: float = 1.0) -> None:
         super().__init__()

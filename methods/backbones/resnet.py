@@ -4,6 +4,8 @@ Random bottleneck blocks start as the identity (Goyal et al. 2017, section 5.1):
 otherwise.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from methods.backbones.frozen import conv_norm
@@ -68,23 +70,50 @@ def stage(block: type, inputs: int, width: int, depth: int, stride: int, bias: b
     return nn.Sequential(first, *rest)
 
 
-class ResNet18(nn.Module):
-    """ResNet-18 without its last stage: (B, in_channels, H, W) -> features at strides 4, 8 and 16."""
+class ResNet(nn.Module):
+    """A ResNet without its last stage: (B, in_channels, H, W) -> features at strides 4, 8 and 16.
+
+    widths, depths: of the blocks of the three stages. bias: convolutions of the first layer and of the blocks have
+    one. first: the name of the first stage.
+    """
 
     imagenet_ignored = ("layer4.", "fc.")
+    first = "layer1"
 
-    def __init__(self, in_channels: int = 3, width: float = 1.0) -> None:
+    def __init__(
+        self,
+        block: type[BasicBlock | Bottleneck],
+        widths: Sequence[int],
+        depths: Sequence[int],
+        in_channels: int = 3,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        c4, c8, c16 = self.channels = tuple(max(8, round(c * width)) for c in (64, 128, 256))
-        self.conv1 = nn.Conv2d(in_channels, c4, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(c4)
+        self.channels = tuple(block.expansion * width for width in widths)
+        self.conv1 = nn.Conv2d(in_channels, widths[0], 7, 2, 3, bias=bias)
+        self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = stage(BasicBlock, c4, c4, 2, 1)
-        self.layer2 = stage(BasicBlock, c4, c8, 2, 2)
-        self.layer3 = stage(BasicBlock, c8, c16, 2, 2)
+        inputs = (widths[0], *self.channels)
+        for number, name in enumerate((self.first, "layer2", "layer3")):
+            stride = min(number + 1, 2)
+            layers = stage(block, inputs[number], widths[number], depths[number], stride, bias)
+            self.add_module(name, layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        f4 = self.layer1(self.maxpool(self.relu(conv_norm(self.conv1, self.bn1, x))))
+        x = self.maxpool(self.relu(conv_norm(self.conv1, self.bn1, x)))
+        f4 = getattr(self, self.first)(x)
         f8 = self.layer2(f4)
         return f4, f8, self.layer3(f8)
+
+
+class ResNet18(ResNet):
+    def __init__(self, in_channels: int = 3, width: float = 1.0) -> None:
+        super().__init__(
+            BasicBlock, [max(8, round(c * width)) for c in (64, 128, 256)], (2, 2, 2), in_channels
+        )
+
+
+class ResNet50(ResNet):
+    def __init__(self, base: int = 64) -> None:
+        super().__init__(Bottleneck, (base, 2 * base, 4 * base), (3, 4, 6))

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
+from methods.deaot.deformable import DeformableAttention
 from methods.deaot.drop import Drop
 from methods.deaot.window import window_readout, window_scores
 from methods.errors import MethodError
@@ -73,33 +75,15 @@ def attentions(name: str, replaced: str = "long_term", groups: int = 4, factor: 
     memory, and whose map is distilled. The short-term one looks at a window already.
     Raises MethodError for another name.
     """
-    if name not in ("vanilla", "deformable"):
-        raise MethodError(f"unknown attention '{name}'; known: vanilla, deformable")
+    made = {
+        "vanilla": lambda channels: GlobalAttention(),
+        "deformable": lambda channels: DeformableAttention(channels, groups, factor, branches=2),
+    }
+    if name not in made:
+        raise MethodError(f"unknown attention '{name}'; known: {', '.join(made)}")
     if replaced not in REPLACED:
         raise MethodError(f"unknown attention_replaced '{replaced}'; known: {', '.join(REPLACED)}")
-
-    def vanilla(channels: int) -> nn.Module:
-        return GlobalAttention()
-
-    def deformable(channels: int) -> nn.Module:
-        from methods.deaot.deformable import DeformableAttention
-
-        return DeformableAttention(channels, groups, factor, branches=2)
-
-    chosen = REPLACED[replaced] if name == "deformable" else ()
-    return Attentions(*(deformable if each in chosen else vanilla for each in REPLACED["both"]))
-
-
-class DepthwiseConv(nn.Module):
-    """5x5 on each channel; training drops whole channels."""
-
-    def __init__(self, channels: int, drop: float) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False)
-        self.dropout = Drop(drop, axes=2)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.dropout(self.conv(maps))
+    return Attentions(*(made[name if part in REPLACED[replaced] else "vanilla"] for part in REPLACED["both"]))
 
 
 class Propagation(nn.Module):
@@ -107,7 +91,8 @@ class Propagation(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, drop: float) -> None:
         super().__init__()
-        self.dw_conv = DepthwiseConv(inputs, drop)
+        conv = nn.Conv2d(inputs, inputs, 5, padding=2, groups=inputs, bias=False)
+        self.dw_conv = chain(conv=conv, dropout=Drop(drop, axes=2))  # of whole channels
         self.projection = nn.Linear(inputs, outputs)
 
     def mix(self, gated: Tensor) -> Tensor:

@@ -3,19 +3,13 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
 from methods.deaot.attention import xavier_
 
 
-class ConvGN(nn.Module):
+def conv_gn(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     """A convolution that keeps the size, and group normalisation."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        self.gn = nn.GroupNorm(8, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.gn(self.conv(x))
+    return chain(conv=nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), gn=nn.GroupNorm(8, outputs))
 
 
 class Decoder(nn.Module):
@@ -24,10 +18,10 @@ class Decoder(nn.Module):
     def __init__(self, channels: int, skips: tuple[int, int, int], slots: int) -> None:
         super().__init__()
         half = channels // 2
-        self.conv_in = ConvGN(2 * channels, channels, 1)
-        self.conv_16x = ConvGN(channels, channels, 3)
-        self.conv_8x = ConvGN(channels, half, 3)
-        self.conv_4x = ConvGN(half, half, 3)
+        self.conv_in = conv_gn(2 * channels, channels, 1)
+        self.conv_16x = conv_gn(channels, channels, 3)
+        self.conv_8x = conv_gn(channels, half, 3)
+        self.conv_4x = conv_gn(half, half, 3)
         self.adapter_4x, self.adapter_8x, self.adapter_16x = (
             nn.Conv2d(skip, out, 1) for skip, out in zip(skips, (half, channels, channels), strict=True)
         )

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from methods.errors import MethodError
 
-Tap = tuple[
-    Tensor, Tensor
-]  # rows int64 (B M S,) of the pixels' groups of channels, bilinear weights (B M S, 1)
+# Rows int64 (B M S,) of the pixels' groups of channels, bilinear weights (B M S, 1)
+Tap = tuple[Tensor, Tensor]
 
 
 class OffsetNetwork(nn.Sequential):

@@ -11,14 +11,14 @@ from methods.deaot.drop import drawing_from
 from methods.deaot.frames import OBJECTS, fit_frames, joint_probabilities, one_hot_slots
 from methods.deaot.network import Features, Memories, Network
 from methods.deaot.propagation import Memory, Own
-from methods.deaot.stages import deaot_stages
+from methods.deaot.steps import deaot_steps
 from methods.errors import MethodError
-from methods.interface import channel_order, check_added, check_frame, check_start
+from methods.follower import Follower
 from methods.masks import most_likely, normalize
 from methods.memory import MemoryPolicy
 from methods.noise import permutations
 from methods.space_time import Rollout
-from methods.stages import Stage
+from methods.steps import Step
 
 FIRST_FRAME_ONLY = 9999  # the official way to say it
 ABSENT = -1e4  # logit of an object that does not exist: no probability in any floating type
@@ -34,7 +34,7 @@ class Group:
     short_term: Memories
 
 
-class DeAOT(Network):
+class DeAOT(Follower, Network):
     """Long-term memory of the annotated frames and every `long_term_gap`-th after, short-term of the previous.
 
     long_term_gap: published 9999 (annotated frames only) for T, S and B, 5 for L; `train_gap` in `roll_out`.
@@ -71,7 +71,6 @@ class DeAOT(Network):
         super().__init__(encoder, layers, build, width, width == 1 if frozen is None else frozen, drop)
         self.backbone, self.shuffle_slots = encoder, shuffle_slots
         self.long_term_gap, self.train_gap, self.max_long_edge = long_term_gap, train_gap, max_long_edge
-        self._ids: list[int] = []  # in the order in which they were given
         self._groups: list[Group] = []
         self._since = 0  # frames since the last one that went into the long-term memory
         self._copied: list[Memories] = []  # by `fill_memory`, for each group
@@ -90,10 +89,6 @@ class DeAOT(Network):
     def embedding_channels(self) -> int:
         """Channels of the embeddings of `roll_out`."""
         return self.decoder.conv_out.in_channels
-
-    @property
-    def object_ids(self) -> list[int]:
-        return sorted(self._ids)
 
     @property
     def memory_frames(self) -> int:
@@ -115,34 +110,20 @@ class DeAOT(Network):
         """
         self._copied = self._copied or [group.short_term for group in self._groups]
         for group, memories in zip(self._groups, self._copied, strict=True):
-            group.long_term = tuple(
-                Memory(_copies(m.key, frames), _copies(m.value, frames)) for m in memories
+            group.long_term, group.short_term = (
+                tuple(Memory(*(_copies(maps, count) for maps in memory)) for memory in memories)
+                for count in (frames, 1)
             )
-            group.short_term = tuple(Memory(_copies(m.key, 1), _copies(m.value, 1)) for m in memories)
         self._since = 0
 
-    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
-        """As `Remembering.stages`; see `deaot_stages`."""
-        return deaot_stages(self, height, width, objects, memory_frames, self.max_long_edge)
+    def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
+        """As `Remembering.frame_steps`; see `deaot_steps`."""
+        return deaot_steps(self, height, width, objects, memory_frames, self.max_long_edge)
 
-    @torch.inference_mode()
-    def start(self, frame: Tensor, mask: Tensor) -> None:
-        ids = check_start(frame, mask)
-        self._ids, self._groups = [], []
-        self._give(frame, mask, ids)
+    def _forget(self) -> None:
+        self._groups = []
 
-    @torch.inference_mode()
-    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
-        """The frame becomes a reference frame for all objects, as in the official YouTube-VOS evaluation."""
-        if not self._groups:
-            raise MethodError("add() before start(): give the first frame and its mask first")
-        return self._give(frame, mask, check_added(frame, mask, self._ids))
-
-    @torch.inference_mode()
-    def step(self, frame: Tensor) -> Tensor:
-        check_frame(frame)
-        if not self._groups:
-            raise MethodError("step() before start(): give the first frame and its mask first")
+    def _follow(self, frame: Tensor) -> Tensor:
         features, size = self._encode(frame)
         probabilities, owns = self._segment(features, frame.shape[1:])
         labels = most_likely(probabilities)
@@ -153,16 +134,11 @@ class DeAOT(Network):
             if keep:
                 group.long_term = _both(group.long_term, group.short_term)
         self._since = 0 if keep else self._since
-        return probabilities[channel_order(self._ids)]
+        return probabilities
 
     def video_state(self) -> dict:
         groups = [
-            (
-                g.first,
-                g.count,
-                [(m.key, m.value) for m in g.long_term],
-                [(m.key, m.value) for m in g.short_term],
-            )
+            (g.first, g.count, *([tuple(m) for m in memories] for memories in (g.long_term, g.short_term)))
             for g in self._groups
         ]
         return {"ids": list(self._ids), "groups": groups, "since": self._since}
@@ -175,27 +151,28 @@ class DeAOT(Network):
         ]
 
     def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
-        """Make `frame` a reference frame: new objects where the mask has them, the others where memory says."""
+        """Make `frame` a reference frame for all objects, as in the official YouTube-VOS evaluation.
+
+        New objects are where the mask has them, the others where memory says.
+        """
         features, size = self._encode(frame)
         known = torch.ones(1, *mask.shape, device=frame.device)
         if self._groups:
             known, _ = self._segment(features, frame.shape[1:])
-        mask = mask.to(frame.device)
         given = torch.stack([mask == i for i in ids])
         probabilities = torch.cat([known * ~given.any(0), given.float()])
-        self._ids += ids
         self._since, self._copied = 0, []
         labels = most_likely(probabilities)
         for place, first in enumerate(range(0, len(self._ids), OBJECTS)):
             group = Group(first, min(OBJECTS, len(self._ids) - first), (), ())
-            group.short_term = self.reference(features, self._embed(labels, group, size))
+            group.short_term = self.LSTT.reference(features.top, self._embed(labels, group, size))
             group.long_term = group.short_term
             if place < len(self._groups):
                 group.long_term = _both(self._groups[place].long_term, group.short_term)
                 self._groups[place] = group
             else:
                 self._groups.append(group)
-        return probabilities[channel_order(self._ids)]
+        return probabilities
 
     def _encode(self, frame: Tensor) -> tuple[Features, tuple[int, int]]:
         """Features of a frame, and the size at which the network sees it."""
@@ -212,7 +189,7 @@ class DeAOT(Network):
         """Probabilities (N + 1, *size) in the order of the objects, and the frame as each group sees it."""
         logits, owns = [], []
         for group in self._groups:
-            embedding, own = self.propagate(features, group.long_term, group.short_term)
+            embedding, own = self.LSTT.propagate(features.top, group.long_term, group.short_term)
             logits.append(self.decode(embedding, features)[0][:, : group.count + 1])
             owns.append(own)
         return joint_probabilities(logits, size), owns
@@ -234,17 +211,6 @@ class DeAOT(Network):
         a map, resampled to (H // 4, W // 4).
         guide: int64 (B, T, H, W), 0 = background, else slots from 1 on: what is remembered of the frames.
         """
-        with drawing_from(generator, self):
-            return self._roll_out(frames, first_masks, valid, generator, guide)
-
-    def _roll_out(
-        self,
-        frames: Tensor,
-        first_masks: Tensor,
-        valid: Tensor,
-        generator: torch.Generator | None,
-        guide: Tensor | None,
-    ) -> Rollout:
         clips, length, _, *size = frames.shape
         slots = self._slots(clips, generator).to(frames.device)
         count = valid.shape[1] + 1
@@ -258,23 +224,24 @@ class DeAOT(Network):
             placed = slots.gather(1, labels.flatten(1)).view_as(labels)
             return self.embed_mask(one_hot_slots(placed, OBJECTS + 1, fitted.shape[2:]))
 
-        best, label = first_masks.max(1)
-        memory = self.reference(flat.select(slice(0, None, length)), embed((label + 1) * (best > 0.5)))
-        long_term, last, all_logits, all_pixels = memory, 0, [], []
-        for t in range(1, length):
-            features = flat.select(slice(t, None, length))
-            embedding, own = self.propagate(features, long_term, memory)
-            logits, pixels = self.decode(embedding, features)
-            logits = logits.gather(1, slots[:, :count, None, None].expand(-1, -1, *logits.shape[2:]))
-            logits = resized(logits.float(), tuple(size)).masked_fill(absent, ABSENT)
-            all_logits.append(logits)
-            all_pixels.append(
-                nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
-            )
-            labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]
-            memory = self.memory_write(own, embed(labels))
-            if t - last >= self.train_gap:
-                long_term, last = _both(long_term, memory), t
+        with drawing_from(generator, self):
+            best, label = first_masks.max(1)
+            memory = self.LSTT.reference(flat.top[::length], embed((label + 1) * (best > 0.5)))
+            long_term, last, all_logits, all_pixels = memory, 0, [], []
+            for t in range(1, length):
+                features = flat.select(slice(t, None, length))
+                embedding, own = self.LSTT.propagate(features.top, long_term, memory)
+                logits, pixels = self.decode(embedding, features)
+                logits = logits.gather(1, slots[:, :count, None, None].expand(-1, -1, *logits.shape[2:]))
+                logits = resized(logits.float(), tuple(size)).masked_fill(absent, ABSENT)
+                all_logits.append(logits)
+                all_pixels.append(
+                    nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
+                )
+                labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]
+                memory = self.memory_write(own, embed(labels))
+                if t - last >= self.train_gap:
+                    long_term, last = _both(long_term, memory), t
         video, slot = valid.nonzero(as_tuple=True)
         return Rollout(torch.stack(all_logits, 1), torch.stack(all_pixels, 1)[video], video, slot)
 
@@ -297,28 +264,3 @@ def _copies(maps: Tensor, frames: int) -> Tensor:
 
 def _both(memory: Memories, later: Memories) -> Memories:
     return tuple(old.then(new) for old, new in zip(memory, later, strict=True))
-
-
-def deaot_t(**options) -> DeAOT:
-    """DeAOT-T: MobileNetV2, one layer (7.24 M parameters)."""
-    return DeAOT("mobilenet_v2", 1, **options)
-
-
-def deaot_s(**options) -> DeAOT:
-    """DeAOT-S: MobileNetV2, two layers (10.2 M parameters)."""
-    return DeAOT("mobilenet_v2", 2, **options)
-
-
-def deaot_b(**options) -> DeAOT:
-    """DeAOT-B: MobileNetV2, three layers (13.2 M parameters)."""
-    return DeAOT("mobilenet_v2", 3, **options)
-
-
-def deaot_l(**options) -> DeAOT:
-    """DeAOT-L: DeAOT-B with a growing long-term memory (13.2 M parameters)."""
-    return DeAOT("mobilenet_v2", 3, **{"long_term_gap": 5, "train_gap": 2, **options})
-
-
-def r50_deaot_l(**options) -> DeAOT:
-    """R50-DeAOT-L: DeAOT-L on ResNet-50 (19.8 M parameters)."""
-    return DeAOT("resnet50", 3, **{"long_term_gap": 5, "train_gap": 2, **options})

@@ -3,7 +3,7 @@
 Yang and Yang: Decoupling Features in Hierarchical Propagation for Video Object Segmentation, NeurIPS 2022.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,14 +14,14 @@ from methods.deaot.attention import Attentions, as_map, tokens
 from methods.deaot.decoder import Decoder
 from methods.deaot.frames import OBJECTS
 from methods.deaot.propagation import DualBranchGPM, Memory, Own
+from methods.errors import MethodError
 
 ENCODERS = {"mobilenet_v2": DilatedMobileNetV2, "resnet50": ResNet50}
 CHANNELS = 256
 Memories = tuple[Memory, ...]  # one a layer
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(NamedTuple):
     """What the encoder sees in B frames; the trailing number is the stride."""
 
     f4: Tensor
@@ -31,7 +31,7 @@ class Features:
 
     def select(self, index) -> "Features":
         """The frames of `index` along the batch axis."""
-        return Features(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return Features(*(each[index] for each in self))
 
 
 class Network(nn.Module):
@@ -46,6 +46,8 @@ class Network(nn.Module):
         self, encoder: str, layers: int, attentions: Attentions, width: float, frozen: bool, drop: float
     ) -> None:
         super().__init__()
+        if encoder not in ENCODERS:
+            raise MethodError(f"unknown encoder '{encoder}'; known: {', '.join(ENCODERS)}")
         channels = max(16, round(CHANNELS * width / 16) * 16)  # halves of it in 8 groups
         self.encoder = ENCODERS[encoder](width)
         if frozen:
@@ -74,19 +76,9 @@ class Network(nn.Module):
         x = F.conv2d(masks, bank.weight[:, : masks.shape[1]], bank.bias, bank.stride, bank.padding)
         return as_map(self.id_norm(tokens(x)), x.shape[2:])
 
-    def propagate(
-        self, features: Features, long_term: Memories, short_term: Memories
-    ) -> tuple[Tensor, tuple[Own, ...]]:
-        """Features and both memories -> embedding (B, 2 C, h, w), and the frame itself for `memory_write`."""
-        return self.LSTT.propagate(features.top, long_term, short_term)
-
     def memory_write(self, owns: tuple[Own, ...], id_embedding: Tensor) -> Memories:
         """A propagated frame and the embedding (B, C, h, w) of its mask -> memory of this one frame."""
         return self.LSTT.write(owns, id_embedding)
-
-    def reference(self, features: Features, id_embedding: Tensor) -> Memories:
-        """An annotated frame, which propagates from itself alone -> memory of this one frame."""
-        return self.LSTT.reference(features.top, id_embedding)
 
     def decode(self, embedding: Tensor, features: Features) -> tuple[Tensor, Tensor]:
         """-> logits (B, 11, H', W') of background and slots at stride 4, and the C / 2 channels before them."""

@@ -1,11 +1,12 @@
 """The gated propagation modules: a visual and an identification branch that share their attention."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
 from methods.deaot.attention import (
     Attentions,
     LongTermPropagation,
@@ -18,8 +19,7 @@ from methods.deaot.attention import (
 from methods.deaot.drop import Drop
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """What one layer remembers of T frames, laid one below the other.
 
     key: (B, C / 2, T H, W); value: (B, 4 C, T H, W), the visual and the identification value.
@@ -37,8 +37,7 @@ class Memory:
         return Memory(torch.cat([self.key, later.key], 2), torch.cat([self.value, later.value], 2))
 
 
-@dataclass(frozen=True)
-class Own:
+class Own(NamedTuple):
     """A frame inside one layer, before it is known who is where. Tokens (B, H W, channels).
 
     key: the query too; value: visual; gate: of both branches; identity: normalised, None in the first layer.
@@ -110,17 +109,6 @@ class GatedPropagationModule(nn.Module):
         return visual + self.drop_path(to_visual), identity + self.drop_path(to_identity)
 
 
-class DecoderNorm(nn.Module):
-    """Group normalisation, one group a branch."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gn = nn.GroupNorm(2, channels)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.gn(maps)
-
-
 class DualBranchGPM(nn.Module):
     """The layers one after the other (LSTT in the official key names)."""
 
@@ -129,7 +117,7 @@ class DualBranchGPM(nn.Module):
         self.layers = nn.ModuleList(
             GatedPropagationModule(channels, i == 0, drop, attentions) for i in range(layers)
         )
-        self.decoder_norms = nn.ModuleList([DecoderNorm(2 * channels)])
+        self.decoder_norms = nn.ModuleList([chain(gn=nn.GroupNorm(2, 2 * channels))])  # one group a branch
 
     @torch.no_grad()
     def sharpen_keys(self, gain: float = 2.0) -> None:

@@ -10,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TILE = (
-    8,
-    16,
-)  # queries at a time (rows, columns); measured at 16x28 and 31x55, see tests/methods/deaot/test_speed.py
+# Queries at a time (rows, columns); measured at 16x28 and 31x55, see tests/methods/deaot/test_speed.py
+TILE = (8, 16)
 Slices = tuple[slice, slice]
 TileWork = Callable[[Slices, Slices, Tensor], Tensor]
 

@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.errors import MethodError
-from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
+from methods.follower import Follower
+from methods.interface import one_hot_objects
 from methods.masks import normalize
 from methods.sam.frames import resize
 
 
-class PromptedVideo(nn.Module):
+class PromptedVideo(Follower, nn.Module):
     """A streaming video model that is told its objects by masks, each of which it then follows by itself.
 
     kind: how the names of its classes in transformers begin. folder: of a pretrained model, as `save_pretrained`
@@ -33,42 +34,20 @@ class PromptedVideo(nn.Module):
         else:
             self.model = _load(model, folder)
         self.model.eval()
+        self._forget()
+
+    def _forget(self) -> None:
         self._sessions: list = []  # one for the objects that a frame gives: objects do not know of each other
-        self._index = 0  # of the latest frame
+        self._index = -1  # of the latest frame
 
-    @property
-    def object_ids(self) -> list[int]:
-        return sorted(self._ids)
+    def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
+        added = one_hot_objects(mask, ids)
+        known = self._follow(frame) if self._sessions else torch.ones_like(added[:1])
+        self._index = max(self._index, 0)
+        self._begin(frame, mask, ids)
+        return torch.cat([known * (1 - added.sum(0)), added])
 
-    @property
-    def _ids(self) -> list[int]:
-        """In the order given."""
-        return [object_id for session in self._sessions for object_id in session.obj_ids]
-
-    def start(self, frame: Tensor, mask: Tensor) -> None:
-        ids = check_start(frame, mask)
-        self._sessions, self._index = [], 0
-        self._follow(frame, mask, ids)
-
-    def step(self, frame: Tensor) -> Tensor:
-        check_frame(frame)
-        if not self._sessions:
-            raise MethodError("step() before start(): give the first frame and its mask first")
-        self._index += 1
-        return self._answer(frame)[channel_order(self._ids)]
-
-    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
-        if not self._sessions:
-            raise MethodError("add() before start(): give the first frame and its mask first")
-        new = check_added(frame, mask, self._ids)
-        self._index += 1
-        added = one_hot_objects(mask.to(frame.device), new)
-        known = self._answer(frame) * (1 - added.sum(0))
-        self._follow(frame, mask, new)
-        return torch.cat([known, added])[channel_order(self._ids)]
-
-    def _follow(self, frame: Tensor, mask: Tensor, ids: list[int]) -> None:
-        """Begin to follow objects."""
+    def _begin(self, frame: Tensor, mask: Tensor, ids: list[int]) -> None:
         places = ("inference_device", "inference_state_device", "video_storage_device")
         height, width = frame.shape[1:]
         session = self._session_class(
@@ -86,12 +65,11 @@ class PromptedVideo(nn.Module):
         self._sessions.append(session)
         self._run(session, frame)
 
-    def _answer(self, frame: Tensor) -> Tensor:
-        """Probabilities (N + 1, H, W), objects in the order given.
-
-        The highest logit wins, the background where all are below 0: so SAM 2's own evaluation decides where
+    def _follow(self, frame: Tensor) -> Tensor:
+        """The highest logit wins, the background where all are below 0: so SAM 2's own evaluation decides where
         objects overlap (`non_overlap_masks`).
         """
+        self._index += 1
         logits = torch.cat([self._run(session, frame) for session in self._sessions])
         return torch.cat([torch.zeros_like(logits[:1]), logits]).softmax(0)
 
@@ -114,16 +92,6 @@ class PromptedVideo(nn.Module):
             for kept in outputs.values():
                 for part in ("high_res_masks", "pred_masks"):
                     kept.get(self._index, {}).pop(part, None)
-
-
-def sam2_video(**options) -> PromptedVideo:
-    """SAM 2 or 2.1, any size."""
-    return PromptedVideo("Sam2Video", **options)
-
-
-def edgetam_video(**options) -> PromptedVideo:
-    """EdgeTAM. Its published backbone needs the package timm too."""
-    return PromptedVideo("EdgeTamVideo", **options)
 
 
 def _load(model: type, folder: str) -> nn.Module:

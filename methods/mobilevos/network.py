@@ -5,44 +5,17 @@ of two frames and the parameter counts (8.1 M with ResNet-18; 2.5 M and 1.9 M wi
 without ASPP). The layout of the heads is ours: STCN's, narrowed to those counts.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.backbones.mobilenet import MobileNetV2
-from methods.backbones.resnet import ResNet18
-from methods.blocks import ResBlock, UpsampleBlock, conv3x3
-from methods.borrowed import BorrowedEncoder
+from methods.backbones.table import Heads, find_backbone
+from methods.blocks import ASPP, ResBlock, UpsampleBlock, conv3x3, key_projection
+from methods.borrowed import borrowed
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
-from methods.mobilevos.aspp import ASPP
-from methods.space_time import Query, SpaceTimeMethod
+from methods.space_time import SpaceTimeMethod
 
-
-@dataclass(frozen=True)
-class Heads:
-    """Channels of the layers after the backbones."""
-
-    key: int
-    value: int
-    up8: int
-    up4: int
-
-    def scaled(self, width: float) -> "Heads":
-        """All but the key scaled by `width`; keys keep at least 32 channels, or matching fails."""
-
-        def scale(channels: int) -> int:
-            return max(16, round(channels * width / 8) * 8)
-
-        return Heads(max(32, scale(self.key)), scale(self.value), scale(self.up8), scale(self.up4))
-
-
-BACKBONES = {
-    "resnet18": (ResNet18, Heads(key=64, value=144, up8=112, up4=64)),
-    "mobilenet_v2": (MobileNetV2, Heads(key=64, value=128, up8=64, up4=48)),
-}
 WRITE_RULES = {
     "first+last": {"keep_first": True, "every": 1},
     "first+every": {"keep_first": True},
@@ -95,7 +68,7 @@ class Decoder(nn.Module):
 class MobileVOS(SpaceTimeMethod):
     """A student.
 
-    backbone: "resnet18" or "mobilenet_v2"; aspp: with the pyramid before the decoder.
+    backbone: a key of `BACKBONES` (methods/backbones/table.py); aspp: with the pyramid before the decoder.
     queue_length, write_rule, memory_every: see `queue_policy`; the paper's memory holds 2 frames (its write
     rule is not published: first + previous frame is the unofficial repository's).
     width: scales the channels; 1.0 is the published size, less is for small experiments.
@@ -119,31 +92,20 @@ class MobileVOS(SpaceTimeMethod):
         head_width: float = 1.0,
     ) -> None:
         super().__init__(queue_policy(queue_length, write_rule, memory_every), None, memory_drop)
-        own, heads = BACKBONES[backbone]
-        heads = heads.scaled(width * head_width)
+        own = find_backbone(backbone)
+        heads = own.heads.scaled(width * head_width)
         self.encoder_backbone = backbone
-        self.query_encoder = own(3, width)
-        if encoder is not None:
-            self.query_encoder = BorrowedEncoder(encoder, encoder_width, self.query_encoder.channels)
-        self.memory_encoder = own(5, width)
+        self.query_encoder = borrowed(encoder, encoder_width, own.build(3, width))
+        self.memory_encoder = own.build(5, width)
         f4, f8, f16 = self.query_encoder.channels
-        self.key_proj = conv3x3(f16, heads.key)
-        nn.init.orthogonal_(self.key_proj.weight)
-        nn.init.zeros_(self.key_proj.bias)
+        self.key_proj = key_projection(f16, heads.key)
         self.context_proj = conv3x3(f16, heads.value)
         self.fuser = MemoryFuser(2 * f16, heads.value)
         self.decoder = Decoder(heads, f8, f4, aspp)
 
     @property
-    def backbones(self) -> dict[str, nn.Module]:
-        """Which parts ImageNet checkpoints of which name initialise."""
-        if isinstance(self.query_encoder, BorrowedEncoder):
-            return {self.query_encoder.backbone: self.query_encoder.encoder}
+    def own_backbones(self) -> dict[str, nn.Module]:
         return {self.encoder_backbone: nn.ModuleList([self.query_encoder, self.memory_encoder])}
-
-    @property
-    def embedding_channels(self) -> int:
-        return self.decoder.pred.in_channels
 
     def project(self, f16: Tensor) -> tuple[Tensor, Tensor]:
         return self.key_proj(f16), self.context_proj(f16)
@@ -151,27 +113,3 @@ class MobileVOS(SpaceTimeMethod):
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         memory16 = self.memory_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1))[-1]
         return self.fuser(memory16, f16)
-
-    def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
-        context16 = query.context16.expand_as(readout16)
-        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)
-
-
-def mobilevos_r18(**options) -> MobileVOS:
-    """ResNet-18 with ASPP (published: 8.1 M parameters)."""
-    return MobileVOS("resnet18", aspp=True, **options)
-
-
-def mobilevos_r18_no_aspp(**options) -> MobileVOS:
-    """ResNet-18 without ASPP (8.1 M less the pyramid; this row is not in the paper)."""
-    return MobileVOS("resnet18", aspp=False, **options)
-
-
-def mobilevos_mnv2(**options) -> MobileVOS:
-    """MobileNetV2 with ASPP (published: 2.5 M parameters)."""
-    return MobileVOS("mobilenet_v2", aspp=True, **options)
-
-
-def mobilevos_mnv2_no_aspp(**options) -> MobileVOS:
-    """MobileNetV2 without ASPP (published: 1.9 M parameters)."""
-    return MobileVOS("mobilenet_v2", aspp=False, **options)

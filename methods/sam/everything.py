@@ -3,7 +3,7 @@
 As SAM's automatic mask generator by its default settings (no crops, no repair of small regions).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from methods.sam.boxes import mask_boxes, nms
 from methods.sam.predictor import Predictor
 
 
-@dataclass(frozen=True)
-class Proposals:
+class Proposals(NamedTuple):
     """M masks by falling score.
 
     masks: bool (M, H, W). boxes: float (M, 4) left, top, right, bottom, the last pixels included.
@@ -27,7 +26,7 @@ class Proposals:
     points: Tensor
 
     def select(self, index: Tensor) -> "Proposals":
-        return Proposals(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return Proposals(*(each[index] for each in self))
 
 
 def point_grid(per_side: int, size: tuple[int, int]) -> Tensor:
@@ -58,24 +57,14 @@ def segment_everything(
     """Masks of all that is in a frame, float (3, H, W) RGB in [0, 1]. The defaults are SAM's."""
     predictor.set_image(frame)
     grid = point_grid(points_per_side, predictor.size).to(frame.device)
-    found = [
-        _proposals(predictor, points, min_score, min_stability, stability_offset)
-        for points in grid.split(points_per_batch)
-    ]
-    every = Proposals(*(torch.cat([getattr(x, n) for x in found]) for n in Proposals.__dataclass_fields__))
+    found = []
+    for points in grid.split(points_per_batch):
+        labels = torch.ones(len(points), 1, dtype=torch.long, device=points.device)
+        low_res, scores = predictor.decode(points[:, None], labels)
+        good = scores > min_score  # before the masks grow to the frame's size: that costs the most
+        logits = predictor.upscale(low_res[good][:, None])[:, 0]
+        stability, inside, asked = stability_score(logits, stability_offset), logits > 0, good.nonzero()[:, 0]
+        each = Proposals(inside, mask_boxes(inside), scores[good], stability, points[asked])
+        found.append(each.select(stability >= min_stability))
+    every = Proposals(*map(torch.cat, zip(*found, strict=True)))
     return every.select(nms(every.boxes, every.scores, max_box_iou))
-
-
-def _proposals(
-    predictor: Predictor, points: Tensor, min_score: float, min_stability: float, offset: float
-) -> Proposals:
-    """What a batch of points (P, 2) finds, each of its three masks by itself."""
-    labels = torch.ones(len(points), 1, dtype=torch.long, device=points.device)
-    low_res, scores = predictor.decode(points[:, None], labels)
-    good = scores > min_score  # before the masks grow to the frame's size: that costs the most
-    logits = predictor.upscale(low_res[good][:, None])[:, 0]
-    stability = stability_score(logits, offset)
-    every = Proposals(
-        logits > 0, mask_boxes(logits > 0), scores[good], stability, points[good.nonzero()[:, 0]]
-    )
-    return every.select(stability >= min_stability)

@@ -6,7 +6,8 @@ Kirillov et al.: Segment Anything, ICCV 2023; the backbone is that of Li et al.,
 import torch
 from torch import Tensor, nn
 
-from methods.sam.layers import MLPBlock, join_windows, neck, split_windows
+from methods.blocks import chain
+from methods.sam.layers import join_windows, mlp, neck, split_windows
 
 PATCH = 16
 WINDOW = 14
@@ -57,7 +58,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(channels, eps=1e-6)
         self.attn = Attention(channels, heads, window or grid)
         self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = MLPBlock(channels, 4 * channels, nn.GELU())
+        self.mlp = mlp(channels, 4 * channels, nn.GELU())
 
     def forward(self, x: Tensor) -> Tensor:
         seen = self.norm1(x)
@@ -69,24 +70,13 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class PatchEmbed(nn.Module):
-    """Images (B, 3, H, W) -> tokens (B, H / 16, W / 16, C)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, channels, PATCH, PATCH)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x).permute(0, 2, 3, 1)
-
-
 class ImageEncoderViT(nn.Module):
     """Normalised images (B, 3, S, S) with S = `image_size` -> embeddings (B, `outputs`, S / 16, S / 16)."""
 
     def __init__(self, channels: int, blocks: int, heads: int, image_size: int, outputs: int) -> None:
         super().__init__()
         grid, quarter = image_size // PATCH, blocks // GLOBAL_BLOCKS
-        self.patch_embed = PatchEmbed(channels)
+        self.patch_embed = chain(proj=nn.Conv2d(3, channels, PATCH, PATCH))
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, channels))
         nn.init.normal_(self.pos_embed, std=0.02)
         self.blocks = nn.ModuleList(
@@ -95,7 +85,7 @@ class ImageEncoderViT(nn.Module):
         self.neck = neck(channels, outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.patch_embed(images) + self.pos_embed
+        x = self.patch_embed(images).permute(0, 2, 3, 1) + self.pos_embed
         for block in self.blocks:
             x = block(x)
         return self.neck(x.permute(0, 3, 1, 2))

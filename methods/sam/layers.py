@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
+
 
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of (B, C, H, W)."""
@@ -17,17 +19,9 @@ class LayerNorm2d(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class MLPBlock(nn.Module):
+def mlp(channels: int, hidden: int, activation: nn.Module) -> nn.Sequential:
     """Two linear layers with an activation between them."""
-
-    def __init__(self, channels: int, hidden: int, activation: nn.Module) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(channels, hidden)
-        self.lin2 = nn.Linear(hidden, channels)
-        self.act = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.lin2(self.act(self.lin1(x)))
+    return chain(lin1=nn.Linear(channels, hidden), act=activation, lin2=nn.Linear(hidden, channels))
 
 
 def neck(inputs: int, outputs: int) -> nn.Sequential:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from methods.errors import MethodError
-from methods.interface import channel_order, check_added, check_frame, check_start, one_hot_objects
+from methods.follower import Follower
+from methods.interface import one_hot_objects
 from methods.masks import soft_aggregate
 from methods.sam.boxes import mask_boxes, scaled
 from methods.sam.everything import point_grid
@@ -17,26 +18,26 @@ from methods.sam.frames import to_logits
 from methods.sam.network import Sam
 from methods.sam.predictor import Predictor
 from methods.sam.prompts import interior_points, looks
-from methods.sam.stages import sam_stages
-from methods.stages import Stage
+from methods.sam.steps import sam_steps
+from methods.steps import Step
 
 SHARED = 0.5  # of a proposal's pixels: more on objects that were found means it is one of them
 
 
 @dataclass(frozen=True)
 class Track:
-    """What asks for an object: where it was found last, and how it looked at first.
+    """What asks for an object: how it looked at first, and where it was found last.
 
-    box (4,) and points (P, 2) in pixels of the frame, low_res (1, S / 4, S / 4) mask logits, looks (C,).
+    looks (C,); box (4,) and points (P, 2) in pixels of the frame, low_res (1, S / 4, S / 4) mask logits.
     """
 
-    box: Tensor
-    points: Tensor
-    low_res: Tensor
     looks: Tensor
+    box: Tensor | None = None
+    points: Tensor | None = None
+    low_res: Tensor | None = None
 
 
-class VideoSam(Sam):
+class VideoSam(Follower, Sam):
     """Follows objects by prompts from the mask of the latest frame in which each was found.
 
     The prompt is the mask's box, grown by `box_margin` of its sides each way, `prompt_points` points inside it
@@ -75,46 +76,29 @@ class VideoSam(Sam):
         self.search_scale, self.search_similarity = search_scale, search_similarity
         self.search_grid, self.search_points = search_grid, search_points
         self._predictor = Predictor(self)
-        self._ids: list[int] = []  # in the order in which they were given, as the tracks
-        self._tracks: list[Track] = []
+        self._tracks: list[Track] = []  # as the objects
 
-    @property
-    def object_ids(self) -> list[int]:
-        return sorted(self._ids)
+    def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
+        """As `Stepped.frame_steps`; see `sam_steps`. There is no memory."""
+        return sam_steps(self, height, width, objects)
 
-    def stages(self, height: int, width: int, objects: int, memory_frames: int) -> list[Stage]:
-        """As `Staged.stages`; see `sam_stages`. There is no memory."""
-        return sam_stages(self, height, width, objects)
+    def _forget(self) -> None:
+        self._tracks = []
 
-    @torch.inference_mode()
-    def start(self, frame: Tensor, mask: Tensor) -> None:
-        ids = check_start(frame, mask)
-        self._predictor.set_image(frame)
-        self._ids, self._tracks = ids, self._given(one_hot_objects(mask.to(frame.device), ids))
-
-    @torch.inference_mode()
-    def step(self, frame: Tensor) -> Tensor:
-        check_frame(frame)
-        if not self._tracks:
-            raise MethodError("step() before start(): give the first frame and its mask first")
+    def _follow(self, frame: Tensor) -> Tensor:
         self._predictor.set_image(frame)
         return self._join(*self._find())
 
-    @torch.inference_mode()
-    def add(self, frame: Tensor, mask: Tensor) -> Tensor:
-        if not self._tracks:
-            raise MethodError("add() before start(): give the first frame and its mask first")
-        ids = check_added(frame, mask, self._ids)
+    def _give(self, frame: Tensor, mask: Tensor, ids: list[int]) -> Tensor:
         self._predictor.set_image(frame)
-        mask = mask.to(frame.device)
-        low_res, known = self._find()
         planes = one_hot_objects(mask, ids)
-        known = torch.cat([known * (1 - planes.sum(0)), planes])
-        new = self._given(planes)
-        low_res = torch.cat([low_res, *(track.low_res for track in new)])
-        self._ids = [*self._ids, *ids]
-        self._tracks = [*self._tracks, *new]
-        return self._join(low_res, known)
+        low_res = to_logits(planes, self.image_size)[:, 0]
+        features = looks(self._predictor.embedding, low_res)
+        if self._tracks:
+            before, known = self._find()
+            low_res, planes = torch.cat([before, low_res]), torch.cat([known * (1 - planes.sum(0)), planes])
+        self._tracks = [*self._tracks, *(Track(each) for each in features)]
+        return self._join(low_res, planes)
 
     def video_state(self) -> dict:
         return {"ids": list(self._ids), "tracks": [dict(vars(track)) for track in self._tracks]}
@@ -122,17 +106,6 @@ class VideoSam(Sam):
     def load_video_state(self, state: dict) -> None:
         self._ids = list(state["ids"])
         self._tracks = [Track(**track) for track in state["tracks"]]
-
-    def _given(self, masks: Tensor) -> list[Track]:
-        """Tracks of objects (N, H, W), 0 or 1, that are new in the frame that is set."""
-        planes = masks > 0
-        low_res = to_logits(planes, self.image_size)
-        features = looks(self._predictor.embedding, low_res[:, 0])
-        boxes = mask_boxes(planes)
-        return [
-            Track(boxes[i], interior_points(planes[i], self.prompt_points), low_res[i], features[i])
-            for i in range(len(planes))
-        ]
 
     def _join(self, low_res: Tensor, objects: Tensor) -> Tensor:
         """Mask logits (N, h, w) and probabilities (N, H, W), one object by itself -> the frame's answer.
@@ -146,11 +119,11 @@ class VideoSam(Sam):
         for i in planes.flatten(1).any(1).nonzero()[:, 0].tolist():
             points = interior_points(planes[i], self.prompt_points)
             self._tracks[i] = replace(self._tracks[i], box=boxes[i], points=points, low_res=low_res[i][None])
-        return probabilities[channel_order(self._ids)]
+        return probabilities
 
     def _find(self) -> tuple[Tensor, Tensor]:
         """Where the objects are in the frame that is set: mask logits (N, h, w), probabilities (N, H, W)."""
-        low_res, scores = self._follow()
+        low_res, scores = self._ask()
         logits = self._predictor.upscale(low_res[:, None])[:, 0]
         found = (scores >= self.lost_score) & (logits > 0).flatten(1).any(1)
         for wanted, search in ((self.search_scale, self._search_near), (self.search_grid, self._search_all)):
@@ -163,63 +136,49 @@ class VideoSam(Sam):
             logits[lost] = self._predictor.upscale(best[:, None])[:, 0]
         return low_res, logits.sigmoid() * found[:, None, None]
 
-    def _follow(self) -> tuple[Tensor, Tensor]:
+    def _of(self, part: str) -> Tensor:
+        """A part of all tracks, one object after the other."""
+        return torch.stack([getattr(track, part) for track in self._tracks])
+
+    def _ask(self) -> tuple[Tensor, Tensor]:
         """All objects by the prompts of their tracks: mask logits (N, h, w), predicted IoUs (N,)."""
-        points = torch.stack([track.points for track in self._tracks])
-        boxes = torch.stack([track.box for track in self._tracks])
+        points, boxes = self._of("points"), self._of("box")
         low_res, scores = self._predictor.decode(
             points if self.prompt_points else None,
             torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
             if self.prompt_points
             else None,
             scaled(boxes, 1 + 2 * self.box_margin, self._predictor.size),
-            torch.stack([track.low_res for track in self._tracks]),
+            self._of("low_res"),
             multimask=False,
         )
         return low_res[:, 0].clone(), scores[:, 0]
 
     def _search_near(self, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (L, 3, h, w) and predicted IoUs (L, 3) in the enlarged boxes of the lost objects."""
-        boxes = torch.stack([self._tracks[i].box for i in lost.tolist()])
-        return self._predictor.decode(boxes=scaled(boxes, self.search_scale, self._predictor.size))
+        return self._predictor.decode(
+            boxes=scaled(self._of("box")[lost], self.search_scale, self._predictor.size)
+        )
 
     def _search_all(self, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (L, M, h, w) and predicted IoUs (L, M) at the points of the frame most like the lost objects."""
         grid = point_grid(self.search_grid, self._predictor.size).to(lost.device)
-        alike = self._first_looks(lost) @ self._predictor.features_at(grid).t()
+        alike = self._of("looks")[lost] @ self._predictor.features_at(grid).t()
         points = grid[alike.topk(min(self.search_points, len(grid)), 1).indices]
         one_each = points.flatten(0, 1)[:, None]
         answers = self._predictor.decode(one_each, torch.ones_like(one_each[..., 0], dtype=torch.long))
         low_res, scores = (part.unflatten(0, points.shape[:2]).flatten(1, 2) for part in answers)
         return low_res, scores
 
-    def _first_looks(self, places: Tensor) -> Tensor:
-        return torch.stack([self._tracks[i].looks for i in places.tolist()])
-
     def _most_alike(
         self, lost: Tensor, proposals: Tensor, scores: Tensor, taken: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Each object's most similar of proposals (L, M, h, w): logits (L, h, w), bool (L,) where it will do."""
         features = looks(self._predictor.embedding, proposals.flatten(0, 1)).unflatten(0, scores.shape)
-        alike = (features * self._first_looks(lost)[:, None]).sum(2)
+        alike = (features * self._of("looks")[lost, None]).sum(2)
         inside = proposals > 0
         pixels = inside.flatten(2).sum(2)
         elsewhere = (inside & taken.any(0)).flatten(2).sum(2)
         able = (scores >= self.lost_score) & (pixels > 0) & (elsewhere <= SHARED * pixels)
         best, place = alike.masked_fill(~able, -1).max(1)
         return proposals[torch.arange(len(lost), device=lost.device), place], best >= self.search_similarity
-
-
-def mobile_sam(**options) -> VideoSam:
-    """MobileSAM: TinyViT encoder (10.13 M parameters, 0.32 M of them in a classifier that is not used)."""
-    return VideoSam("tiny_vit", **options)
-
-
-def sam_vit_b(**options) -> VideoSam:
-    """SAM ViT-B (93.7 M parameters)."""
-    return VideoSam("vit_b", **options)
-
-
-def sam_vit_h(**options) -> VideoSam:
-    """SAM ViT-H (641 M parameters, 2.6 GB)."""
-    return VideoSam("vit_h", **options)

@@ -59,6 +59,8 @@ class Sam(nn.Module):
         decoder_channels: int = 256,
     ) -> None:
         super().__init__()
+        if encoder not in ENCODERS:
+            raise MethodError(f"unknown encoder '{encoder}'; known: {', '.join(ENCODERS)}")
         for name, value, step in (
             ("image_size", image_size, STRIDE),
             ("decoder_channels", decoder_channels, DECODER_STEP),

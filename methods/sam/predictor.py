@@ -45,16 +45,9 @@ class Predictor:
         self.embedding = self.model.encode_image(to_input(frame, self.model.image_size))
         self.size = tuple(frame.shape[1:])
 
-    def predict(
-        self,
-        points: Tensor | None = None,
-        labels: Tensor | None = None,
-        boxes: Tensor | None = None,
-        mask_logits: Tensor | None = None,
-        multimask: bool = True,
-    ) -> Prediction:
-        """Prompts as in `Sam.decode_masks`, but points and boxes in pixels of the frame."""
-        low_res, scores = self.decode(points, labels, boxes, mask_logits, multimask)
+    def predict(self, *prompts: Tensor | None, **named: Tensor | bool | None) -> Prediction:
+        """Prompts as in `decode`."""
+        low_res, scores = self.decode(*prompts, **named)
         return Prediction(self.upscale(low_res), scores, low_res)
 
     @torch.inference_mode()
@@ -66,7 +59,10 @@ class Predictor:
         mask_logits: Tensor | None = None,
         multimask: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """`predict` without bringing the masks to the frame's size: its `low_res` and `scores`."""
+        """Prompts as in `Sam.decode_masks`, but points and boxes in pixels of the frame -> as there.
+
+        That is `predict` without bringing the masks to the frame's size: its `low_res` and `scores`.
+        """
         if self.embedding is None:
             raise MethodError("predict() before set_image(): give the frame first")
         scale = self._scale()

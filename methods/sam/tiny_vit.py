@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
 from methods.sam.layers import join_windows, neck, split_windows
 
 HEAD_CHANNELS = 32
@@ -22,19 +23,6 @@ class Conv2dBN(nn.Sequential):
         super().__init__()
         self.c = nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
-
-
-class PatchEmbed(nn.Module):
-    """Images (B, 3, H, W) -> (B, C, H / 4, W / 4)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.seq = nn.Sequential(
-            Conv2dBN(3, channels // 2, 3, 2), nn.GELU(), Conv2dBN(channels // 2, channels, 3, 2)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.seq(x)
 
 
 class Separable(nn.Module):
@@ -84,19 +72,6 @@ class Attention(nn.Module):
         return self.proj(x.transpose(1, 2).flatten(2)).unflatten(1, size)
 
 
-class Mlp(nn.Module):
-    """Normalisation, then two linear layers."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.fc1 = nn.Linear(channels, 4 * channels)
-        self.fc2 = nn.Linear(4 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(self.norm(x))))
-
-
 class Block(nn.Module):
     """Attention in windows, a depth-wise convolution across their borders, an MLP: (B, C, H, W) -> the same."""
 
@@ -105,26 +80,18 @@ class Block(nn.Module):
         self.window = window
         self.attn = Attention(channels, heads, window)
         self.local_conv = Conv2dBN(channels, channels, 3, groups=channels)
-        self.mlp = Mlp(channels)
+        self.mlp = chain(
+            norm=nn.LayerNorm(channels),
+            fc1=nn.Linear(channels, 4 * channels),
+            act=nn.GELU(),
+            fc2=nn.Linear(4 * channels, channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.permute(0, 2, 3, 1)
         seen = join_windows(self.attn(split_windows(tokens, self.window)), *tokens.shape[1:3])
         x = self.local_conv((tokens + seen).permute(0, 3, 1, 2))
         return x + self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class Stage(nn.Module):
-    """Blocks, then the step to the next stage where there is one."""
-
-    def __init__(self, blocks: list[nn.Module], downsample: nn.Module | None) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*blocks)
-        self.downsample = downsample
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(x)
-        return x if self.downsample is None else self.downsample(x)
 
 
 class TinyViT(nn.Module):
@@ -137,12 +104,16 @@ class TinyViT(nn.Module):
     def __init__(self, heads: tuple[int, ...], depths: tuple[int, ...], outputs: int) -> None:
         super().__init__()
         channels = [HEAD_CHANNELS * n for n in heads]
-        self.patch_embed = PatchEmbed(channels[0])
+        half = channels[0] // 2
+        stem = nn.Sequential(Conv2dBN(3, half, 3, 2), nn.GELU(), Conv2dBN(half, channels[0], 3, 2))
+        self.patch_embed = chain(seq=stem)  # to stride 4
         self.layers = nn.ModuleList()
         for i, (width, window) in enumerate(zip(channels, WINDOWS, strict=True)):
             blocks = [Block(width, heads[i], window) if window else MBConv(width) for _ in range(depths[i])]
-            step = None if i == 3 else Separable(width, channels[i + 1], channels[i + 1], STRIDES[i])
-            self.layers.append(Stage(blocks, step))
+            self.layers.append(chain(blocks=nn.Sequential(*blocks)))
+            if i < 3:
+                step = Separable(width, channels[i + 1], channels[i + 1], STRIDES[i])
+                self.layers[i].add_module("downsample", step)
         self.norm_head = nn.LayerNorm(channels[-1])
         self.head = nn.Linear(channels[-1], CLASSES)
         self.neck = neck(channels[-1], outputs)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from methods.sam.layers import MLPBlock
+from methods.sam.layers import mlp
 
 HEADS = 8
 
@@ -37,7 +37,7 @@ class TwoWayAttentionBlock(nn.Module):
         self.norm1 = nn.LayerNorm(channels)
         self.cross_attn_token_to_image = Attention(channels, channels // 2)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = MLPBlock(channels, 8 * channels, nn.ReLU())
+        self.mlp = mlp(channels, 8 * channels, nn.ReLU())
         self.norm3 = nn.LayerNorm(channels)
         self.norm4 = nn.LayerNorm(channels)
         self.cross_attn_image_to_token = Attention(channels, channels // 2)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import chain
+
 
 class ChannelGate(nn.Module):
     """Weighs channels by a shared MLP over their average and their maximum."""
@@ -20,36 +22,18 @@ class ChannelGate(nn.Module):
         return x * attention.sigmoid()[:, :, None, None]
 
 
-class SpatialConv(nn.Module):
-    """The 7x7 convolution of the spatial gate; a module of its own for the sake of its key name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
-
-
 class SpatialGate(nn.Module):
     """Weighs positions by a convolution over the channels' maximum and mean."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.spatial = SpatialConv()
+        self.spatial = chain(conv=nn.Conv2d(2, 1, 7, padding=3))
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
         return x * self.spatial(pooled).sigmoid()
 
 
-class CBAM(nn.Module):
+def cbam(channels: int) -> nn.Sequential:
     """Channel gate, then spatial gate."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.ChannelGate = ChannelGate(channels)
-        self.SpatialGate = SpatialGate()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.SpatialGate(self.ChannelGate(x))
+    return chain(ChannelGate=ChannelGate(channels), SpatialGate=SpatialGate())

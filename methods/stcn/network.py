@@ -8,35 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.backbones.resnet import BasicBlock, Bottleneck, stage
-from methods.blocks import ResBlock, UpsampleBlock, conv3x3
-from methods.borrowed import BorrowedEncoder
+from methods.backbones.resnet import BasicBlock, ResNet, ResNet50
+from methods.blocks import ResBlock, UpsampleBlock, chain, conv3x3, key_projection
+from methods.borrowed import borrowed
 from methods.memory import MemoryPolicy
-from methods.space_time import Query, SpaceTimeMethod
-from methods.stcn.cbam import CBAM
+from methods.space_time import SpaceTimeMethod
+from methods.stcn.cbam import cbam
 
 
-class KeyEncoder(nn.Module):
-    """ResNet-50 to stride 16: (B, 3, H, W) -> features at strides 4, 8 and 16."""
+class KeyEncoder(ResNet50):
+    """ResNet-50 to stride 16, its first stage by STCN's name."""
 
     imagenet_names = (("layer1.", "res2."),)
-    imagenet_ignored = ("layer4.", "fc.")
-
-    def __init__(self, base: int = 64) -> None:
-        super().__init__()
-        self.channels = (4 * base, 8 * base, 16 * base)
-        self.conv1 = nn.Conv2d(3, base, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(base)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.res2 = stage(Bottleneck, base, base, 3, 1)
-        self.layer2 = stage(Bottleneck, 4 * base, 2 * base, 4, 2)
-        self.layer3 = stage(Bottleneck, 8 * base, 4 * base, 6, 2)
-
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        f4 = self.res2(self.maxpool(self.relu(self.bn1(self.conv1(frames)))))
-        f8 = self.layer2(f4)
-        return f4, f8, self.layer3(f8)
+    first = "res2"
 
 
 class Fuser(nn.Module):
@@ -45,7 +29,7 @@ class Fuser(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.block1 = ResBlock(inputs, outputs)
-        self.attention = CBAM(outputs)
+        self.attention = cbam(outputs)
         self.block2 = ResBlock(outputs, outputs)
 
     def forward(self, x: Tensor, f16: Tensor) -> Tensor:
@@ -53,39 +37,17 @@ class Fuser(nn.Module):
         return self.block2(x + self.attention(x))
 
 
-class ValueEncoder(nn.Module):
+class ValueEncoder(ResNet):
     """ResNet-18 over image, object mask and the other objects' mask; its convolutions carry biases."""
 
-    imagenet_ignored = ("layer4.", "fc.")
     imagenet_absent = ("fuser.",)
 
-    def __init__(self, base: int = 64, key_channels: int = 1024, outputs: int = 512) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(5, base, 7, 2, 3)
-        self.bn1 = nn.BatchNorm2d(base)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = stage(BasicBlock, base, base, 2, 1, bias=True)
-        self.layer2 = stage(BasicBlock, base, 2 * base, 2, 2, bias=True)
-        self.layer3 = stage(BasicBlock, 2 * base, 4 * base, 2, 2, bias=True)
+    def __init__(self, base: int, key_channels: int, outputs: int) -> None:
+        super().__init__(BasicBlock, (base, 2 * base, 4 * base), (2, 2, 2), in_channels=5, bias=True)
         self.fuser = Fuser(4 * base + key_channels, outputs)
 
     def forward(self, x: Tensor, f16: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.fuser(self.layer3(self.layer2(self.layer1(x))), f16)
-
-
-class KeyProjection(nn.Module):
-    """3x3 projection to the keys, orthogonally initialised."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.key_proj = conv3x3(inputs, outputs)
-        nn.init.orthogonal_(self.key_proj.weight)
-        nn.init.zeros_(self.key_proj.bias)
-
-    def forward(self, f16: Tensor) -> Tensor:
-        return self.key_proj(f16)
+        return self.fuser(super().forward(x)[-1], f16)
 
 
 class Decoder(nn.Module):
@@ -125,34 +87,21 @@ class STCN(SpaceTimeMethod):
         super().__init__(MemoryPolicy(every=memory_every, include_last=include_last), top_k)
         base = max(8, round(64 * width))
         key, value = max(64, base), 8 * base  # narrower keys tell too little apart
-        self.key_encoder = KeyEncoder(base)
-        if encoder is not None:
-            self.key_encoder = BorrowedEncoder(encoder, encoder_width, self.key_encoder.channels)
+        self.key_encoder = borrowed(encoder, encoder_width, KeyEncoder(base))
         self.value_encoder = ValueEncoder(base, 16 * base, value)
-        self.key_proj = KeyProjection(16 * base, key)
+        self.key_proj = chain(key_proj=key_projection(16 * base, key))
         self.key_comp = conv3x3(16 * base, value)
         self.decoder = Decoder(value, f8=8 * base, f4=4 * base)
 
     @property
-    def backbones(self) -> dict[str, nn.Module]:
-        """Which parts ImageNet checkpoints of which name initialise."""
-        if isinstance(self.key_encoder, BorrowedEncoder):
-            return {self.key_encoder.backbone: self.key_encoder.encoder}
+    def own_backbones(self) -> dict[str, nn.Module]:
         return {"resnet50": self.key_encoder, "resnet18": self.value_encoder}
-
-    @property
-    def embedding_channels(self) -> int:
-        return self.decoder.pred.in_channels
 
     def project(self, f16: Tensor) -> tuple[Tensor, Tensor]:
         return self.key_proj(f16), self.key_comp(f16)
 
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         return self.value_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1), f16)
-
-    def decode(self, readout16: Tensor, query: Query) -> tuple[Tensor, Tensor]:
-        context16 = query.context16.expand_as(readout16)
-        return self.decoder(torch.cat([readout16, context16], 1), query.f8, query.f4)
 
     @staticmethod
     def adapt_checkpoint(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.export.stages import Stage
 from bench.phone.adb import PhoneError, find_adb
 from bench.phone.bundle import MACHINES
+from methods.steps import Step
 
 QUICK = {"threads": [1], "repeats": 2, "warmups": 1, "runs": 3, "seconds": 0.0}
 
@@ -58,9 +58,9 @@ class Match(nn.Module):
         return (a.transpose(1, 2) @ b).softmax(-1)
 
 
-def toy_stages(*_) -> list[Stage]:
-    """Two stages; every second frame needs the second."""
+def toy_steps(*_) -> list[Step]:
+    """Two steps; every second frame needs the second."""
     noise = torch.Generator().manual_seed(1)
     x, a, b = (torch.rand(shape, generator=noise) for shape in ((1, 3, 16, 24), (1, 8, 20), (1, 8, 30)))
-    look = Stage("look", Filter().eval().requires_grad_(False), {"x": x}, ("map", "size"))
-    return [look, Stage("match", Match(), {"a": a, "b": b}, ("weights",), 0.5)]
+    look = Step("look", Filter().eval().requires_grad_(False), {"x": x}, ("map", "size"))
+    return [look, Step("match", Match(), {"a": a, "b": b}, ("weights",), 0.5)]

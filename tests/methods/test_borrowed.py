@@ -4,9 +4,8 @@ import pytest
 import torch
 
 import methods
-from methods.borrowed import imitation_loss
+from methods.borrowed import imitation_loss, rest_of, take_over
 from methods.query import Query
-from methods.takeover import rest_of, take_over
 
 
 def create(name: str, **options):
@@ -30,7 +29,7 @@ def test_any_encoder_of_the_family_serves_any_network_of_it(teacher, student):
     assert method.step(frame).shape == (2, 32, 48)
     frames = torch.rand(2, 3, 32, 48)
     with torch.inference_mode():
-        for name in Query.__dataclass_fields__:
+        for name in Query._fields:
             found, expected = (getattr(m.encode_query(frames), name) for m in (method, own))
             assert found.shape == expected.shape
 
@@ -52,9 +51,9 @@ def test_a_perfect_imitation_costs_nothing_and_scale_does_not_matter():
     query = Query(*(torch.randn(2, 4, 3, 3, generator=generator) for _ in range(5)))
     other = Query(*(torch.randn(2, 4, 3, 3, generator=generator) for _ in range(5)))
     assert imitation_loss(query, query) == 0
-    scaled = [Query(*(7 * x for x in vars(q).values())) for q in (query, other)]
+    scaled = [Query(*(7 * x for x in q)) for q in (query, other)]
     torch.testing.assert_close(imitation_loss(*scaled), imitation_loss(query, other))
-    mean = Query(*(x.mean().expand_as(x) for x in vars(query).values()))
+    mean = Query(*(x.mean().expand_as(x) for x in query))
     assert imitation_loss(mean, query) == pytest.approx(1, abs=0.05)  # who says the mean knows nothing
 
 

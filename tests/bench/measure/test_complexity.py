@@ -7,16 +7,16 @@ from torch import nn
 import methods
 from bench.measure.complexity import (
     complexity,
+    gmacs_by_step,
     gmacs_fvcore,
     gmacs_thop,
     gmacs_torch,
     parameters,
-    stage_gmacs,
 )
 from bench.measure.steps import steady_memory_frames
 from bench.system.errors import ConfigError
 from methods.memory import MemoryPolicy
-from methods.space_time_stages import writes_per_frame
+from methods.space_time_steps import writes_per_frame
 
 SMALL = {"height": 64, "width": 96}
 
@@ -25,9 +25,9 @@ def student(**options):
     return methods.create("mobilevos_r18_no_aspp", width=0.25, **options)
 
 
-def gflops(stages: dict[str, float]) -> dict[str, float]:
+def gflops(steps: dict[str, float]) -> dict[str, float]:
     """The official figures count 2 FLOPs a multiply-add and have one decimal."""
-    return {name: round(2 * gmacs, 1) for name, gmacs in stages.items()}
+    return {name: round(2 * gmacs, 1) for name, gmacs in steps.items()}
 
 
 @pytest.mark.parametrize("count", [gmacs_torch, gmacs_fvcore, gmacs_thop])
@@ -58,15 +58,15 @@ def test_parameters_of_stcn_are_the_official_ones():
 
 @pytest.mark.parametrize(("objects", "decode"), [(1, 198.9), (2, 336.6), (3, 474.3)])
 def test_stages_of_stcn_are_the_official_ones(objects, decode):
-    stages = gflops(stage_gmacs(methods.create("stcn"), objects=objects, memory_frames=1))
-    assert stages["query_encode"] == 71.4
-    assert stages["memory_encode"] == pytest.approx(85.6 * objects, abs=0.1 * objects)
-    assert stages["decode"] == decode
+    steps = gflops(gmacs_by_step(methods.create("stcn"), objects=objects, memory_frames=1))
+    assert steps["query_encode"] == 71.4
+    assert steps["memory_encode"] == pytest.approx(85.6 * objects, abs=0.1 * objects)
+    assert steps["decode"] == decode
 
 
 def test_stcn_reads_3_gflop_a_stored_frame():
     stcn = methods.create("stcn")
-    one, eight = (stage_gmacs(stcn, memory_frames=n)["memory_read"] for n in (1, 8))
+    one, eight = (gmacs_by_step(stcn, memory_frames=n)["memory_read"] for n in (1, 8))
     assert round(2 * one, 1) == 3.0
     assert eight == pytest.approx(8 * one)
 
@@ -77,7 +77,7 @@ def test_memory_read_by_hand():
     objects, frames, positions = 3, 2, (64 // 16) * (96 // 16)
     key, value = method.key_proj.out_channels, method.context_proj.out_channels
     macs = (key + objects * value) * frames * positions**2
-    assert stage_gmacs(method, **SMALL, objects=objects)["memory_read"] * 1e9 == pytest.approx(macs)
+    assert gmacs_by_step(method, **SMALL, objects=objects)["memory_read"] * 1e9 == pytest.approx(macs)
 
 
 def test_three_counters_agree_up_to_the_element_wise_layers():
@@ -125,7 +125,7 @@ def test_eight_frames_are_what_davis_2016_val_finds_in_memory():
 
 
 def test_frames_are_padded_as_the_method_pads_them():
-    assert stage_gmacs(student(), 50, 81) == stage_gmacs(student(), 64, 96)
+    assert gmacs_by_step(student(), 50, 81) == gmacs_by_step(student(), 64, 96)
 
 
 def test_the_method_is_left_as_it_was():
@@ -147,7 +147,7 @@ def test_a_method_without_a_network_has_no_complexity():
 
 
 def test_an_unknown_network_is_refused():
-    with pytest.raises(TypeError, match="no stages of a Conv2d"):
+    with pytest.raises(TypeError, match="no steps of a Conv2d"):
         complexity(nn.Conv2d(3, 3, 1))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import methods
-from bench.measure.complexity import complexity, frame_gmacs, stage_gmacs
+from bench.measure.complexity import complexity, frame_gmacs, gmacs_by_step
 from bench.measure.growth import growth, kept_frames
 from bench.measure.latency import measure_latency
 from bench.measure.memory import MIB, measure_memory
@@ -27,7 +27,7 @@ def gflops(name: str, **scene) -> dict[str, float]:
     """The official figures count 2 FLOPs a multiply-add, at 481x865, which is how 480x864 is seen."""
     with torch.device("meta"):
         method = methods.create(name)
-    return {stage: 2 * gmacs for stage, gmacs in stage_gmacs(method, **scene).items()}
+    return {step: 2 * gmacs for step, gmacs in gmacs_by_step(method, **scene).items()}
 
 
 def tiled(length: int, tile: int) -> int:
@@ -63,7 +63,7 @@ def test_stages_are_the_official_ones_but_for_the_window(name, encode, propagate
 
 
 def test_the_bank_is_convolved_with_the_planes_that_hold_objects():
-    one, ten = (stage_gmacs(small(), **SMALL, objects=n)["memory_encode"] for n in (1, 10))
+    one, ten = (gmacs_by_step(small(), **SMALL, objects=n)["memory_encode"] for n in (1, 10))
     assert (ten - one) * 1e9 == pytest.approx(9 * 17 * 17 * 64 * PIXELS)
 
 
@@ -71,7 +71,7 @@ def test_the_bank_is_convolved_with_the_planes_that_hold_objects():
 def test_a_long_term_frame_by_hand(attention, seen):
     """Products with Ck = C / 2 and Cv = 4 C channels for each pair of a query and a position that it sees."""
     method = small("deaot_s", long_term_gap=5, attention=attention)
-    one, three = (stage_gmacs(method, **SMALL, memory_frames=n)["memory_read"] for n in (1, 3))
+    one, three = (gmacs_by_step(method, **SMALL, memory_frames=n)["memory_read"] for n in (1, 3))
     layers, frames = 2, 2
     assert (three - one) * 1e9 == pytest.approx(layers * frames * (32 + 256) * PIXELS * seen)
 
@@ -86,20 +86,20 @@ def test_a_frame_is_all_stages_since_the_short_term_memory_takes_every_frame():
 
 def test_the_grid_has_one_memory_for_a_bounded_one_and_a_line_for_a_growing_one():
     (only,) = frame_gmacs(small(), **SMALL, objects=(1,), memory_frames=(1, 2, 8))
-    assert (only["memory_frames"], only["gmacs"]) == (1, sum(stage_gmacs(small(), **SMALL).values()))
+    assert (only["memory_frames"], only["gmacs"]) == (1, sum(gmacs_by_step(small(), **SMALL).values()))
     growing = small(long_term_gap=5)
     cells = frame_gmacs(growing, **SMALL, objects=(1,), memory_frames=(1, 8))
-    assert cells[1]["gmacs"] == pytest.approx(sum(stage_gmacs(growing, **SMALL, memory_frames=8).values()))
+    assert cells[1]["gmacs"] == pytest.approx(sum(gmacs_by_step(growing, **SMALL, memory_frames=8).values()))
 
 
 def test_three_counters_agree_but_for_norms_softmax_and_what_is_called_as_a_function():
     method = small()
     counters = complexity(method, **SMALL).counters
-    for stage in ("query_encode", "memory_read", "decode"):
-        macs = [stages[stage] for stages in counters.values()]
+    for step in ("query_encode", "memory_read", "decode"):
+        macs = [steps[step] for steps in counters.values()]
         assert macs[0] < min(macs[1:]) and max(macs) < 1.2 * macs[0]
     bank = 17 * 17 * 2 * 64 * PIXELS
-    write = {name: stages["memory_encode"] * 1e9 for name, stages in counters.items()}
+    write = {name: steps["memory_encode"] * 1e9 for name, steps in counters.items()}
     norm = PIXELS * 64
     assert write["fvcore"] == pytest.approx(write["torch"] + 5 * norm)
     assert write["thop"] == pytest.approx(write["torch"] - bank + 4 * norm)  # it does not see the bank

@@ -9,11 +9,11 @@ import methods
 from bench.measure.complexity import (
     complexity,
     frame_gmacs,
+    gmacs_by_step,
     gmacs_fvcore,
     gmacs_thop,
     gmacs_torch,
     parameters,
-    stage_gmacs,
 )
 from bench.measure.operators import operators, unseen_by_thop, unseen_by_torch
 from bench.measure.parameters import parameter_count
@@ -80,9 +80,9 @@ def test_what_of_stcn_is_not_counted():
     assert {"topk", "_softmax", "upsample_bilinear2d", "relu"} <= found.torch_unseen.keys()
     assert not {"convolution", "bmm", "mm", "addmm", "view", "empty"} & found.torch_unseen.keys()
     assert {"topk", "softmax"} <= found.fvcore_unseen.keys()
-    # What fvcore counts of one read and one written frame is what its stages add up to.
-    stages = complexity(method, **SMALL).counters["fvcore"]
-    assert sum(found.fvcore_counted.values()) == pytest.approx(sum(stages.values()))
+    # What fvcore counts of one read and one written frame is what its steps add up to.
+    steps = complexity(method, **SMALL).counters["fvcore"]
+    assert sum(found.fvcore_counted.values()) == pytest.approx(sum(steps.values()))
     elements = found.torch_unseen["native_batch_norm"][1]
     assert found.fvcore_counted["batch_norm"] * 1e9 == pytest.approx(2 * elements)
 
@@ -90,15 +90,15 @@ def test_what_of_stcn_is_not_counted():
 def test_the_stages_differ_by_the_element_wise_layers_alone():
     method = methods.create("stcn", width=0.25)
     counters = complexity(method, **SMALL).counters
-    assert counters["torch"] == stage_gmacs(method, **SMALL)
+    assert counters["torch"] == gmacs_by_step(method, **SMALL)
     sizes = []
     for norm in (m for m in method.key_encoder.modules() if isinstance(m, nn.BatchNorm2d)):
         norm.register_forward_hook(lambda _, inputs, output: sizes.append(output.numel()))
     method.encode_query(torch.zeros(1, 3, 64, 96))
-    encode = {name: stages["query_encode"] * 1e9 for name, stages in counters.items()}
+    encode = {name: steps["query_encode"] * 1e9 for name, steps in counters.items()}
     assert encode["fvcore"] - encode["torch"] == pytest.approx(2 * sum(sizes))
     assert encode["thop"] - encode["torch"] == pytest.approx(4 * sum(sizes))
-    assert len({round(stages["memory_read"], 12) for stages in counters.values()}) == 1
+    assert len({round(steps["memory_read"], 12) for steps in counters.values()}) == 1
 
 
 def test_a_frame_of_stcn_by_objects_and_memory_is_made_of_the_official_figures():

@@ -21,8 +21,8 @@ from datasets.images import read_frame, write_mask
 from methods.copy_first_mask import CopyFirstMask
 from methods.memory import MemoryPolicy
 from methods.mobilevos.network import MobileVOS
-from methods.stages import STAGES, Stage
 from methods.stcn.network import STCN
+from methods.steps import STEPS, Step
 
 SCENE = Scene(height=64, width=96, objects=2, frames=4)
 ONCE = Limits(warmup=0, min_runs=1, max_runs=1)
@@ -137,13 +137,13 @@ def test_core_reads_the_memory_asked_for_and_writes_nothing():
 
 @pytest.mark.parametrize("name", ["stcn", "deaot_s"])
 def test_core_runs_all_stages_but_the_last_each_from_what_the_one_before_gave(name, monkeypatch):
-    """What the stages are is tested against the method's steps in tests/methods/test_stages.py."""
-    method, ran, last, honest = methods.create(name, width=0.125), [], {}, Stage.run
+    """What the steps are is tested against what the method does in tests/methods/test_steps.py."""
+    method, ran, last, honest = methods.create(name, width=0.125), [], {}, Step.run
 
-    def run(stage, values):
-        ran.append(stage.name)
-        found = honest(stage, values)
-        assert all(values[name] is last[name] for name in stage.inputs if name in last)
+    def run(step, values):
+        ran.append(step.name)
+        found = honest(step, values)
+        assert all(values[name] is last[name] for name in step.inputs if name in last)
         last.update(found)
         return found
 
@@ -152,10 +152,10 @@ def test_core_runs_all_stages_but_the_last_each_from_what_the_one_before_gave(na
         work()
         return 1.0
 
-    monkeypatch.setattr(Stage, "run", run)
+    monkeypatch.setattr(Step, "run", run)
     monkeypatch.setattr(protocols, "device_seconds", clock)
     result = core(method, SCENE, Limits(warmup=0, min_runs=2, max_runs=2))
-    assert ran[-6:] == [*STAGES[:3]] * 2 and STAGES[3] not in ran
+    assert ran[-6:] == [*STEPS[:3]] * 2 and STEPS[3] not in ran
     assert result.ms_median == 1000
 
 

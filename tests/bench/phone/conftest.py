@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import pytest
 from fake_phone import FakePhone, Faults
-from native import own_abi, require, toy_stages
+from native import own_abi, require, toy_steps
 
 from bench.phone.adb import PhoneError, devices, find_adb
 from bench.phone.bundle import make_bundle
@@ -23,9 +23,9 @@ ADB_VARIABLES = ("ADB_SERVER_SOCKET", "ADB_VENDOR_KEYS", "ANDROID_SERIAL", "ANDR
 
 @pytest.fixture(scope="session")
 def cargo(tmp_path_factory) -> Cargo:
-    """Two stages of a small network, exported for ExecuTorch once for all tests."""
+    """Two steps of a small network, exported for ExecuTorch once for all tests."""
     require("g++")
-    return pack(toy_stages(), "toy", tmp_path_factory.mktemp("cargo"))
+    return pack(toy_steps(), "toy", tmp_path_factory.mktemp("cargo"))
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from native import QUICK, toy_stages
+from native import QUICK, toy_steps
 from torch import Tensor, nn
 
 from bench.__main__ import main
-from bench.export.stages import Stage
 from bench.phone import cargo as cargo_module
 from bench.phone import litert
 from bench.phone.adb import PhoneError, connect
@@ -23,6 +22,7 @@ from bench.phone.process import install
 from bench.phone.session import difference
 from bench.phone.settings import PhoneSettings
 from bench.system.errors import ConfigError
+from methods.steps import Step
 
 TOY = "copy_first_mask"
 FAST = [f"phone.{key}={value}".replace(" ", "") for key, value in QUICK.items()]
@@ -113,8 +113,8 @@ class Awkward(nn.Module):
 def test_a_program_computes_what_the_network_does(converter, tmp_path):
     noise = torch.Generator().manual_seed(0)
     inputs = {name: torch.rand(n, 3, 8, 12, generator=noise) for name, n in (("one", 1), ("two", 2))}
-    awkward = Stage("awkward", Awkward().eval().requires_grad_(False), inputs, ("out",))
-    packed = pack([awkward, *toy_stages()], "toy", tmp_path)
+    awkward = Step("awkward", Awkward().eval().requires_grad_(False), inputs, ("out",))
+    packed = pack([awkward, *toy_steps()], "toy", tmp_path)
     assert [file.name for file in packed.files] == ["awkward.tflite", "look.tflite", "match.tflite"]
     for name, answers in packed.answers.items():
         for found, expected in zip(packed.computed[name], answers, strict=True):
@@ -122,7 +122,7 @@ def test_a_program_computes_what_the_network_does(converter, tmp_path):
 
 
 def test_a_network_that_cannot_be_converted_is_told_in_one_line(converter, tmp_path):
-    broken = Stage("unique", nn.MaxUnpool2d(2), {"x": torch.rand(1, 1, 4, 4)}, ("out",))
+    broken = Step("unique", nn.MaxUnpool2d(2), {"x": torch.rand(1, 1, 4, 4)}, ("out",))
     with pytest.raises(ConfigError, match=r"^LiteRT cannot take this network: .+") as error:
         pack([broken], "broken", tmp_path)
     assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
@@ -154,8 +154,8 @@ def test_a_file_that_is_no_program_is_told(fake_phone, program):
 
 @pytest.fixture
 def toy(monkeypatch) -> None:
-    """Any method has the stages of a small network."""
-    monkeypatch.setattr(cargo_module, "stages", toy_stages)
+    """Any method has the steps of a small network."""
+    monkeypatch.setattr(cargo_module, "example_steps", toy_steps)
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from native import QUICK, own_abi, require, toy_stages
+from native import QUICK, own_abi, require, toy_steps
 from torch import nn
 
 from bench.__main__ import main
 from bench.export.formats import FORMATS
-from bench.export.stages import Stage
 from bench.phone import cargo as cargo_module
 from bench.phone.executorch import pack
 from bench.phone.report import summarise
@@ -24,7 +23,7 @@ from bench.plan.compose import load_config, to_dataclass
 from bench.record import read_records
 from bench.system.errors import ConfigError
 from methods.copy_first_mask import CopyFirstMask
-from methods.stages import STAGES
+from methods.steps import STEPS, Step
 from reports.__main__ import main as report
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,16 +39,16 @@ def runs(bundle, tmp_path) -> Path:
     return tmp_path / "runs"
 
 
-def known_stages(method, *size):
+def known_steps(method, *size):
     if not isinstance(method, CopyFirstMask):
-        raise ConfigError(f"{type(method).__name__} has no stages")
-    return toy_stages()
+        raise ConfigError(f"{type(method).__name__} has no steps")
+    return toy_steps()
 
 
 @pytest.fixture
 def toy(monkeypatch, cargo) -> None:
-    """The simplest method has the stages of a small network, which are exported already."""
-    monkeypatch.setattr(cargo_module, "stages", known_stages)
+    """The simplest method has the steps of a small network, which are exported already."""
+    monkeypatch.setattr(cargo_module, "example_steps", known_steps)
     program = cargo.files[0]
 
     def write(modules, programs, stem: Path) -> None:
@@ -133,14 +132,14 @@ def test_a_method_that_fails_stops_nothing(toy, fake_phone, command, tmp_path, c
     phone = fake_phone(properties={"ro.product.cpu.abi": own_abi()})
     assert command(phone, f"methods=[{STUDENT},{TOY}]") == 1
     status = read(tmp_path)["methods"][STUDENT]["status"]
-    assert status == "failed: MobileVOS has no stages"
+    assert status == "failed: MobileVOS has no steps"
     assert f"warning: {STUDENT}: {status}" in capsys.readouterr().err
     assert [record.status for record in read_records(tmp_path / "out/records.jsonl")] == [status, "ok"]
 
 
 def test_an_operator_that_executorch_does_not_have_is_named(tmp_path):
     require()
-    pool = Stage("pool", nn.AdaptiveMaxPool2d(1), {"x": torch.rand(1, 3, 8, 8)}, ("most",))
+    pool = Step("pool", nn.AdaptiveMaxPool2d(1), {"x": torch.rand(1, 3, 8, 8)}, ("most",))
     with pytest.raises(ConfigError, match="ExecuTorch cannot take this network: .*adaptive_max_pool2d"):
         pack([pool], "pool", tmp_path)
     assert not list(tmp_path.iterdir())
@@ -202,7 +201,7 @@ def test_what_makes_times_doubtful_is_said():
         assert "do not use these times" in wrong["warnings"][0]
 
 
-def test_a_frame_needs_all_its_stages():
+def test_a_frame_needs_all_its_steps():
     both = entry(repeat(0, [10], "read"), repeat(0, [20], "write"), read=1.0, write=0.2)
     assert both["frames"][0]["ms_median"] == 14
     assert entry(repeat(0, [10], "read"), read=1.0, write=0.2)["frames"] == []
@@ -234,7 +233,7 @@ def test_a_student_answers_on_the_phone_as_in_eager(fake_phone, command, tmp_pat
     small = ["options.width=0.25", "measure.height=64", "measure.width=96", "phone.repeats=1"]
     assert command(phone, f"method={STUDENT}", *small) == 0
     found = read(tmp_path)["methods"][STUDENT]
-    assert [row["stage"] for row in found["rows"]] == list(STAGES)
+    assert [row["stage"] for row in found["rows"]] == list(STEPS)
     assert 0 < found["frames"][0]["relative"] < 1e-4
 
 

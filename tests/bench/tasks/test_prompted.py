@@ -22,8 +22,8 @@ from bench.tasks.prompts.train import Teacher
 from datasets.davis import open_davis
 from datasets.images import write_mask
 from datasets.static import StillImage, frames_of, open_photos
+from methods.borrowed import rest_of, take_over
 from methods.distillation.prompted import focal_loss, mask_iou, mask_losses
-from methods.takeover import rest_of, take_over
 
 SIDE = 64
 NONE = PolyCrossEntropy(weight=0.0)

@@ -30,7 +30,7 @@ from bench.train.group import train_group
 from bench.train.learner import Learner, lr_factor, snapshot_steps
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
-from methods.takeover import rest_of, take_over
+from methods.borrowed import rest_of, take_over
 
 SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3, snapshots=2)
 DISTILLED = Recipe("distilled", representation=Representation(1.0), logits=Logits(0.1))

@@ -150,7 +150,7 @@ def official_run(method, frames, given: dict[int, tuple[int, ...]], gap: int) ->
                     type(m[0])(torch.cat([x.key for x in m], 2), torch.cat([x.value for x in m], 2))
                     for m in zip(*engine["long"], strict=True)
                 )
-                embedding, engine["own"] = method.propagate(features, joined, engine["short"])
+                embedding, engine["own"] = method.LSTT.propagate(features.top, joined, engine["short"])
                 raw = method.decode(embedding, features)[0].clone()
                 raw[:, engine["objects"] + 1 :] = -1e10
                 logits.append(F.interpolate(raw, size=size, mode="bilinear", align_corners=True)[0])
@@ -172,7 +172,7 @@ def official_run(method, frames, given: dict[int, tuple[int, ...]], gap: int) ->
             embedding = method.embed_mask((own[None, None] == torch.arange(11).view(1, -1, 1, 1)).float())
             if t in given:
                 engine["objects"] = min(10, len(ids) - 10 * n)
-                engine["short"] = method.reference(features, embedding)
+                engine["short"] = method.LSTT.reference(features.top, embedding)
             else:
                 engine["short"] = method.memory_write(engine["own"], embedding)
             if t in given or engine["step"] - engine["last"] >= gap:

@@ -140,5 +140,5 @@ def test_what_fits_no_model_is_named(folders, tmp_path):
 
 
 def test_it_is_pretrained_elsewhere():
-    assert not methods.is_trainable("hf_sam2_video") and methods.needs_weights("hf_sam2_video")
+    assert not methods.is_trainable("hf_sam2_video") and methods.entry("hf_sam2_video").needs_weights
     assert "hf_sam2_video" not in methods.available() and "hf_sam2_video" in methods.optional()

@@ -1,16 +1,16 @@
-"""The stages of SAM on a frame: the image encoder, and the decoder that answers a point for each object."""
+"""The steps of SAM on a frame: the image encoder, and the decoder that answers a point for each object."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from methods.sam.frames import fit, input_size, to_frame
 from methods.sam.network import Sam
-from methods.stages import Stage, noise_frame
+from methods.steps import Part, Step, noise_frame
 
 
 @torch.no_grad()
-def sam_stages(model: Sam, height: int, width: int, objects: int) -> list[Stage]:
-    """The stages of a frame of this size on the model's device; those of a memory there are none.
+def sam_steps(model: Sam, height: int, width: int, objects: int) -> list[Step]:
+    """The steps of a frame of this size on the model's device; those of a memory there are none.
 
     query_encode: frame (1, 3, H, W) RGB in [0, 1] -> embedding (1, C, h, w), of the frame resized, normalised and
     padded.
@@ -23,26 +23,26 @@ def sam_stages(model: Sam, height: int, width: int, objects: int) -> list[Stage]
     points = torch.stack([places, torch.full_like(places, fitted[0] / 2)], 1)[:, None]
     inputs = {"embedding": encode(**frame), "points": points.to(frame["frame"])}
     return [
-        Stage("query_encode", encode, frame, ("embedding",)),
-        Stage("decode", decode, inputs, ("logits", "scores")),
+        Step("query_encode", encode, frame, ("embedding",)),
+        Step("decode", decode, inputs, ("logits", "scores")),
     ]
 
 
-class ImageEncode(nn.Module):
+class ImageEncode(Part):
     def __init__(self, model: Sam, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.model, self.fitted = model, input_size(*size, model.image_size)
+        super().__init__(model)
+        self.fitted = input_size(*size, model.image_size)
 
     def forward(self, frame: Tensor) -> Tensor:
-        return self.model.encode_image(fit(frame, self.fitted, self.model.image_size))
+        return self.network.encode_image(fit(frame, self.fitted, self.network.image_size))
 
 
-class MaskDecode(nn.Module):
+class MaskDecode(Part):
     def __init__(self, model: Sam, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.model, self.size = model, size
+        super().__init__(model)
+        self.size = size
 
     def forward(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         labels = torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
-        low_res, scores = self.model.decode_masks(embedding, points, labels)
-        return to_frame(low_res, self.size, self.model.image_size), scores
+        low_res, scores = self.network.decode_masks(embedding, points, labels)
+        return to_frame(low_res, self.size, self.network.image_size), scores

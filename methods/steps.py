@@ -1,4 +1,4 @@
-"""The stages of a frame: what a method with a memory does for each one, as functions of tensors alone."""
+"""The steps of a frame: what a method with a memory does for each one, as functions of tensors alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-STAGES = ("query_encode", "memory_read", "decode", "memory_encode")  # of a network with a memory; SAM has two
-WRITE = STAGES[-1]
+STEPS = ("query_encode", "memory_read", "decode", "memory_encode")  # of a network with a memory; SAM has two
+WRITE = STEPS[-1]
 
 
 @dataclass(frozen=True)
-class Stage:
+class Step:
     """A function of tensors: `module` takes those of `inputs`, an example, in order, and gives `outputs`.
 
-    Tensors have at most 4 dimensions. What comes from an earlier stage has the same name there. All that is
+    Tensors have at most 4 dimensions. What comes from an earlier step has the same name there. All that is
     computed is used for an output, so that nothing is lost where a graph is traced; every softmax is over the
     last dimension, which mobile runtimes do quickly.
     per_frame: how often a frame needs it, on average.
@@ -31,6 +31,14 @@ class Stage:
         found = self.module(*(values[name] for name in self.inputs))
         found = (found,) if isinstance(found, Tensor) else found
         return dict(zip(self.outputs, found, strict=True))
+
+
+class Part(nn.Module):
+    """A step that a network does, as a module of its own; subclasses say how."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
 
 
 def stripes(height: int, width: int, objects: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The stages of the space-time-memory methods (STCN, MobileVOS)."""
+"""The steps of the space-time-memory methods (STCN, MobileVOS)."""
 
 from functools import reduce
 
@@ -9,16 +9,14 @@ from methods.interface import one_hot_objects
 from methods.masks import normalize, others, pad_to_multiple
 from methods.memory import MemoryBank, MemoryPolicy
 from methods.query import Query
-from methods.stages import STAGES, Stage, like_frames, noise_frame, stripes
-
-QUERY = tuple(Query.__dataclass_fields__)
+from methods.steps import STEPS, Part, Step, like_frames, noise_frame, stripes
 
 
 @torch.no_grad()
-def space_time_stages(
+def space_time_steps(
     method: nn.Module, height: int, width: int, objects: int, memory_frames: int
-) -> list[Stage]:
-    """The stages of a `SpaceTimeMethod`, on its device.
+) -> list[Step]:
+    """The steps of a `SpaceTimeMethod`, on its device.
 
     query_encode: frame (1, 3, H, W) RGB in [0, 1] -> it normalised and padded to multiples of 16, and a `Query`.
     memory_read: key16 and a memory (1, Ck, T h w), (objects, Cv, T h w) -> read16 (objects, Cv, h, w).
@@ -28,7 +26,7 @@ def space_time_stages(
     encode, read, decode, write = (part(method) for part in (QueryEncode, MemoryRead, Decode, MemoryEncode))
     frame = {"frame": noise_frame(height, width, next(method.parameters()))}
     padded, *query = encode(**frame)
-    features = dict(zip(QUERY, query, strict=True))
+    features = dict(zip(Query._fields, query, strict=True))
     planes = one_hot_objects(stripes(height, width, objects), list(range(1, objects + 1)))
     planes, _ = pad_to_multiple(planes.to(padded), method.stride)
     annotated = torch.cat([1 - planes.sum(0, keepdim=True), planes])
@@ -41,12 +39,12 @@ def space_time_stages(
     decoded = {"read16": read(**memory), **features}
     every = (1.0, 1.0, 1.0, writes_per_frame(method.policy))
     parts = (
-        (encode, frame, ("padded", *QUERY)),
+        (encode, frame, ("padded", *Query._fields)),
         (read, memory, ("read16",)),
         (decode, decoded, ("probabilities",)),
         (write, written, ("new_value",)),
     )
-    return [Stage(name, *part, share) for name, part, share in zip(STAGES, parts, every, strict=True)]
+    return [Step(name, *part, share) for name, part, share in zip(STEPS, parts, every, strict=True)]
 
 
 def writes_per_frame(policy: MemoryPolicy) -> float:
@@ -55,37 +53,30 @@ def writes_per_frame(policy: MemoryPolicy) -> float:
     return sum(bank.wants(index) for index in range(1, policy.every + 1)) / policy.every
 
 
-class _Part(nn.Module):
-    def __init__(self, method: nn.Module) -> None:
-        super().__init__()
-        self.method = method
-
-
-class QueryEncode(_Part):
+class QueryEncode(Part):
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
-        padded, _ = pad_to_multiple(normalize(frame), self.method.stride)
-        query = self.method.encode_query(padded)
-        return padded, *(getattr(query, name) for name in QUERY)
+        padded, _ = pad_to_multiple(normalize(frame), self.network.stride)
+        return padded, *self.network.encode_query(padded)
 
 
-class MemoryRead(_Part):
+class MemoryRead(Part):
     def forward(self, key16: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return self.method.read(key16, key, value)
+        return self.network.read(key16, key, value)
 
 
-class Decode(_Part):
+class Decode(Part):
     def forward(
         self, read16: Tensor, key16: Tensor, context16: Tensor, f16: Tensor, f8: Tensor, f4: Tensor
     ) -> Tensor:
-        logits, _ = self.method.decode(read16, Query(key16, context16, f16, f8, f4))
+        logits, _ = self.network.decode(read16, Query(key16, context16, f16, f8, f4))
         return aggregate(logits.float().sigmoid())
 
 
-class MemoryEncode(_Part):
+class MemoryEncode(Part):
     def forward(self, padded: Tensor, f16: Tensor, probabilities: Tensor) -> Tensor:
         masks = probabilities[1:]
         frames, f16 = (x.expand(len(masks), -1, -1, -1) for x in (padded, f16))
-        return self.method.encode_memory(frames, f16, masks, others(masks))
+        return self.network.encode_memory(frames, f16, masks, others(masks))
 
 
 def aggregate(objects: Tensor) -> Tensor:

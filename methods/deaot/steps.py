@@ -1,27 +1,28 @@
-"""The stages of DeAOT."""
+"""The steps of DeAOT."""
+
+from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from methods.deaot.decoder import resized
 from methods.deaot.frames import OBJECTS, aligned_size
-from methods.deaot.network import Features, Memories, Network
+from methods.deaot.network import Features, Network
 from methods.deaot.propagation import Memory, Own
 from methods.deaot.resize import Bicubic, Nearest
 from methods.errors import MethodError
 from methods.interface import one_hot_objects
 from methods.masks import normalize
-from methods.stages import STAGES, Stage, like_frames, noise_frame, stripes
+from methods.steps import STEPS, Part, Step, like_frames, noise_frame, stripes
 
-FEATURES = tuple(Features.__dataclass_fields__)
-OWN = tuple(Own.__dataclass_fields__)
+FEATURES, OWN = Features._fields, Own._fields
 
 
 @torch.no_grad()
-def deaot_stages(
+def deaot_steps(
     network: Network, height: int, width: int, objects: int, memory_frames: int, max_long_edge: int | None
-) -> list[Stage]:
-    """The stages of a DeAOT on the network's device; the long-term memory holds `memory_frames` frames.
+) -> list[Step]:
+    """The steps of a DeAOT on the network's device; the long-term memory holds `memory_frames` frames.
 
     query_encode: frame (1, 3, H, W) RGB in [0, 1] -> `Features`, of the frame normalised and resized.
     memory_read: top and both memories -> embedding, and the frame inside each layer (`Own`).
@@ -32,7 +33,7 @@ def deaot_stages(
     MethodError for more than 10 objects, of which DeAOT makes several groups.
     """
     if objects > OBJECTS:
-        raise MethodError(f"{objects} objects: the stages of DeAOT are those of one group of up to {OBJECTS}")
+        raise MethodError(f"{objects} objects: the steps of DeAOT are those of one group of up to {OBJECTS}")
     size, fitted = (height, width), aligned_size(height, width, max_long_edge)
     encode, read = QueryEncode(network, size, fitted), MemoryRead(network)
     decode, write = Decode(network, objects, size), MemoryEncode(network, objects, size, fitted)
@@ -45,14 +46,14 @@ def deaot_stages(
     memory = {name: x for pair in zip(names, frames, strict=True) for name, x in zip(*pair, strict=True)}
     layers = range(len(first) // 2)
     inside = tuple(f"{part}_{i}" for i in layers for part in (OWN if i else OWN[:-1]))
-    reading = Stage(STAGES[1], read, {"top": features["top"], **memory}, ("embedding", *inside))
+    reading = Step(STEPS[1], read, {"top": features["top"], **memory}, ("embedding", *inside))
     found = reading.run(reading.inputs)
     planes = one_hot_objects(labels, list(range(objects + 1)))
     return [
-        Stage(STAGES[0], encode, frame, FEATURES),
+        Step(STEPS[0], encode, frame, FEATURES),
         reading,
-        Stage(STAGES[2], decode, {"embedding": found.pop("embedding"), **features}, ("probabilities",)),
-        Stage(STAGES[3], write, {"probabilities": planes, **found}, memory_names(len(first), "short")),
+        Step(STEPS[2], decode, {"embedding": found.pop("embedding"), **features}, ("probabilities",)),
+        Step(STEPS[3], write, {"probabilities": planes, **found}, memory_names(len(first), "short")),
     ]
 
 
@@ -61,34 +62,28 @@ def memory_names(tensors: int, term: str) -> tuple[str, ...]:
     return tuple(f"{term}_{part}_{i}" for i in range(tensors // 2) for part in ("key", "value"))
 
 
-class QueryEncode(nn.Module):
+class QueryEncode(Part):
     def __init__(self, network: Network, size: tuple[int, int], fitted: tuple[int, int]) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.fit = Bicubic(size, fitted, network.encoder_projector.weight.device)
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
         fitted = self.fit(normalize(frame)).contiguous(memory_format=torch.channels_last)  # as `fit_frames`
-        features = self.network.encode_frame(fitted)
-        return tuple(getattr(features, name) for name in FEATURES)
+        return tuple(self.network.encode_frame(fitted))
 
 
-class MemoryRead(nn.Module):
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
+class MemoryRead(Part):
     def forward(self, top: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        long_term, short_term = (_memories(part) for part in _halves(memory))
-        embedding, owns = self.network.LSTT.propagate(top, long_term, short_term)
-        inside = (getattr(own, name) for own in owns for name in OWN)
-        return embedding, *(x for x in inside if x is not None)
+        layers = [Memory(*pair) for pair in zip(memory[::2], memory[1::2], strict=True)]
+        half = len(layers) // 2
+        embedding, owns = self.network.LSTT.propagate(top, layers[:half], layers[half:])
+        return embedding, *(x for own in owns for x in own if x is not None)
 
 
-class Decode(nn.Module):
+class Decode(Part):
     def __init__(self, network: Network, objects: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.network, self.objects, self.size = network, objects, size
+        super().__init__(network)
+        self.objects, self.size = objects, size
 
     def forward(self, embedding: Tensor, f4: Tensor, f8: Tensor, f16: Tensor, top: Tensor) -> Tensor:
         logits, _ = self.network.decode(embedding, Features(f4, f8, f16, top))
@@ -96,35 +91,27 @@ class Decode(nn.Module):
         return planes.permute(1, 2, 0).softmax(-1).permute(2, 0, 1)
 
 
-class MemoryEncode(nn.Module):
+class MemoryEncode(Part):
     def __init__(
         self, network: Network, objects: int, size: tuple[int, int], fitted: tuple[int, int]
     ) -> None:
-        super().__init__()
-        self.network, self.slots = network, list(range(objects + 1))
+        super().__init__(network)
+        self.slots = list(range(objects + 1))
         self.fit = Nearest(size, fitted, network.encoder_projector.weight.device)
 
     def forward(self, probabilities: Tensor, *inside: Tensor) -> tuple[Tensor, ...]:
         first, later = inside[: len(OWN) - 1], inside[len(OWN) - 1 :]
         parts = [(*first, None), *(later[i : i + len(OWN)] for i in range(0, len(later), len(OWN)))]
         owns = tuple(Own(*part) for part in parts)
-        return _tensors(self.network.memory_write(owns, self._embed(probabilities.argmax(0))))
+        return tuple(
+            chain.from_iterable(self.network.memory_write(owns, self._embed(probabilities.argmax(0))))
+        )
 
     def annotated(self, labels: Tensor, *features: Tensor) -> tuple[Tensor, ...]:
         """The memory of an annotated frame, labels int64 (H, W) of 0..objects."""
-        return _tensors(self.network.reference(Features(*features), self._embed(labels)))
+        return tuple(
+            chain.from_iterable(self.network.LSTT.reference(Features(*features).top, self._embed(labels)))
+        )
 
     def _embed(self, labels: Tensor) -> Tensor:
         return self.network.embed_mask(one_hot_objects(self.fit(labels), self.slots)[None])
-
-
-def _tensors(memories: Memories) -> tuple[Tensor, ...]:
-    return tuple(x for memory in memories for x in (memory.key, memory.value))
-
-
-def _memories(tensors: tuple[Tensor, ...]) -> Memories:
-    return tuple(Memory(*pair) for pair in zip(tensors[::2], tensors[1::2], strict=True))
-
-
-def _halves(tensors: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    return tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
