@@ -84,11 +84,13 @@ class Sender:
                 write_json(path, record | {"mlflow_run_id": known})
         return known
 
-    def _tell(self, reason: Exception) -> None:
+    def _tell(self, reason: BaseException) -> None:
         """Once: there is one warning, however many runs there are."""
         if self._told:
             return
         self._told = True
+        while reason.__cause__ is not None:  # MLflow's own words are about the rows that it could not write
+            reason = reason.__cause__
         text = (str(reason).strip().splitlines() or [type(reason).__name__])[0][:200]
         text = text.replace(self.store.uri, self.store.shown)
         tqdm.write(

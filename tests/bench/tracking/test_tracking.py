@@ -5,11 +5,15 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import faults
 import pytest
@@ -184,6 +188,53 @@ def test_a_server_that_accepts_and_says_nothing_holds_a_run_at_its_start_and_end
     assert [seconds > 0.9 for seconds in waited] == [True, False, False, False]
     assert done_grid.scores == finished_grid.scores
     assert capsys.readouterr().err.count("warning: MLflow at ") == 1
+
+
+class NoEntry(BaseHTTPRequestHandler):
+    """Answers as a server does to a wrong password."""
+
+    def do_GET(self):
+        self.send_response(401)
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_wants_another_password_stops_nothing(done_grid, finished_grid, capsys):
+    (done_grid.cells[0] / "record.json").unlink()
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoEntry) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        assert done_grid(f"tracking_uri=http://me:secret@127.0.0.1:{server.server_port}") == 0
+        server.shutdown()
+    assert done_grid.scores == finished_grid.scores
+    told = capsys.readouterr().err
+    assert told.count("warning: MLflow at ") == told.count("2 runs for MLflow kept") == 1
+    assert "401" in told
+    assert "secret" not in told
+
+
+def test_a_database_that_somebody_writes_to_for_ever_stops_nothing(
+    done_grid, finished_grid, monkeypatch, capsys
+):
+    import sqlalchemy.sql
+
+    honest = sqlalchemy.sql.text
+    monkeypatch.setattr(sqlalchemy.sql, "text", lambda sql: honest(sql.replace("= 20000", "= 200")))  # ms
+    (done_grid.cells[0] / "record.json").unlink()
+    with closing(sqlite3.connect(done_grid.runs / "mlflow.db")) as somebody:
+        somebody.execute("begin exclusive")
+        assert done_grid() == 0
+    assert done_grid.scores == finished_grid.scores
+    told = capsys.readouterr().err
+    assert told.count("warning: MLflow at ") == told.count("2 runs for MLflow kept") == 1
+    assert "locked" in told
+    weights, other = done_grid.students[0] / "weights.pt", done_grid.out.parent / "other"
+    assert done_grid("job=evaluate", "method=mobilevos_r18", f"weights={weights}", f"output={other}") == 0
+    assert kept(done_grid) == 0, "any command sends them"
+    assert "" not in stored(done_grid)
 
 
 class Server:
