@@ -72,7 +72,7 @@ def run(config: DictConfig, runs: Path) -> int:
         with Tracker(config.tracking_uri, runs, out.name).invocation(
             TITLE, config, environment, out
         ) as tracker:
-            tracker.log_table(_records(content))
+            tracker.table = _records(content)
     finally:  # a kill by ^C too leaves the methods that are done
         if content["methods"]:
             tell(out)

@@ -10,14 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.plan.cells import Cell
 from bench.record import Record, to_jsonl
-from bench.run.judge import blank, cell_folder, store, stored
+from bench.run.judge import blank, cell_folder
 from bench.run.local import Local
 from bench.run.networks import progress
 from bench.run.slurm import Slurm
 from bench.score.cell_pictures import choose_sequences
 from bench.system.databases import without_passwords
 from bench.system.files import write_text
-from bench.system.locks import alone
 from bench.tracking.tracker import Tracker
 from datasets.opening import open_evaluation
 
@@ -41,31 +40,16 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
         records = [blank(cell, launcher.setup, status=NOT_RUN) for cell in cells]
         with _told_when_stopped(cells, records, runs, out):
             for number, record in launcher.finish(cells):
-                records[number] = _tracked(cells[number], record, runs, tracker)
+                cell = cells[number]
+                evaluated = record.status == "ok" and not cell.cost_only
+                folder = cell_folder(cell, runs) if evaluated else None
+                if folder and not record.mlflow_run_id and (archive := folder / "submission.zip").exists():
+                    print(f"for the evaluation server: {archive}")
+                records[number] = tracker.log(record, folder)
                 write_text(out / "records.jsonl", to_jsonl(records))
-        tracker.log_table(records)
-    records = [replace(record, mlflow_run_id=tracker.name(record.mlflow_run_id)) for record in records]
-    write_text(out / "records.jsonl", to_jsonl(records))
-    return records
-
-
-def _tracked(cell: Cell, record: Record, runs: Path, tracker: Tracker) -> Record:
-    """The record with its MLflow run: of an evaluated cell there is one for ever, of others one an invocation."""
-    if record.status != "ok" or cell.cost_only:
-        return replace(record, mlflow_run_id=tracker.log_bare(record))
-    folder = cell_folder(cell, runs)
-    with alone(folder / "lock", f"recording {cell.label} seed {cell.seed}"):
-        known = stored(cell, runs)  # another run of the grid may have recorded it meanwhile
-        if known is not None and known.mlflow_run_id:
-            run = tracker.name(known.mlflow_run_id)
-        else:
-            if (folder / "submission.zip").exists():
-                print(f"for the evaluation server: {folder / 'submission.zip'}")
-            run = tracker.log_cell(cell, record, folder)
-        record = replace(record, mlflow_run_id=run)
-        if known is None or known.mlflow_run_id != run:
-            store(cell, record, runs)
-    return record
+        tracker.table = records
+    write_text(out / "records.jsonl", to_jsonl(tracker.table))
+    return tracker.table
 
 
 @contextmanager

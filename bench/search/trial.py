@@ -26,7 +26,7 @@ from bench.train.learner import Learner
 
 @dataclass(frozen=True)
 class Search:
-    """What all trials share. `study` and `url` say where they are kept, `parent` is the MLflow run above them."""
+    """What all trials share. `study` and `url` say where they are kept; `parent`: our id of MLflow's run above."""
 
     config: DictConfig
     data: Data
@@ -143,5 +143,4 @@ def _blank(trial, params: dict[str, Any], network: Network, search: Search) -> R
 
 def _keep(trial, record: Record, tracker, values: dict[str, float] | None = None) -> None:
     along = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    record = replace(record, mlflow_run_id=tracker.log_trial(record, values or {}, along))
-    trial.set_user_attr("record", json.dumps(vars(record)))
+    trial.set_user_attr("record", json.dumps(vars(tracker.log_trial(record, values or {}, along))))

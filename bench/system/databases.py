@@ -54,10 +54,10 @@ def first_use(url: str) -> Iterator[None]:
         ):
             connection.execute("pragma journal_mode=wal")
             yield
-    elif address.get_backend_name() == "postgresql":
-        engine = create_engine(address, poolclass=NullPool, connect_args={"connect_timeout": PATIENCE})
-        with engine.connect() as connection:  # the lock goes with it
-            connection.execute(text(f"select pg_advisory_lock({LOCK})"))
-            yield
     else:
-        yield
+        is_postgresql = address.get_backend_name() == "postgresql"
+        patience = {"connect_timeout": PATIENCE} if is_postgresql else {}
+        with create_engine(address, poolclass=NullPool, connect_args=patience).connect() as connection:
+            if is_postgresql:  # the lock goes with the connection
+                connection.execute(text(f"select pg_advisory_lock({LOCK})"))
+            yield

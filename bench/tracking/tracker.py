@@ -11,12 +11,11 @@ from uuid import uuid4
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
-from bench.plan.cells import Cell, weights_file
+from bench.plan.cells import content_hash
 from bench.record import Record, to_jsonl
 from bench.system.databases import without_passwords
-from bench.tracking.mlflow_store import Run, Store
-from bench.tracking.outbox import Outbox
-from methods.checkpoint import read_file
+from bench.tracking.sender import Sender
+from bench.tracking.store import Run, Store
 
 PARAMS = ("label", "method", "recipe", "dataset", "seed", "scale", "options", "initialisation", "train_steps",
           "train_clips", "resolution", "precision")  # fmt: skip
@@ -27,17 +26,17 @@ SHOWN = ("label", "seed", "status", "jf_mean", "j_mean", "f_mean", "fps", "param
 class Tracker:
     """Records to MLflow, by default a sqlite file and an artifact folder below `runs`; a server stops nothing.
 
-    What is recorded returns the run's id in MLflow, or "unsent-<our id>" while MLflow does not take it: `name`
-    then tells the id later. Raises ConfigError for an address that is none.
+    What is recorded has the id of its run in MLflow, or none while MLflow does not take it.
+    Raises ConfigError for an address that is none.
     """
 
     def __init__(self, uri: str | None, runs: Path, experiment: str, quiet: bool = False) -> None:
-        self.runs, self.experiment = runs, experiment
-        self.parent: str | None = None
-        self._outbox = Outbox(Store(uri, runs), runs, quiet)
-        self._table: list[Record] = []
+        self.experiment = experiment
+        self.parent: str | None = None  # our id of the run above all others
+        self.table: list[Record] = []  # all cells of the invocation, which its run gets when it ends
+        self._sender = Sender(Store(uri, runs), runs, quiet)
+        self.close = self._sender.retry  # for those who record below another process's invocation
         self._origin = _origin(runs)
-        self.name, self.close = self._outbox.name, self._outbox.close
 
     @contextmanager
     def invocation(
@@ -50,51 +49,53 @@ class Tracker:
             tags |= {"ablation": config.ablation.name, "method": config.method}
         tags |= {"dataset": config.dataset.name, "scale": config.scale.name}
         start = Run(uuid4().hex, self.experiment, title, "RUNNING", _now(), tags, texts={"config.yaml": text})
-        self.parent = self._outbox.put(start)
+        self.parent = start.id
+        self._sender.retry()
+        self._sender.send(start)
         status = "FAILED"
         try:
             yield self
             status = "FINISHED"
         finally:
-            self._outbox.put(replace(start, status=status, time=_now(), **self._all_cells()))
-            self.close()
+            self._sender.retry()
+            self._sender.send(replace(start, status=status, time=_now(), **self._all_cells()))
+            self._sender.tell_kept()
 
-    def log_cell(self, cell: Cell, record: Record, folder: Path) -> str:
-        """Record a finished cell with its curves, scores, checkpoint and picture."""
+    def log(self, record: Record, cell: Path | None = None) -> Record:
+        """The record, with its run: of an evaluated cell with the curves, checkpoint, scores and picture.
+
+        cell: its folder, with its record, which gets the run's id, too. Others (failed, or with nothing but costs)
+        have a run each invocation.
+        """
+        if record.mlflow_run_id:
+            return record
         run = self._run(record)
-        files = [path for name in ("overlay.png", "scores.json") if (path := folder / name).exists()]
-        metrics = run.metrics
-        weights = weights_file(cell.network, self.runs)
-        if weights is not None and cell.network.training is not None:
-            metrics = metrics + _curve(read_file(weights).get("curve", []))
-            files.append(weights)
-        return self._outbox.put(replace(run, metrics=metrics, files=[str(file) for file in files]))
+        if cell is not None:
+            files = [str(cell / "overlay.png"), str(cell / "scores.json")]
+            trained = [record.weights] if record.curve else []
+            run = replace(run, cell=str(cell), files=files + trained, curve=record.curve)
+        return replace(record, mlflow_run_id=self._sender.send(run))
 
-    def log_bare(self, record: Record) -> str:
-        """A run for a cell without files: one that failed (the tag `status` says why) or only has costs."""
-        return self._outbox.put(self._run(record))
-
-    def log_trial(self, record: Record, values: dict[str, float], along: dict[int, float]) -> str:
-        """A bare run for a trial of a search: what it varied, the values of its objectives, J&F in training."""
+    def log_trial(self, record: Record, values: dict[str, float], along: dict[int, float]) -> Record:
+        """The record of a search's trial, with its run: what it varied, the objectives, J&F in training."""
         run = self._run(record)
         reached = [(f"objective/{name}", value, 0) for name, value in values.items()]
         reached += [("jf_in_training", value, number) for number, value in along.items()]
         varied = {key: str(value) for key, value in json.loads(record.varied).items()}
         status = "KILLED" if record.status.startswith("pruned") else run.status
-        return self._outbox.put(
-            replace(run, status=status, metrics=run.metrics + reached, params=run.params | varied)
-        )
+        run = replace(run, status=status, metrics=run.metrics + reached, params=run.params | varied)
+        return replace(record, mlflow_run_id=self._sender.send(run))
 
-    def log_table(self, records: list[Record]) -> None:
-        """All cells of the invocation, which the parent run gets as one table when it ends."""
-        self._table = records
+    def _id(self, record: Record) -> str:
+        """The same for the same row, so that one that was sent in part is found."""
+        return content_hash([self.parent, record.label, record.seed])
 
     def _run(self, record: Record) -> Run:
         """The cell's run, in place of any that an earlier invocation recorded from the same `runs`."""
         values = asdict(record)
         instead_of = {"config_hash": record.config_hash, "origin": self._origin}
         return Run(
-            id=uuid4().hex,
+            id=self._id(record),
             experiment=self.experiment,
             name=f"{record.label} seed {record.seed}",
             status="FINISHED" if record.status == "ok" else "FAILED",
@@ -112,13 +113,18 @@ class Tracker:
         )
 
     def _all_cells(self) -> dict:
-        records = [replace(r, mlflow_run_id=self.name(r.mlflow_run_id)) for r in self._table]
-        rows = [asdict(record) for record in records]
-        scores = [(f"jf_mean/{_safe(r['label'])}", r["jf_mean"], r["seed"]) for r in rows]
+        """What the run of the invocation gets of its table; those sent at last have their ids now."""
+        if not self.table:
+            return {}
+        sent = self._sender.sent
+        self.table = [
+            replace(r, mlflow_run_id=r.mlflow_run_id or sent.get(self._id(r), "")) for r in self.table
+        ]
+        scores = [(f"jf_mean/{_safe(r.label)}", r.jf_mean, r.seed) for r in self.table]
         return {
-            "texts": {"records.jsonl": to_jsonl(records)} if records else {},
-            "table": {key: [row[key] for row in rows] for key in SHOWN} if rows else {},
-            "metrics": [(name, value, seed) for name, value, seed in scores if value is not None],
+            "texts": {"records.jsonl": to_jsonl(self.table)},
+            "table": {key: [getattr(record, key) for record in self.table] for key in SHOWN},
+            "metrics": [score for score in scores if score[1] is not None],
         }
 
 
@@ -146,15 +152,6 @@ def _metrics(record: Record) -> list[tuple[str, float, int]]:
     sequences = json.loads(record.per_sequence or "{}")
     kind = "miou_image" if record.miou is not None else "jf_sequence"
     return numbers + [(f"{kind}/{_safe(name)}", value, 0) for name, value in sequences.items()]
-
-
-def _curve(points: list[dict[str, float]]) -> list[tuple[str, float, int]]:
-    return [
-        (f"train/{name}", value, int(point["step"]))
-        for point in points
-        for name, value in point.items()
-        if name != "step"
-    ]
 
 
 def _safe(name: str) -> str:

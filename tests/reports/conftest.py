@@ -106,7 +106,7 @@ def log_result(
     tracker = Tracker(None, runs, experiment)
     with tracker.invocation(given.get("title", experiment), OmegaConf.create(config), {}, folder):
         if records is not None:
-            tracker.log_table(records)
+            tracker.table = records
             (folder / "records.jsonl").write_text(to_jsonl(records))
     return folder
 

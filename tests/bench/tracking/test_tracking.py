@@ -5,17 +5,21 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import faults
 import pytest
 from postgresql import postgresql
 
-from bench.tracking import outbox
+from bench.tracking.sender import Sender
 from bench.train.learner import Learner
 from tests.bench.conftest import SmallGrid, copy_database
 
@@ -27,7 +31,6 @@ def impatient(monkeypatch):
     """Bounds that fit a test's time."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(outbox, "SECONDS_BETWEEN_TRIES", 0.5)
 
 
 def recorded(uri: str, experiment: str = "out") -> dict[str, tuple]:
@@ -66,7 +69,14 @@ def free_port() -> int:
 
 
 def kept(grid: SmallGrid) -> int:
-    return len(list(grid.runs.glob("unsent/*/[0-9]*.json")))
+    """How many runs."""
+    lines = [line for path in grid.runs.glob("unrecorded/*.jsonl") for line in path.read_text().splitlines()]
+    return len({json.loads(line)["id"] for line in lines if line})
+
+
+def stored(grid: SmallGrid) -> set[str]:
+    """MLflow's runs by the records of the cells."""
+    return {json.loads((cell / "record.json").read_text())["mlflow_run_id"] for cell in grid.cells}
 
 
 def is_named(grid: SmallGrid) -> set[bool]:
@@ -106,11 +116,11 @@ def test_with_a_server_that_is_down_a_run_ends_as_ever_and_is_told_once(
     assert done_grid.scores == finished_grid.scores
     told = capsys.readouterr().err
     assert told.count("warning: MLflow at ") == 1
-    assert kept(done_grid) == 3
-    assert f"3 runs for MLflow kept in {done_grid.runs}/unsent/" in told
-    assert sorted(record.mlflow_run_id.startswith("unsent-") for record in done_grid.records) == [False, True]
+    assert kept(done_grid) == 2
+    assert f"2 runs for MLflow kept in {done_grid.runs}/unrecorded/" in told
+    assert sorted(record.mlflow_run_id == "" for record in done_grid.records) == [False, True]
     assert "secret" not in told + (done_grid.out / "config.yaml").read_text()
-    assert not any("secret" in path.read_text() for path in done_grid.runs.glob("unsent/*/*.json"))
+    assert not any("secret" in path.read_text() for path in done_grid.runs.glob("unrecorded/*"))
 
 
 def test_what_was_kept_is_what_an_undisturbed_run_records(
@@ -123,8 +133,8 @@ def test_what_was_kept_is_what_an_undisturbed_run_records(
     assert small_grid(f"tracking_uri={uri}") == 0
     assert small_grid.scores == finished_grid.scores
     told = capsys.readouterr().err
-    assert told.count("warning: MLflow at ") == told.count("4 runs for MLflow kept in") == 1
-    assert is_named(small_grid) == {False}
+    assert told.count("warning: MLflow at ") == told.count("3 runs for MLflow kept in") == 1
+    assert {record.mlflow_run_id for record in small_grid.records} == stored(small_grid) == {""}
 
     place.rmdir()
     copy_database(finished_grid.runs / "mlflow.db", place)
@@ -135,8 +145,7 @@ def test_what_was_kept_is_what_an_undisturbed_run_records(
     assert small_grid(f"tracking_uri={uri}") == 0
     assert (kept(small_grid), learnt, is_named(small_grid)) == (0, [], {True})
     assert "MLflow" not in capsys.readouterr().err
-    stored = [json.loads((cell / "record.json").read_text()) for cell in small_grid.cells]
-    assert {s["mlflow_run_id"] for s in stored} == {record.mlflow_run_id for record in small_grid.records}
+    assert stored(small_grid) == {record.mlflow_run_id for record in small_grid.records}
     found = recorded(uri)
     del found[title]
     assert found == undisturbed
@@ -157,28 +166,75 @@ def titled(title: str):
     return lambda cells, config, name, _, runs: run_cells(cells, config, name, title, runs)
 
 
-def test_a_server_that_accepts_and_says_nothing_holds_a_run_for_one_patience(
+def test_a_server_that_accepts_and_says_nothing_holds_a_run_at_its_start_and_end_alone(
     done_grid, finished_grid, monkeypatch, capsys
 ):
-    monkeypatch.setattr(outbox, "PATIENCE", 0.5)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     for record in done_grid.runs.glob("cells/*/record.json"):
         record.unlink()
-    waited, honest = [], outbox.Outbox.put
+    waited, honest = [], Sender.send
 
-    def put(self, run):
+    def send(self, run):
         started = time.monotonic()
         try:
             return honest(self, run)
         finally:
             waited.append(time.monotonic() - started)
 
-    monkeypatch.setattr(outbox.Outbox, "put", put)
+    monkeypatch.setattr(Sender, "send", send)
     with socket.create_server(("127.0.0.1", 0), backlog=20) as silent:
         assert done_grid(f"tracking_uri=http://127.0.0.1:{silent.getsockname()[1]}") == 0
     assert len(waited) == 4
-    assert sorted(seconds > 0.4 for seconds in waited) == [False, False, False, True]
+    assert [seconds > 0.9 for seconds in waited] == [True, False, False, False]
     assert done_grid.scores == finished_grid.scores
     assert capsys.readouterr().err.count("warning: MLflow at ") == 1
+
+
+class NoEntry(BaseHTTPRequestHandler):
+    """Answers as a server does to a wrong password."""
+
+    def do_GET(self):
+        self.send_response(401)
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_wants_another_password_stops_nothing(done_grid, finished_grid, capsys):
+    (done_grid.cells[0] / "record.json").unlink()
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoEntry) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        assert done_grid(f"tracking_uri=http://me:secret@127.0.0.1:{server.server_port}") == 0
+        server.shutdown()
+    assert done_grid.scores == finished_grid.scores
+    told = capsys.readouterr().err
+    assert told.count("warning: MLflow at ") == told.count("2 runs for MLflow kept") == 1
+    assert "401" in told
+    assert "secret" not in told
+
+
+def test_a_database_that_somebody_writes_to_for_ever_stops_nothing(
+    done_grid, finished_grid, monkeypatch, capsys
+):
+    import sqlalchemy.sql
+
+    honest = sqlalchemy.sql.text
+    monkeypatch.setattr(sqlalchemy.sql, "text", lambda sql: honest(sql.replace("= 20000", "= 200")))  # ms
+    (done_grid.cells[0] / "record.json").unlink()
+    with closing(sqlite3.connect(done_grid.runs / "mlflow.db")) as somebody:
+        somebody.execute("begin exclusive")
+        assert done_grid() == 0
+    assert done_grid.scores == finished_grid.scores
+    told = capsys.readouterr().err
+    assert told.count("warning: MLflow at ") == told.count("2 runs for MLflow kept") == 1
+    assert "locked" in told
+    weights, other = done_grid.students[0] / "weights.pt", done_grid.out.parent / "other"
+    assert done_grid("job=evaluate", "method=mobilevos_r18", f"weights={weights}", f"output={other}") == 0
+    assert kept(done_grid) == 0, "any command sends them"
+    assert "" not in stored(done_grid)
 
 
 class Server:
