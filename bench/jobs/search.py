@@ -21,12 +21,13 @@ from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
 from bench.search.space import grid_size, read_space
 from bench.search.study import latest, load_optuna, open_study, storage_url, work_on
-from bench.search.trial import Search, run_trial
+from bench.search.trial import Search, follow, run_trial
 from bench.system.databases import without_password, without_passwords
 from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
 from bench.system.files import write_text
 from bench.tracking.tracker import Tracker
+from bench.train.ranks import ranks_here
 
 SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -48,6 +49,8 @@ def run(config: DictConfig, runs: Path) -> int:
         raise ConfigError(f"workers={config.workers}: give a number of processes from 1 upwards")
     load_optuna()
     search = _plan(config, settings, runs)
+    if not ranks_here().leads:
+        return follow(search)
     _warn(settings, config.workers)
     study = open_study(search.study, search.url, settings, search.reports, runs)
     out = results_folder(config, search.experiment)
@@ -78,6 +81,7 @@ def work(_: list[Worker], search: Search) -> dict[str, str]:
     work_on(
         study, search.settings, search.runs, lambda trial, chosen: run_trial(trial, chosen, search, tracker)
     )
+    ranks_here().from_first(lambda: None)  # there are no more trials
     tracker.close()
     return {}
 

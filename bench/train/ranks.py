@@ -37,6 +37,10 @@ class Ranks:
         """The sum over the ranks, element by element; gradients flow through it."""
         return values if self.size == 1 else _Sum.apply(values)
 
+    def any(self, own: bool) -> bool:
+        """Whether it is so on one of the ranks."""
+        return bool(self.total(torch.tensor(float(own))))
+
     def mean(self, value: Tensor) -> float:
         """The mean of a scalar over the ranks."""
         return float(self.total(value.detach())) / self.size
@@ -102,6 +106,11 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def ranks_here() -> Ranks:
+    """Those that this process has joined (bench.train.together)."""
+    return Ranks(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ALONE
 
 
 class _Parts(nn.Module):
