@@ -3,11 +3,9 @@
 import os
 import signal
 import threading
-import time
+from multiprocessing import connection, parent_process
 
 from bench.system.errors import ConfigError
-
-SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def count_processes(wanted: int | str, device: str) -> int:
@@ -22,16 +20,5 @@ def count_processes(wanted: int | str, device: str) -> int:
 def start_worker() -> None:
     """This process hears no Ctrl-C (its parent does, and ends it), and lives no longer than its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
-
-
-def end_with_parent() -> None:
-    """This process lives no longer than its parent, however that ends."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    parent = parent_process().sentinel
+    threading.Thread(target=lambda: (connection.wait([parent]), os._exit(1)), daemon=True).start()

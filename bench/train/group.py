@@ -41,8 +41,9 @@ def train_group(
     """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
     Learners that stopped at different steps are trained one bunch after the other. What `on_step` answers
-    after a learner's step, if not None, is why that one stops here; it keeps its checkpoint. Of several ranks all
-    give an `on_step`, or none, and the first one's is asked. `lessons` says what becomes of the items of `clips`; by default they are clips.
+    after a learner's step, if not None, is why that one stops here; it keeps its checkpoint. Of several ranks the
+    first one's is asked, if all have one. `lessons` says what becomes of the items of `clips`; by default they
+    are clips.
     """
     for learner in learners:
         learner.method.to(device)

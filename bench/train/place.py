@@ -38,7 +38,7 @@ def find_place(config: DictConfig, environment: Mapping[str, str] = os.environ) 
     place = launched(environment) or Place(size=1 if wanted == "auto" else wanted)
     if 1 in (wanted, place.size):
         return Place()
-    if config.job not in TRAINING_JOBS:
+    if config.job not in TRAINING_JOBS or config.launcher.name != "local":
         return Place(place.rank)
     if wanted not in ("auto", place.size):
         raise ConfigError(

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce  # which autograd knows
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class Ranks:
 
     def total(self, values: Tensor) -> Tensor:
         """The sum over the ranks, element by element; gradients flow through it."""
-        return values if self.size == 1 else _Sum.apply(values)
+        return values if self.size == 1 else all_reduce(values)
 
     def any(self, own: bool) -> bool:
         """Whether it is so on one of the ranks."""
@@ -74,16 +75,11 @@ class Ranks:
         """
         if self.size == 1:
             return make()
-        made = make() if self.leads else None
-        buffer = BytesIO()
+        made, buffer = None, BytesIO()
         if self.leads:
+            made = make()
             torch.save(made, buffer)
-        size = torch.tensor(buffer.tell())
-        dist.broadcast(size, 0)
-        content = torch.zeros(int(size), dtype=torch.uint8)
-        if self.leads:
-            content.copy_(torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8))
-        dist.broadcast(content, 0)
+        content = self.rows(torch.tensor(bytearray(buffer.getvalue()), dtype=torch.uint8)[:, None])
         return made if self.leads else torch.load(BytesIO(content.numpy().tobytes()), weights_only=True)
 
     def spread(
@@ -122,21 +118,3 @@ class _Parts(nn.Module):
 
     def forward(self, *arguments):
         return self.function(*arguments)
-
-
-class _Sum(torch.autograd.Function):
-    """An all-reduce that autograd knows; a rank's input has a gradient from the losses of all ranks."""
-
-    @staticmethod
-    def forward(_, values: Tensor) -> Tensor:
-        return _summed(values)
-
-    @staticmethod
-    def backward(_, gradient: Tensor) -> Tensor:
-        return _summed(gradient)
-
-
-def _summed(values: Tensor) -> Tensor:
-    total = values.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
-    return total

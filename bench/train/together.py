@@ -5,10 +5,10 @@ import os
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -16,14 +16,14 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from bench.system.environment import pick_device
-from bench.system.errors import USER_ERRORS, ConfigError, RanksError
+from bench.system.errors import ConfigError
 from bench.system.stopping import EXIT_CODE, Stopped
-from bench.system.workers import end_with_parent
 from bench.train.place import Place
 from bench.train.ranks import ranks_here
 
 PATIENCE = timedelta(days=7)  # the others wait while the first one evaluates
 GONE = re.compile("closed by peer|reset by peer|broken pipe|connection|socket", re.IGNORECASE)
+GOES_ON = "the same command goes on from the last checkpoint"
 
 
 def launch(count: int, device: str, arguments: list[str]) -> int:
@@ -43,7 +43,7 @@ def launch(count: int, device: str, arguments: list[str]) -> int:
         rank, code = min(((r, f.exitcode) for r, f in error.failures.items()), key=lambda end: end[1])
         if code > 0:
             return code
-        print(f"error: rank {rank} of {count} has ended with exit code {code}", file=sys.stderr)
+        print(f"error: rank {rank} of {count} has ended with exit code {code}; {GOES_ON}", file=sys.stderr)
         return 2
     except SignalException as error:
         return 128 + error.sigval
@@ -54,16 +54,10 @@ def launch(count: int, device: str, arguments: list[str]) -> int:
 def joined(place: Place, device: str) -> Iterator[None]:
     """Within the block this process is one of several, which end together; then `ranks_here` knows of them.
 
-    Those after the first print nothing. But what ends them all is raised where it came first, whichever that is,
-    as one of USER_ERRORS or KeyboardInterrupt; elsewhere it is SystemExit.
+    Those after the first print nothing, but what ends them all is raised where it came first, whichever that is;
+    elsewhere it is SystemExit.
     """
-    own = sys.stdout, sys.stderr
-    if place.launcher == "torchrun":
-        end_with_parent()
-    if place.rank > 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the first one marks what is unfinished
-        sys.stdout = sys.stderr = open(os.devnull, "w")
-    cuda = pick_device(device) != "cpu"
+    cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:  # a task of Slurm's may see its own GPU alone
         torch.cuda.set_device(place.local % torch.cuda.device_count())
     store, *_ = next(dist.rendezvous(f"tcp://{place.host}:{place.port}", place.rank, place.size))
@@ -74,6 +68,10 @@ def joined(place: Place, device: str) -> Iterator[None]:
         world_size=place.size,
         timeout=PATIENCE,
     )
+    own = sys.stdout, sys.stderr
+    if place.rank > 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the first one marks what is unfinished
+        sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until this process ends
     try:
         yield
         ranks_here().from_first(lambda: None)  # a launcher may end all when one has left
@@ -84,16 +82,7 @@ def joined(place: Place, device: str) -> Iterator[None]:
         if not first:
             raise SystemExit(EXIT_CODE if isinstance(error, Stopped) else 2) from None
         sys.stdout, sys.stderr = own
-        if isinstance(error, (KeyboardInterrupt, *USER_ERRORS)):
-            raise
-        raise RanksError(f"{_told(error, place)}; the same command goes on from the last checkpoint") from error
+        if isinstance(error, RuntimeError) and GONE.search(str(error)):
+            raise SystemExit(f"error: another rank has ended; {GOES_ON}") from None
+        raise
     dist.destroy_process_group()
-
-
-def _told(error: BaseException, place: Place) -> str:
-    """The error in one line; the traceback of what is no end of a connection goes before."""
-    if isinstance(error, RuntimeError) and GONE.search(str(error)):
-        return "another rank has ended, so the training cannot go on"
-    traceback.print_exception(error)
-    line = (str(error).splitlines() or [""])[0]
-    return f"rank {place.rank} of {place.size}: {type(error).__name__}: {line}"
