@@ -49,7 +49,8 @@ def run(config: DictConfig, runs: Path) -> int:
         raise ConfigError(f"workers={config.workers}: give a number of processes from 1 upwards")
     load_optuna()
     search = _plan(config, settings, runs)
-    if not ranks_here().leads:
+    ranks = ranks_here()
+    if not ranks.leads:
         return follow(search)
     _warn(settings, config.workers)
     study = open_study(search.study, search.url, settings, search.reports, runs)
@@ -64,7 +65,10 @@ def run(config: DictConfig, runs: Path) -> int:
         with tracker.invocation(f"Search: {settings.title}", shown, facts, out), _progress(study, settings):
             search = replace(search, parent=tracker.parent)
             jobs = [[Worker(f"worker {number + 1}")] for number in range(config.workers)]
-            failures = run_jobs(work, jobs, (search,), config.workers)
+            # what fails on one of several ranks ends them all
+            failures = (
+                run_jobs(work, jobs, (search,), config.workers) if ranks.size == 1 else work([], search)
+            )
     finally:  # also of a search that is stopped
         records = write_results(study, settings, keys, out)
         tell(out)

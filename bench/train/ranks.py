@@ -14,7 +14,6 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce  # which autograd knows
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ class Ranks:
 
     def total(self, values: Tensor) -> Tensor:
         """The sum over the ranks, element by element; gradients flow through it."""
-        return values if self.size == 1 else all_reduce(values)
+        return values if self.size == 1 else _Sum.apply(values)
 
     def any(self, own: bool) -> bool:
         """Whether it is so on one of the ranks."""
@@ -118,3 +117,17 @@ class _Parts(nn.Module):
 
     def forward(self, *arguments):
         return self.function(*arguments)
+
+
+class _Sum(torch.autograd.Function):
+    """An all-reduce that autograd knows; a rank's input has a gradient from the losses of all ranks."""
+
+    @staticmethod
+    def forward(_, values: Tensor) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_, gradient: Tensor) -> Tensor:
+        return _Sum.apply(gradient)

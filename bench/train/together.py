@@ -40,10 +40,13 @@ def launch(count: int, device: str, arguments: list[str]) -> int:
     try:
         run.run(run.parse_args(["--standalone", f"--nproc-per-node={count}", "-m", "bench", *arguments]))
     except ChildFailedError as error:
-        rank, code = min(((r, f.exitcode) for r, f in error.failures.items()), key=lambda end: end[1])
-        if code > 0:
-            return code
-        print(f"error: rank {rank} of {count} has ended with exit code {code}; {GOES_ON}", file=sys.stderr)
+        rank, end = next(iter(error.failures.items()))  # the first; torchrun has ended the others
+        if end.exitcode > 0:
+            return end.exitcode
+        print(
+            f"error: rank {rank} of {count} has ended with exit code {end.exitcode}; {GOES_ON}",
+            file=sys.stderr,
+        )
         return 2
     except SignalException as error:
         return 128 + error.sigval
