@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         print(_help())
         return 0
     show = "--config" in arguments
-    place = launched() or Place()
+    quiet = (launched() or Place()).rank > 0  # the command line of the first one has the same mistake
     try:
         config = load_config([a for a in arguments if a != "--config"])
         if show:
@@ -71,9 +71,11 @@ def main(arguments: list[str]) -> int:
             print(OmegaConf.to_yaml(config))
             return 0
         place = find_place(config)
-        return _run(config, place)
+        check_launcher(config)
+        quiet = False
+        return _run(config, place, arguments)
     except USER_ERRORS as error:
-        if place.rank == 0:  # the others' command line has the same mistake
+        if not quiet:
             print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
@@ -81,17 +83,17 @@ def main(arguments: list[str]) -> int:
         return EXIT_CODE if isinstance(error, Stopped) else 130
 
 
-def _run(config, place: Place) -> int:
+def _run(config, place: Place, arguments: list[str]) -> int:
     warnings.showwarning = show_warning
-    check_launcher(config)
+    if place.rank > 0 and place.size == 1:  # launched beside one that needs no other
+        return 0
     # torch and its company load only now: mistakes in the arguments have been answered before that
-    if place.size > 1:
-        from bench.train.together import follow, leading
-    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
-    if place.rank > 0:
-        return follow(place, config.device, runs) if place.size > 1 else 0
+    together = import_module("bench.train.together") if place.size > 1 else None
+    if together and not place.launcher:
+        return together.launch(place.size, config.device, arguments)
     job = import_module(f"bench.jobs.{config.job}")
-    with listening(), room_in(runs), leading(place, config.device, runs) if place.size > 1 else nullcontext():
+    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+    with listening(), together.joined(place, config.device) if together else nullcontext(), room_in(runs):
         return job.run(config, runs)
 
 

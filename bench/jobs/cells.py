@@ -10,6 +10,8 @@ from bench.plan.ablation import Data
 from bench.plan.cells import Cell
 from bench.plan.data import check_apart, locate, locate_stages
 from bench.run.grid import run_grid
+from bench.run.local import Local
+from bench.train.ranks import ranks_here
 
 
 def locate_data(config: DictConfig, runs: Path) -> Data:
@@ -21,7 +23,13 @@ def locate_data(config: DictConfig, runs: Path) -> Data:
 
 
 def run_cells(cells: list[Cell], config: DictConfig, name: str, title: str, runs: Path) -> int:
-    """Run the grid into its folder; the exit code is 1 when no cell succeeded."""
+    """Run the grid into its folder; the exit code is 1 when no cell succeeded.
+
+    Of several ranks those after the first take part in the trainings alone.
+    """
+    if not ranks_here().leads:
+        Local(config, runs).train(cells)
+        return 0
     out = results_folder(config, name)
     try:
         records = run_grid(cells, config, title, runs, out)

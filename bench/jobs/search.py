@@ -20,12 +20,13 @@ from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
 from bench.search.space import grid_size, read_space
 from bench.search.study import latest, load_optuna, open_study, storage_url, work_on
-from bench.search.trial import Search, run_trial
+from bench.search.trial import Search, follow, run_trial
 from bench.system.databases import without_password, without_passwords
 from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
 from bench.system.files import write_text
 from bench.tracking.tracker import Tracker
+from bench.train.ranks import ranks_here
 
 SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -47,6 +48,9 @@ def run(config: DictConfig, runs: Path) -> int:
         raise ConfigError(f"workers={config.workers}: give a number of processes from 1 upwards")
     load_optuna()
     search = _plan(config, settings, runs)
+    ranks = ranks_here()
+    if not ranks.leads:
+        return follow(search)
     _warn(settings, config.workers)
     study = open_study(search.study, search.url, settings, search.reports, runs)
     out = results_folder(config, search.experiment)
@@ -60,7 +64,10 @@ def run(config: DictConfig, runs: Path) -> int:
         with tracker.invocation(f"Search: {settings.title}", shown, facts, out), _progress(study, settings):
             search = replace(search, parent=tracker.parent)
             jobs = [[Worker(f"worker {number + 1}")] for number in range(config.workers)]
-            failures = run_jobs(work, jobs, (search,), config.workers)
+            # what fails on one of several ranks ends them all
+            failures = (
+                run_jobs(work, jobs, (search,), config.workers) if ranks.size == 1 else work([], search)
+            )
     finally:  # also of a search that is stopped
         records = write_results(study, settings, keys, out)
         tell(out)
@@ -77,6 +84,7 @@ def work(_: list[Worker], search: Search) -> dict[str, str]:
     work_on(
         study, search.settings, search.runs, lambda trial, chosen: run_trial(trial, chosen, search, tracker)
     )
+    ranks_here().from_first(lambda: None)  # there are no more trials
     tracker.close()
     return {}
 

@@ -10,6 +10,7 @@ from bench.plan.data import open_judged
 from bench.record import Record
 from bench.run.judge import failed, here, judge
 from bench.run.networks import train_all
+from bench.run.pool import Failures
 
 
 class Local:
@@ -27,7 +28,11 @@ class Local:
         judged, failures = open_judged(cells[0].dataset), None
         for number, cell in enumerate(cells):
             if cell.network.trainings and failures is None:
-                wanted = [training for c in cells for training in c.network.trainings]
-                setup = self.setup
-                failures = train_all(wanted, setup.runs, setup.device, setup.config.processes)
+                failures = self.train(cells)
             yield number, failed(cell, self.setup, failures or {}) or judge(cell, self.setup, judged)
+
+    def train(self, cells: list[Cell]) -> Failures:
+        """All that the cells need; {key: why it failed}."""
+        wanted = [training for cell in cells for training in cell.network.trainings]
+        setup = self.setup
+        return train_all(wanted, setup.runs, setup.device, setup.config.processes) if wanted else {}

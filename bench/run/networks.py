@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,9 +23,8 @@ from bench.tasks.prompts.train import IMAGES, held_out_exam, open_stream, with_e
 from bench.train.answers import map_number
 from bench.train.group import CLIPS, OnStep, train_group
 from bench.train.learner import Learner, check_schedule
-from bench.train.ranks import Ranks
+from bench.train.ranks import ranks_here
 from bench.train.soups import make_soup
-from bench.train.together import count_ranks, together
 from methods.backbones.imagenet import initialize_backbones
 from methods.borrowed import rest_of, take_over
 from methods.checkpoint import load_weights, read_file
@@ -68,11 +68,12 @@ def train_all(
     Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
     up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
     that they need, and wants `processes=1`. `elsewhere` trains the groups, in place of this machine. Several
-    ranks train all networks together, one group after the other.
+    ranks train all networks together, one group after the other; the first one says which.
     """
     failures: dict[str, str] = {}
+    ranks = ranks_here()
     for training in trainings:
-        check_schedule(training.schedule, count_ranks())
+        check_schedule(training.schedule, ranks.size)
     _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     if needed:
@@ -82,13 +83,15 @@ def train_all(
         reasons = [failures[needed.key] for needed in training.needs if needed.key in failures]
         if reasons:
             failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
-        elif _to_be_made(trained_folder(training, runs) / "weights.pt"):
+        elif ranks.from_first(partial(_to_be_made, trained_folder(training, runs) / "weights.pt")):
             pending.append(training)
     jobs = groups(pending)
     if elsewhere is not None:
         found = elsewhere(jobs)
+    elif ranks.size > 1:  # what fails on one of them cannot be tried again
+        found = {key: why for job in jobs for key, why in train_job(job, runs, device, on_step).items()}
     else:
-        processes = 1 if count_ranks() > 1 else count_processes(processes, device)
+        processes = count_processes(processes, device)
         if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
             parts = [[job] if any(t.teacher for t in job) else [[t] for t in job] for job in jobs]
             jobs = [job for part in parts for job in part]
@@ -104,26 +107,30 @@ def train_job(
 
     What another process is training is waited for.
     """
+    with ExitStack() as locks:
+        keys = ranks_here().from_first(lambda: _taken(trainings, runs, locks))
+        undone = [training for training in trainings if training.key in keys]
+        return _train(undone, runs, device, on_step) if undone else {}
+
+
+def _taken(trainings: list[Training], runs: Path, locks: ExitStack) -> list[str]:
+    """The keys of those that have no weights, even when their locks are held."""
     pending = {
         trained_folder(training, runs): training for training in trainings if not _done(training, runs)
     }
-    with ExitStack() as stack:
-        for folder in sorted(pending):  # in one order, so that no two wait for each other
-            stack.enter_context(alone(folder / "lock", f"training {folder.name}"))
-            drop_unfinished(folder)
-        undone = [training for training in pending.values() if not _done(training, runs)]
-        return together(_train, undone, runs, device=device, on_step=on_step) if undone else {}
+    for folder in sorted(pending):  # in one order, so that no two wait for each other
+        locks.enter_context(alone(folder / "lock", f"training {folder.name}"))
+        drop_unfinished(folder)
+    return [training.key for training in pending.values() if not _done(training, runs)]
 
 
-def _train(
-    ranks: Ranks, trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
-) -> dict[str, str]:
-    first = trainings[0]
+def _train(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None) -> dict[str, str]:
+    ranks, first = ranks_here(), trainings[0]
     taught = next((training.teacher for training in trainings if training.teacher), None)
     teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
-    learners = {training.key: _learner(training, runs, device, teacher, ranks) for training in trainings}
+    learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
     bunch = list(learners.values())
     if methods.entry(first.method).learns == "images":
         networks = [learner.method for learner in bunch] + ([] if teacher is None else [teacher])
@@ -183,7 +190,7 @@ def _saved_step(path: Path) -> int:
         return 0
 
 
-def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None, ranks: Ranks) -> Learner:
+def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | None) -> Learner:
     """A fresh student, or one that goes on from the stage before; the seed alone decides random weights."""
     folder = trained_folder(training, runs)
     name = f"{training.method} seed {training.seed}"
@@ -215,7 +222,7 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             # there are no features yet that are worth leaving as they are
             schedule = replace(schedule, backbone_lr=1.0)
         kind = PromptLearner if methods.entry(training.method).learns == "images" else Learner
-        return kind(name, method, training.recipe, schedule, folder, meta, frozen, teacher, ranks)
+        return kind(name, method, training.recipe, schedule, folder, meta, frozen, teacher, ranks_here())
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:

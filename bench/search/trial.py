@@ -22,6 +22,7 @@ from bench.search.space import Dimension
 from bench.search.study import TrialFailed, first_number
 from bench.system.environment import describe_environment
 from bench.train.learner import Learner
+from bench.train.ranks import ranks_here
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
     """
     from optuna import TrialPruned
 
-    params = {dimension.key: dimension.suggest(trial) for dimension in search.space}
+    params = ranks_here().from_first(lambda: {d.key: d.suggest(trial) for d in search.space})
     chosen()
     networks = [search.network(params, seed) for seed in search.seeds]
     record = _blank(trial, params, networks[0], search)
@@ -113,6 +114,16 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
     record = replace(record, **describe(networks[0], search.runs), jf_mean=values["jf"])
     _keep(trial, record, tracker, values)
     return [values[name] for name in search.settings.objectives]
+
+
+def follow(search: Search) -> int:
+    """Take part, in a rank after the first, in the trainings of its trials."""
+    on_step = (lambda _: None) if search.settings.prunes else None  # the first one's is asked
+    while (params := ranks_here().from_first(dict)) is not None:
+        for seed in search.seeds:
+            if train_all([search.network(params, seed).training], search.runs, search.device, 1, on_step):
+                break
+    return 0
 
 
 def _costs(network: Network, search: Search) -> dict[str, float]:

@@ -14,11 +14,7 @@ class DiskFull(Exception):
     """Nothing more can be written; the message names the folder. What was there is still whole."""
 
 
-class RanksError(RuntimeError):
-    """Processes that train together have lost one of them; the message says which and what to do."""
-
-
-USER_ERRORS = (ConfigError, DataError, MethodError, DiskFull, RanksError)
+USER_ERRORS = (ConfigError, DataError, MethodError, DiskFull)
 
 
 def show_warning(message, *_) -> None:

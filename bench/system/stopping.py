@@ -41,9 +41,9 @@ def ask(*_) -> None:
         raise Stopped
 
 
-def stop_if_asked() -> None:
-    """Raises Stopped: to be called where a training can be stopped."""
-    if _State.asked:
+def stop_if_asked(anyone: Callable[[bool], bool] = bool) -> None:
+    """Raises Stopped: to be called where a training can be stopped. `anyone`: whether one of several was asked."""
+    if anyone(_State.asked):
         raise Stopped
 
 

@@ -42,10 +42,9 @@ def train_group(
 
     Learners that stopped at different steps are trained one bunch after the other. What `on_step` answers
     after a learner's step, if not None, is why that one stops here; it keeps its checkpoint. Of several ranks the
-    first one's `on_step` is asked. `lessons` says what becomes of the items of `clips`; by default they are clips.
+    first one's is asked, if all have one. `lessons` says what becomes of the items of `clips`; by default they
+    are clips.
     """
-    if learners[0].ranks.from_first(lambda: on_step is not None):
-        on_step = on_step or _asked_elsewhere
     for learner in learners:
         learner.method.to(device)
         learner.projectors.to(device)
@@ -77,14 +76,7 @@ def _train_bunch(
     stream = lessons.batches(clips.part_of(ranks.number, ranks.size), schedule, start, device)
     with (
         saving_first(save),
-        tqdm(
-            total=schedule.steps,
-            initial=start,
-            desc=f"train {label}",
-            unit="step",
-            mininterval=2,
-            disable=not ranks.leads,
-        ) as bar,
+        tqdm(total=schedule.steps, initial=start, desc=f"train {label}", unit="step", mininterval=2) as bar,
         _side_by_side(len(running), device, ranks) as for_each,
     ):
         for batch in stream:
@@ -95,7 +87,7 @@ def _train_bunch(
             bar.update()
             if not running:
                 break
-            stop_if_asked()
+            stop_if_asked(ranks.any)
             if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
                 save()
                 saved_at = time.monotonic()
@@ -132,10 +124,6 @@ def _side_by_side(learners: int, device: str, ranks: Ranks) -> Iterator[Callable
     share = threads // workers
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,)) as pool:
         yield lambda function, items: list(pool.map(function, items))
-
-
-def _asked_elsewhere(_: Learner) -> None:
-    """Stands, in the ranks after the first, for the first one's `on_step`."""
 
 
 def loaded(stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:

@@ -14,16 +14,16 @@ TRAINING_JOBS = ("ablate", "search")  # what several processes have something to
 
 @dataclass(frozen=True)
 class Place:
-    """Process `rank` of `size`, the `local`-th of its machine; the first listens at host:port.
+    """Process `rank` of `size`, the `local`-th of its machine; they meet at host:port.
 
-    launcher: who starts those after the first: "torchrun", "srun", or with `ranks=N` the "first" (port 0: any).
+    launcher: what has started them: "torchrun", "srun" or nothing yet.
     """
 
     rank: int = 0
     size: int = 1
     local: int = 0
-    launcher: str = "first"
-    host: str = "127.0.0.1"
+    launcher: str = ""
+    host: str = ""
     port: int = 0
 
 
@@ -38,7 +38,7 @@ def find_place(config: DictConfig, environment: Mapping[str, str] = os.environ) 
     place = launched(environment) or Place(size=1 if wanted == "auto" else wanted)
     if 1 in (wanted, place.size):
         return Place()
-    if config.job not in TRAINING_JOBS:
+    if config.job not in TRAINING_JOBS or config.launcher.name != "local":
         return Place(place.rank)
     if wanted not in ("auto", place.size):
         raise ConfigError(
@@ -58,7 +58,9 @@ def find_place(config: DictConfig, environment: Mapping[str, str] = os.environ) 
 def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
     """Where torchrun or srun has put this process; None when neither started it."""
     if "TORCHELASTIC_RUN_ID" in environment:
-        return Place(*(int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")), "torchrun")
+        rank, size, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        address = environment["MASTER_ADDR"], int(environment["MASTER_PORT"])
+        return Place(rank, size, local, "torchrun", *address)
     # A variable of srun alone: the batch script that calls it has SLURM_NTASKS, too.
     if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) == 1:
         return None

@@ -37,6 +37,10 @@ class Ranks:
         """The sum over the ranks, element by element; gradients flow through it."""
         return values if self.size == 1 else _Sum.apply(values)
 
+    def any(self, own: bool) -> bool:
+        """Whether it is so on one of the ranks."""
+        return bool(self.total(torch.tensor(float(own))))
+
     def mean(self, value: Tensor) -> float:
         """The mean of a scalar over the ranks."""
         return float(self.total(value.detach())) / self.size
@@ -70,16 +74,11 @@ class Ranks:
         """
         if self.size == 1:
             return make()
-        made = make() if self.leads else None
-        buffer = BytesIO()
+        made, buffer = None, BytesIO()
         if self.leads:
+            made = make()
             torch.save(made, buffer)
-        size = torch.tensor(buffer.tell())
-        dist.broadcast(size, 0)
-        content = torch.zeros(int(size), dtype=torch.uint8)
-        if self.leads:
-            content.copy_(torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8))
-        dist.broadcast(content, 0)
+        content = self.rows(torch.tensor(bytearray(buffer.getvalue()), dtype=torch.uint8)[:, None])
         return made if self.leads else torch.load(BytesIO(content.numpy().tobytes()), weights_only=True)
 
     def spread(
@@ -104,6 +103,11 @@ class Ranks:
 ALONE = Ranks()
 
 
+def ranks_here() -> Ranks:
+    """Those that this process has joined (bench.train.together)."""
+    return Ranks(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ALONE
+
+
 class _Parts(nn.Module):
     """The modules that a function computes with, as the one module that DistributedDataParallel wraps."""
 
@@ -120,14 +124,10 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(_, values: Tensor) -> Tensor:
-        return _summed(values)
+        total = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
 
     @staticmethod
     def backward(_, gradient: Tensor) -> Tensor:
-        return _summed(gradient)
-
-
-def _summed(values: Tensor) -> Tensor:
-    total = values.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
-    return total
+        return _Sum.apply(gradient)

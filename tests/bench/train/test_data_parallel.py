@@ -1,15 +1,16 @@
 """Several processes that train one network reach what one does."""
 
-import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import faults
 import pytest
 import torch
-from joint_training import first_steps, last_fails, objects, one_diverges, steps_until_stopped
+from joint_training import all_of_it, first_steps, in_two_processes
 from omegaconf import OmegaConf
 
 from bench.plan.recipe import (
@@ -29,11 +30,10 @@ from bench.plan.recipe import (
     Representation,
     Sampling,
 )
-from bench.system.errors import ConfigError, RanksError
-from bench.train import group
-from bench.train.learner import Learner
+from bench.system.errors import ConfigError
 from bench.train.place import Place, find_place, first_host
-from bench.train.together import leading, together
+from bench.train.ranks import ALONE
+from methods.checkpoint import read_file
 from reports.__main__ import main as report
 
 R18, STCN = ("mobilevos_r18", {"width": 0.25}), ("stcn", {"width": 0.125})
@@ -77,27 +77,14 @@ CASES = {  # every loss, every sampler of pixels, every kind of norm and of nois
 @pytest.fixture(scope="module")
 def two_ranks(tiny_davis, tmp_path_factory) -> dict:
     """What two processes on the CPU, joined by gloo, compute; they start once for all tests."""
-    runs = tmp_path_factory.mktemp("runs")
-    with pytest.raises(RanksError) as lost, leading(Place(size=2), "cpu", runs):
-        found = {
-            "objects": together(objects, tiny_davis, device="cpu"),
-            "first steps": together(first_steps, CASES, tiny_davis, device="cpu"),
-            "diverged": together(one_diverges, tiny_davis, device="cpu"),
-            "stopped": together(
-                steps_until_stopped,
-                tiny_davis,
-                tmp_path_factory.mktemp("watched"),
-                device="cpu",
-                on_step=lambda x: "enough" if x.step == 2 and x.recipe.poly_ce.weight == 1 else None,
-            ),
-        }
-        together(last_fails, device="cpu")
-    return found | {"lost": str(lost.value)}
+    folder = tmp_path_factory.mktemp("ranks")
+    ends = in_two_processes(all_of_it, folder, CASES, tiny_davis)
+    return torch.load(folder / "found.pt", weights_only=True) | {"ends": ends}
 
 
 @pytest.fixture(scope="module")
 def one_process(tiny_davis) -> dict:
-    return together(first_steps, CASES, tiny_davis, device="cpu")
+    return first_steps(ALONE, CASES, tiny_davis)
 
 
 def test_the_ranks_share_the_objects_of_a_batch_unevenly(two_ranks):
@@ -120,19 +107,16 @@ def test_what_diverges_on_one_rank_fails_on_all(two_ranks):
     assert two_ranks["diverged"] == [1, 1]
 
 
-def test_the_first_rank_stops_a_learner_for_all(two_ranks):
-    assert two_ranks["stopped"] == [[2, 3], [2, 3]]
+def test_the_first_rank_s_watcher_stops_a_learner_for_all(two_ranks):
+    assert two_ranks["watched"] == [[3, 2], [3, 2]]
 
 
-def test_a_rank_that_fails_ends_all(two_ranks):
-    assert two_ranks["lost"].startswith("rank 1 has ended with exit code 2, so the training cannot go on")
-    assert not multiprocessing.active_children()
+def test_a_request_to_stop_that_one_rank_hears_saves_first_and_stops_all(two_ranks):
+    assert two_ranks["asked"] == [2, 2, 2]
 
 
-def test_no_process_starts_for_nothing(tmp_path):
-    with leading(Place(size=2), "cpu", tmp_path):
-        pass
-    assert not multiprocessing.active_children()
+def test_a_rank_that_fails_ends_all_and_alone_tells(two_ranks):
+    assert two_ranks["ends"] == ["SystemExit(2)", "DataError('a damaged file')"]
 
 
 def weights(runs: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -155,57 +139,50 @@ def assert_alike(found: Path, expected: Path) -> None:
 GRID = ["ablation=distillation", "seeds=[0]"]
 
 
-@pytest.mark.slow
-def test_a_killed_rank_ends_the_run_and_the_next_goes_on(tiny_run, tmp_path, monkeypatch, capfd):
-    """A teacher, and two students that learn from its answers side by side, on two ranks and then on one."""
-    monkeypatch.setattr(group, "SECONDS_BETWEEN_CHECKPOINTS", -1)
-    honest = Learner.learn
-
-    def learn(self, batch, teacher, seed):
-        if teacher is not None and self.step == 2:
-            (other,) = multiprocessing.active_children()
-            os.kill(other.pid, signal.SIGKILL)
-        return honest(self, batch, teacher, seed)
-
-    monkeypatch.setattr(Learner, "learn", learn)
-    assert tiny_run(*GRID, "ranks=2") == 2
-    assert (
-        "error: rank 1 has ended with exit code -9, so the training cannot go on; the same command goes on from "
-        "the last checkpoint\n"
-    ) in capfd.readouterr().err
-    assert (
-        len(list((tiny_run.runs / "trained").glob("*/last.pt"))) == 2
-    )  # of the students; the teacher is done
-    assert not multiprocessing.active_children()
-
-    monkeypatch.setattr(Learner, "learn", honest)
-    assert tiny_run(*GRID, "ranks=2") == 0
-    assert [record.status for record in tiny_run.records] == ["ok"] * 4
-    assert tiny_run(*GRID, f"runs={tmp_path}/alone") == 0
-    assert_alike(tiny_run.runs, tmp_path / "alone")
-
-
-def start(tiny_run, launcher: list[str], **environment: str) -> subprocess.Popen:
-    command = [sys.executable, *launcher, "-m", "bench", *tiny_run.arguments, *GRID]
+def start(tiny_run, *arguments: str, **environment: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "bench", *tiny_run.arguments, *GRID, *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
+def ranks_of(command: subprocess.Popen) -> dict[int, int]:
+    """The processes that a command has started as ranks: {rank: process id}."""
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    found = [(re.search(rb"\0RANK=(\d)", Path(f"/proc/{pid}/environ").read_bytes()), pid) for pid in children]
+    return {int(rank[1]): int(pid) for rank, pid in found if rank}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["torchrun", "srun"])
-def test_a_launcher_s_processes_make_one_table(launcher, tiny_run):
-    if launcher == "torchrun":
-        torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
-        started = [start(tiny_run, [*torchrun, "--rdzv-endpoint=localhost:0"])]
-    else:
-        started = [start(tiny_run, [], **srun(rank)) for rank in range(2)]
-    told = [process.communicate(timeout=300) for process in started]
-    assert [process.returncode for process in started] == [0] * len(started), told
-    assert "".join(out for out, _ in told) == f"results: {tiny_run.out}\n"
+def test_a_run_that_is_stopped_and_loses_a_rank_goes_on_and_gives_what_one_process_does(tiny_run, tmp_path):
+    """A teacher, and two students that learn from its answers side by side; srun's processes finish the run."""
+    longer = ["scale.student.steps=6", "scale.student.snapshots=3"]
+    stopped = start(tiny_run, *longer, "ranks=2")
+    faults.wait_until(lambda: list(tiny_run.runs.glob("trained/*/snapshots/0000004.pt")))
+    stopped.terminate()
+    _, told = stopped.communicate(timeout=300)
+    assert stopped.returncode == 143, told
+    assert told.count("\nstopped; the same command goes on from here\n") == 1
+    steps = [read_file(path)["step"] for path in (tiny_run.runs / "trained").glob("*/last.pt")]
+    assert steps in ([4, 4], [5, 5])
+
+    maimed = start(tiny_run, *longer, "ranks=2")
+    assert any(re.match("train .* [45]/6", line) for line in maimed.stderr)
+    os.kill(ranks_of(maimed)[1], signal.SIGKILL)
+    _, told = maimed.communicate(timeout=300)
+    assert maimed.returncode == 2, told
+    assert "\nerror: rank 1 of 2 has ended with exit code -9; the same command goes on from" in told
+
+    tasks = [start(tiny_run, *longer, **srun(rank)) for rank in range(2)]
+    ends = [task.communicate(timeout=300) for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], ends
+    assert "".join(out for out, _ in ends) == f"results: {tiny_run.out}\n"
+    assert ends[1] == ("", "")
     assert report([str(tiny_run.out)]) == 0
     assert [record.status for record in tiny_run.records] == ["ok"] * 4
+    assert tiny_run(*GRID, *longer, f"runs={tmp_path}/alone") == 0
+    assert_alike(tiny_run.runs, tmp_path / "alone")
 
 
 def srun(rank: int) -> dict[str, str]:
@@ -218,7 +195,6 @@ def srun(rank: int) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ranks=3"], "batch=2 (of scale.teacher or scale.student) cannot be shared evenly by 3 ranks"),
         (["ranks=2", "processes=2"], "processes=2 beside 2 ranks: set processes=1, or ranks=1"),
         (["ranks=2", "device=cuda:1"], "device=cuda:1 is one, for 2 ranks"),
         (["ranks=0"], "ranks=0: give auto, or a number of processes from 1 upwards"),
@@ -227,21 +203,35 @@ def srun(rank: int) -> dict[str, str]:
 def test_a_mistake_is_told_before_any_process_starts(arguments, message, tiny_run, capsys):
     assert tiny_run(*GRID, *arguments) == 2
     assert f"error: {message}" in capsys.readouterr().err
-    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_a_mistake_that_all_ranks_find_is_told_once(tiny_run):
+    command = start(tiny_run, "ranks=3")
+    _, told = command.communicate(timeout=300)
+    assert command.returncode == 2
+    assert re.findall("error: .*", told) == [
+        "error: batch=2 (of scale.teacher or scale.student) cannot be shared evenly by 3 ranks: "
+        "give a multiple of 3, or another number of ranks"
+    ]
+    assert "Traceback" not in told
 
 
 def place(environment: dict[str, str], **keys) -> Place:
-    config = {"job": "ablate", "device": "auto", "processes": "auto", "ranks": "auto", **keys}
-    return find_place(OmegaConf.create(config), environment)
+    config = {"job": "ablate", "launcher": {"name": "local"}, "device": "auto", "ranks": "auto"}
+    return find_place(OmegaConf.create(config | keys), environment)
 
 
-TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "none", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "gpu7",
+    "MASTER_PORT": "8",
+}  # fmt: skip
 
 
 def test_a_process_finds_its_place():
     assert place({}) == place({}, ranks=1) == Place()
     assert place({}, ranks=4) == Place(size=4)
-    assert place(TORCHRUN) == place(TORCHRUN, ranks=4) == Place(3, 4, 1, "torchrun")
+    assert place(TORCHRUN) == place(TORCHRUN, ranks=4) == Place(3, 4, 1, "torchrun", "gpu7", 8)
     task = {**srun(1), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "1", "SLURM_STEP_NODELIST": "gpu[3-4]"}
     assert place(task) == Place(1, 2, 1, "srun", "gpu3", 11004)
     assert place({**task, "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "5"}) == Place(
