@@ -7,25 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
+from reports.figures import figure
 from reports.figures.scores import Score, scores
-from reports.figures.style import FAINT, INCHES_PER_ROW, explain, marks, save, theme, wrapped
+from reports.figures.style import FAINT, INCHES_PER_ROW, explain, looks, panels, wrapped
 from reports.rows import aggregate
 
 
-def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
-    """J&F of every seed, mean and 95 % interval per label.
-
-    Writes accuracy.png and accuracy.pdf; nothing, and returns [], when no cell has a J&F.
-    """
+@figure("accuracy", "J&F of every row: seeds, mean and 95 % interval")
+def accuracy_chart(records: list[Record], folder: Path) -> Figure | None:
+    """None when no cell has a J&F."""
     found = {score.name: score for score in scores(records)}
     if not found:
-        return []
+        return None
     rows = aggregate(records)
-    with theme():
-        figure = Figure(figsize=(5.2, 1.4 + INCHES_PER_ROW * max(len(rows), 5)), layout="constrained")
-        styles = dict(zip(rows["label"], marks(len(rows)), strict=True))
-        _draw_seeds(figure.subplots(), rows, found, styles)
-        return save(figure, folder, "accuracy")
+    drawn, (axis,) = panels(1, 5.2, 1.4 + INCHES_PER_ROW * max(len(rows), 5))
+    _draw_seeds(axis, rows, found, looks(rows["label"]))
+    return drawn
 
 
 def _draw_seeds(axis: Axes, rows: pd.DataFrame, found: dict[str, Score], styles: dict) -> None:

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
+from reports.figures import figure
 from reports.figures.scores import Score, scores
-from reports.figures.style import explain, label_ends, log_if_wide, marks, readable, save, theme
+from reports.figures.style import explain, label_ends, log_if_wide, marks, panels, readable
 
 CROWDED = 0.08  # of the width between two neighbours: closer than this, another scale is tried
 ROOM = 0.18  # of the width: for the word "unbounded"
@@ -36,20 +37,20 @@ class Sweep:
         return np.array([row.varied[self.key] is not None for row in rows])
 
 
-def sweep_chart(records: list[Record], folder: Path) -> list[Path]:
+@figure("sweep", "J&F against the one number that an ablation varies, with its 95 % interval")
+def sweep_chart(records: list[Record], folder: Path) -> Figure | None:
     """Mean J&F with its 95 % interval and a dot per seed against the varied number; baselines are levels.
 
-    One line for each combination of the other varied keys. Writes sweep.png and sweep.pdf; nothing, and
-    returns [], unless exactly one key takes three or more values that are numbers (or null).
+    One line for each combination of the other varied keys. None unless exactly one key takes three or more values
+    that are numbers (or null).
     """
     rows = scores(records)
     keys = {key for row in rows for key in row.varied if len(_values(rows, key)) > 2}
     if len(keys) != 1:
-        return []
-    with theme():
-        figure = Figure(figsize=(6.4, 4), layout="constrained")
-        draw_sweep(figure.subplots(), find_sweep(rows, keys.pop()))
-        return save(figure, folder, "sweep")
+        return None
+    drawn, (axis,) = panels(1, 6.4, 4)
+    draw_sweep(axis, find_sweep(rows, keys.pop()))
+    return drawn
 
 
 def find_sweep(rows: list[Score], key: str) -> Sweep:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
-from reports.figures.style import explain, label_ends, log_if_wide, marks, save, theme
+from reports.figures import figure
+from reports.figures.style import draw_line, explain, label_ends, log_if_wide, marks, panels
 
 COSTS = {"latency_ms": "latency of a frame (ms)", "memory_mb_peak": "peak memory (MiB)"}
 
@@ -23,24 +24,18 @@ class Growth:
     costs: dict[str, np.ndarray]  # by the keys of COSTS
 
 
-def growth_chart(records: list[Record], folder: Path) -> list[Path]:
-    """Latency and peak memory against video length, a line per label.
-
-    Rows with the very same measurement (of one network) share a line. Writes growth.png and growth.pdf;
-    nothing, and returns [], when growth was not measured.
-    """
+@figure("growth", "Latency and peak memory of a frame against the length of the video")
+def growth_chart(records: list[Record], folder: Path) -> Figure | None:
+    """Rows with the very same measurement (of one network) share a line; None: growth was not measured."""
     lines = _lines(records)
-    panels = [cost for cost in COSTS if any(np.isfinite(line.costs[cost]).any() for line in lines)]
-    if not panels:
-        return []
-    with theme():
-        # One under another: side by side, a page would shrink the names beyond reading.
-        height = max(3.2, 1.0 + 0.19 * len(lines))
-        figure = Figure(figsize=(7.2, height * len(panels)), layout="constrained")
-        axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for cost, axis in zip(panels, axes, strict=True):
-            _draw_cost(axis, lines, cost)
-        return save(figure, folder, "growth")
+    shown = [cost for cost in COSTS if any(np.isfinite(line.costs[cost]).any() for line in lines)]
+    if not shown:
+        return None
+    # One under another: side by side, a page would shrink the names beyond reading.
+    drawn, axes = panels(len(shown), 7.2, max(3.2, 1.0 + 0.19 * len(lines)))
+    for cost, axis in zip(shown, axes, strict=True):
+        _draw_cost(axis, lines, cost)
+    return drawn
 
 
 def _lines(records: list[Record]) -> list[Growth]:
@@ -70,22 +65,13 @@ def _line(text: str, labels: list[str]) -> Growth:
 def _draw_cost(axis: Axes, lines: list[Growth], cost: str) -> None:
     ends = []
     widths = np.linspace(3.2, 1.2, len(lines))  # of lines that coincide the lower ones look out
-    for line, (colour, marker), width in zip(lines, marks(len(lines)), widths, strict=True):
+    for line, mark, width in zip(lines, marks(len(lines)), widths, strict=True):
         values = line.costs[cost]
         known = np.isfinite(values)
         if not known.any():
             continue
-        axis.plot(
-            line.frames[known],
-            values[known],
-            color=colour,
-            marker=marker,
-            linewidth=width,
-            markersize=4 + width,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-        )
-        ends.append((line.name, values[known][-1], colour))
+        draw_line(axis, line.frames[known], values[known], mark, linewidth=width, markersize=4 + width)
+        ends.append((line.name, values[known][-1], mark[0]))
     axis.set_xscale("log")
     frames = np.unique(np.concatenate([line.frames for line in lines]))
     axis.set_xticks(frames, [f"{count:g}" for count in frames])

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from bench.record import Record
 from reports.comparison import Comparison, compare
-from reports.figures.style import FAINT, SMALL, explain, marks, save, theme, wrapped
-from reports.rows import group_rows
+from reports.figures import figure
+from reports.figures.style import FAINT, SMALL, explain, marks, panels, wrapped
+from reports.rows import group_rows, main_score
 from reports.statistics import paired_sequences
 
-PANELS = 4  # the rows that differ most
+MOST = 4  # the rows that differ most
 COLUMNS = 2
 SHOWN = 40  # sequences of a panel; of more, half from either end
 INCHES_PER_BAR = 0.17
@@ -30,26 +31,23 @@ class Bars:
     differences: np.ndarray
 
 
-def sequences_chart(records: list[Record], folder: Path) -> list[Path]:
-    """A panel each for the (up to four) rows that differ most from their reference: a bar for every sequence.
-
-    Rows and references are those of `compare`. Writes sequences.png and sequences.pdf; nothing, and returns [],
-    when there is nothing to compare.
-    """
+@figure(
+    "sequences", "The rows that differ most from their reference: the difference of every sequence, sorted"
+)
+def sequences_chart(records: list[Record], folder: Path) -> Figure | None:
+    """A panel each for up to four rows; rows and references are those of `compare`. None: nothing to compare."""
     cells, compared = group_rows(records), compare(records)
-    most = sorted(compared, key=lambda name: -abs(compared[name].difference.mean))[:PANELS]
-    panels = [_bars(name, compared[name], cells) for name in compared if name in most]
-    if not panels:
-        return []
-    columns = min(COLUMNS, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    with theme():
-        bars = max(min(len(panel.sequences), SHOWN) for panel in panels)
-        height = 1.1 + INCHES_PER_BAR * max(bars, 8)
-        figure = Figure(figsize=(4.6 * columns, height * rows), layout="constrained")
-        for place, panel in enumerate(panels, start=1):
-            _draw(figure.add_subplot(rows, columns, place), panel)
-        return save(figure, folder, "sequences")
+    most = sorted(compared, key=lambda name: -abs(compared[name].difference.mean))[:MOST]
+    rows = [_bars(name, compared[name], cells) for name in compared if name in most]
+    if not rows:
+        return None
+    bars = max(min(len(row.sequences), SHOWN) for row in rows)
+    drawn, axes = panels(len(rows), 4.6, 1.1 + INCHES_PER_BAR * max(bars, 8), COLUMNS)
+    for axis, row in zip(axes, rows, strict=True):
+        _draw(axis, row)
+        names = f"{main_score(records).title} of {row.name} − that of {row.found.reference}"  # noqa: RUF001
+        axis.set_xlabel(wrapped(names, 48))
+    return drawn
 
 
 def _bars(name: str, found: Comparison, cells: dict[str, list[Record]]) -> Bars:
@@ -74,6 +72,5 @@ def _draw(axis: Axes, bars: Bars) -> None:
     axis.set_yticks(places, bars.sequences, fontsize=SMALL)
     axis.set_ylim(-0.6, len(places) - 0.4)
     axis.grid(axis="y", visible=False)
-    axis.set_xlabel(wrapped(f"J&F of {bars.name} − that of {bars.found.reference}", 48))  # noqa: RUF001
     left_out = f"; the {SHOWN} with the largest differences" if len(means) == SHOWN else ""
     explain(axis, f"dots: seeds; dashed: mean, grey: its 95 % interval{left_out}")

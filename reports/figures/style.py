@@ -1,7 +1,7 @@
 """What all plots share: their look, their colours, names beside the ends of lines, and how they are saved."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
+from PIL import Image
 from scipy.optimize import isotonic_regression
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
@@ -20,6 +21,10 @@ INCHES_PER_ROW = 0.35  # room for a name on two lines
 FAINT = "0.45"  # grey
 FORMATS = ("png", "pdf")
 WIDE_RANGE = 8  # highest / lowest value from which on a scale is logarithmic
+MARKERS_PER_LINE = 8
+
+Drawn = Figure | Image.Image
+Mark = tuple[tuple[float, float, float], str]  # colour and marker
 
 
 @contextmanager
@@ -39,8 +44,8 @@ def theme() -> Iterator[None]:
         yield
 
 
-def marks(count: int) -> list[tuple[tuple[float, float, float], str]]:
-    """(colour, marker) pairs that differ, also for colour-blind readers and, by the marker, in grey."""
+def marks(count: int) -> list[Mark]:
+    """Pairs that differ, also for colour-blind readers and, by the marker, in grey."""
     import seaborn
 
     colours = seaborn.color_palette("colorblind")
@@ -48,8 +53,40 @@ def marks(count: int) -> list[tuple[tuple[float, float, float], str]]:
     return [(colours[i % len(colours)], MARKERS[i % len(MARKERS)]) for i in range(count)]
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write the figure in both formats, without dates and versions: the same figure gives the same bytes."""
+def looks(names: Collection[str]) -> dict[str, Mark]:
+    """A mark for each."""
+    return dict(zip(names, marks(len(names)), strict=True))
+
+
+def panels(
+    count: int, width: float, height: float, columns: int = 1, names: Collection[str] = ()
+) -> tuple[Figure, list[Axes]]:
+    """Panels of so many inches, in rows of `columns`, and room for a legend of the names below them."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    legend = legend_height(list(names), width * columns) if names else 0
+    drawn = Figure(figsize=(width * columns, height * rows + legend), layout="constrained")
+    return drawn, [drawn.add_subplot(rows, columns, place) for place in range(1, count + 1)]
+
+
+def draw_line(axis: Axes, x: np.ndarray, y: np.ndarray, mark: Mark, *band: np.ndarray, **look) -> Line2D:
+    """A line with some markers; band: its lower and its upper edge."""
+    shown = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5, "linewidth": 1.5} | look
+    every = max(1, len(x) // MARKERS_PER_LINE)
+    (line,) = axis.plot(x, y, color=mark[0], marker=mark[1], markevery=every, **shown)
+    if band:
+        axis.fill_between(x, *band, color=mark[0], alpha=0.15, linewidth=0)
+    return line
+
+
+def save(figure: Drawn, folder: Path, name: str) -> list[Path]:
+    """Write a figure in both formats, without dates and versions: the same figure gives the same bytes.
+
+    Pixels are written as png alone.
+    """
+    if isinstance(figure, Image.Image):
+        figure.save(folder / f"{name}.png")
+        return [folder / f"{name}.png"]
     paths = [Path(folder) / f"{name}.{kind}" for kind in FORMATS]
     nothing = {
         "png": {"Software": None},
@@ -74,8 +111,9 @@ def explain(axis: Axes, words: str) -> None:
     axis.set_title(words, fontsize=SMALL, loc="left", color=FAINT)
 
 
-def legend_below(figure: Figure, lines: dict[str, Line2D]) -> None:
-    """One legend for all panels, under them, in `legend_height` inches."""
+def explain_all(figure: Figure, words: str, lines: dict[str, Line2D]) -> None:
+    """Say above all panels what their signs mean, and under them, in `legend_height` inches, whose they are."""
+    figure.suptitle(words, fontsize=SMALL, color=FAINT)
     figure.legend(
         list(lines.values()),
         [wrapped(name) for name in lines],

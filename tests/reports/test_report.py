@@ -13,7 +13,7 @@ from PIL import Image
 from bench.plan.compose import choices
 from bench.record import to_jsonl
 from reports.__main__ import main
-from reports.adopted import adopt_pictures
+from reports.adopted import adopt_figures
 from reports.execute import NOTEBOOKS, write_report
 from reports.html import from_markdown, html_notes, html_table, page
 from reports.report import ABLATIONS, Report, open_report
@@ -106,7 +106,7 @@ def test_an_ablation_is_shown_and_written(folder, records, tmp_path):
 
 def test_pictures_of_other_records_are_not_taken(folder, records, tmp_path):
     """A later command may have written into the same folder: then they are drawn from the records."""
-    found = adopt_pictures(sampling(folder, records[:2]), tmp_path / "pictures")
+    found = adopt_figures(sampling(folder, records[:2]), tmp_path / "pictures")
     first, *_ = found
     assert first.name == "sampling-mobilevos_r18-toy-val-laptop-accuracy.png"
     assert Image.open(first).size != Image.open(folder / "accuracy.png").size
