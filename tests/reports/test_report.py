@@ -133,7 +133,7 @@ def test_costs_of_job_measure(make_cell, tmp_path):
     records = [make_cell("stcn", 0, 0.0, params_m=54.4, latency_ms_median=1311.0)]
     measured = Result("measure", "measure", "", "", "", "", "Speed", tmp_path, records)
     shown = Report([measured], tmp_path / "report", "").costs()
-    assert "| stcn | 54.4 | 20.0 | — | — | 1311 | 40.0 | — |" in shown.markdown
+    assert "| stcn | 54.4 | 20.0 | — | — | 1311 | — | 40.0 |" in shown.markdown
 
 
 def test_a_table_marks_the_best_and_greys_what_is_published():
@@ -145,7 +145,7 @@ def test_a_table_marks_the_best_and_greys_what_is_published():
             "J&F D17, measured": ["not measured"] * 3,
         }
     )
-    html = html_table(texts)
+    html = html_table(texts, {})
     assert '<td class="number best">60.0</td>' in html
     assert '<td class="number second">50.0 ± 1</td>' in html
     assert '<td class="number published best">80.0 (1/2)</td>' in html
