@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bench.record import Column, Record, columns
+from bench.record import COLUMNS, Column, Record, columns
 from reports.comparison import EFFECT, Comparison
 from reports.published import CERTAINTY, DAVIS, published_about, published_columns
 from reports.rows import distinct, group_rows, main_score, succeeded, values
@@ -63,19 +63,12 @@ def column_notes(records: list[Record], shown: Iterable[Column]) -> list[str]:
 
 
 def _data(records: list[Record], prompted: bool) -> str:
-    resolution, device, scale = (
-        distinct(records, field) or "unknown" for field in ("resolution", "device", "scale")
-    )
+    told = {field: distinct(records, field) or "unknown" for field in ("resolution", "device", "scale")}
     counts = {field: distinct(records, field) or 0 for field in ("sequences", "frames", "objects")}
+    words = "{frames} images, {objects} points in their" if prompted else "{sequences} sequences, {objects}"
     return (
-        f"Measured on {records[0].dataset}: "
-        + (
-            f"{counts['frames']} images, {counts['objects']} points in their objects"
-            if prompted
-            else f"{counts['sequences']} sequences, {counts['objects']} objects"
-        )
-        + f", resolution {resolution} (height x width); "
-        f"device: {device}, {distinct(records, 'precision')}; scale: {scale}."
+        f"Measured on {records[0].dataset}: {words.format(**counts)} objects, resolution {told['resolution']} "
+        f"(height x width); device: {told['device']}, {distinct(records, 'precision')}; scale: {told['scale']}."
     )
 
 
@@ -84,10 +77,8 @@ def _training(records: list[Record]) -> str:
     if not trained:
         return ""
     clips = distinct(trained, "train_clips")
-    return (
-        f"Training (our settings, not the papers'): {distinct(trained, 'train_steps')} steps"
-        f"{f' on {clips}' if clips else ''}."
-    )
+    steps = f"{distinct(trained, 'train_steps')} steps{f' on {clips}' if clips else ''}"
+    return f"Training (our settings, not the papers'): {steps}."
 
 
 def _scores(records: list[Record]) -> str:
@@ -107,20 +98,15 @@ def _scores(records: list[Record]) -> str:
 
 def _sizes(records: list[Record]) -> list[str]:
     """Keep apart the network that was trained and the published one, whose cost is given."""
-    full = [
-        r
-        for r in records
-        if r.params_m_full or r.gmacs_full or r.latency_ms_median_full or r.memory_mb_peak_full
-    ]
+    costs = [column.name for column in COLUMNS if column.group == "cost" and column.name.endswith("_full")]
+    full = [record for record in records if any(getattr(record, name) for name in costs)]
     if not full:
         return []
     device, scale = distinct(full, "device") or "an unknown device", distinct(records, "scale")
-    own = list(dict.fromkeys(r.label for r in full if r.method.partition(":")[0].endswith(".py")))
+    own = ", ".join(dict.fromkeys(r.label for r in full if r.method.partition(":")[0].endswith(".py")))
     return [
         f"Full size = the published network at 480x864 with one object; measured on {device}.",
-        f"{', '.join(own)}: full size is the method as it was built; torch's counter sees what torch computes."
-        if own
-        else "",
+        own and f"{own}: full size is the method as it was built; torch's counter sees what torch computes.",
         f"Latency and MACs of the full-size network, accuracy and FPS of the trained {scale} network: "
         f"one network does not reach both.",
     ]
@@ -132,8 +118,8 @@ def _comparisons(compared: dict[str, Comparison], trained: set[str], main: Colum
         return []
     single = [
         name
-        for name, found in compared.items()
-        if found.difference.seeds == 1 and trained & {name, found.reference}
+        for name, row in compared.items()
+        if row.difference.seeds == 1 and trained & {name, row.reference}
     ]
     lines = [PAIRED.format(score=main.title, sequence="image" if main.name == "miou" else "sequence")]
     if single:
@@ -142,11 +128,8 @@ def _comparisons(compared: dict[str, Comparison], trained: set[str], main: Colum
             f"seeds=3 includes it."
         )
     for reference in dict.fromkeys(found.reference for found in compared.values()):
-        needed = {
-            name: found.seeds_needed
-            for name, found in compared.items()
-            if found.reference == reference and found.seeds_needed
-        }
+        rows = {name: row.seeds_needed for name, row in compared.items() if row.reference == reference}
+        needed = {name: count for name, count in rows.items() if count}
         if needed:
             worst = max(needed, key=needed.__getitem__)
             lines.append(

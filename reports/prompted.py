@@ -51,25 +51,19 @@ def published_distances() -> dict[str, dict[int, float]]:
     """MobileSAM's Table 7 by method: mIoU (percent) by the distance of a background point."""
     cells = load_quantities()
     cells = cells[cells["field"].str.startswith(BY_DISTANCE)]
-    return {
-        NAMES[method]: {
-            int(field.removeprefix(BY_DISTANCE)): 100 * float(value)
-            for field, value in zip(part["field"], part["value"], strict=True)
-        }
-        for method, part in cells.groupby("method")
-    }
+    distances, values = (
+        cells["field"].str.removeprefix(BY_DISTANCE).astype(int),
+        100 * cells["value"].astype(float),
+    )
+    groups = cells.groupby("method").groups
+    return {NAMES[method]: dict(zip(distances[of], values[of], strict=True)) for method, of in groups.items()}
 
 
 def _published_table() -> pd.DataFrame:
     """What does not stand beside the measured rows: how the networks were trained, and how fast they are."""
     cells = load_quantities()
     cells = cells[~cells["field"].str.startswith(BY_DISTANCE)]
-    return pd.DataFrame(
-        {
-            "Method": cells["method"].map(NAMES),
-            **{
-                title: cells[title.lower()].map(lambda text: text or MISSING)
-                for title in ("Variant", "Setting", "Quantity", "Value", "Source", "Note")
-            },
-        }
+    texts = (
+        cells.replace("", MISSING).rename(columns=str.capitalize).assign(Method=cells["method"].map(NAMES))
     )
+    return texts[["Method", "Variant", "Setting", "Quantity", "Value", "Source", "Note"]]

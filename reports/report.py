@@ -25,19 +25,11 @@ FOLDER = "VOS_REPORT"  # environment variable: the folder that holds report.json
 DEFAULT = Path(__file__).parent / "out" / "report"
 TABLES = "tables"  # folder of a report
 ABLATIONS = {  # that a paper's notebook shows; others stand in the overview
-    "mobilevos": (
-        "distillation",
-        "sampling",
-        "omega",
-        "losses",
-        "queue",
-        "soup",
-        "aspp",
-        "teacher",
-        "stills",
-    ),
-    "deaot_distilled": ("attention", "kd", "attention_map", "lambda"),
-    "mobile_sam": ("decoupled",),
+    "mobilevos": [
+        *("distillation", "sampling", "omega", "losses", "queue", "soup", "aspp", "teacher", "stills"),
+    ],
+    "deaot_distilled": ["attention", "kd", "attention_map", "lambda"],
+    "mobile_sam": ["decoupled"],
 }
 
 

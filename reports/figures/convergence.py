@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.record import Record
 from reports.figures import figure
-from reports.figures.style import Mark, draw_line, explain_all, log_if_wide, looks, panels, readable
+from reports.figures.style import draw_line, explain_all, log_if_wide, looks, panels, readable
 from reports.files import located
 from reports.rows import group_rows, succeeded
 
@@ -19,8 +18,8 @@ SMOOTHED = 0.05  # of a training: what the moving average spans
 COLUMNS = 2
 WIDTH = 4.6  # inches of a panel
 TOTAL = "total"
-RATE, RATE_LABEL = "lr", "learning rate"
-NO_LOSSES = {RATE, TOTAL}
+RATE = "lr"
+NO_LOSSES = {RATE: "learning rate", TOTAL: TOTAL}
 HELD_OUT = "held_out_"  # begins what is measured along a training and is no loss
 
 
@@ -44,8 +43,11 @@ def training_chart(records: list[Record], folder: Path) -> Figure | None:
 
 def _chart(records: list[Record], folder: Path, relative: bool) -> Figure | None:
     cells = group_rows(records)
-    seeds = {name: _read_seeds(row, folder) for name, row in cells.items()}
-    trained = {name: found for name, found in seeds.items() if found}
+    seeds = {
+        name: [_read(located(cell.curve, folder)) for cell in succeeded(row)] for name, row in cells.items()
+    }
+    known = {name: [seed for seed in found if seed is not None] for name, found in seeds.items()}
+    trained = {name: found for name, found in known.items() if found}
     shown = {loss: curves for loss in _losses(trained, relative) if (curves := _curves(trained, loss))}
     if not shown:
         return None
@@ -56,20 +58,23 @@ def _chart(records: list[Record], folder: Path, relative: bool) -> Figure | None
     for axis, (loss, curves) in zip(axes, shown.items(), strict=True):
         starts = {name: curve["mean"].iloc[0] for name, curve in curves.items()}
         over_start = relative and bool(min(starts.values()) > 0)
-        units = starts if over_start else dict.fromkeys(starts, 1.0)
-        label = _label(loss) + " / its start" * over_start
-        lines |= _draw(axis, label, {name: curves[name] / unit for name, unit in units.items()}, styles)
+        for name, curve in curves.items():
+            parts = curve / starts[name] if over_start else curve
+            lines[name] = draw_line(
+                axis, curve.index, parts["mean"], styles[name], parts["min"], parts["max"]
+            )
+        values = np.concatenate([line.get_ydata() for line in axis.lines])
+        log = loss != RATE and log_if_wide(axis, "y", values)
+        label = NO_LOSSES.get(loss, f"{readable(loss)} loss") + " / its start" * over_start
+        axis.set(xlabel="training step", ylabel=label + "\n(log scale)" * log)
     explain_all(drawn, _explained(list(trained.values())), {name: lines[name] for name in names})
     return drawn
 
 
-def _read_seeds(cells: list[Record], folder: Path) -> list[pd.DataFrame]:
-    """The smoothed losses, by step, of each seed that has a readable curve."""
-    paths = [path for cell in succeeded(cells) if (path := located(cell.curve, folder))]
-    return [points for path in paths if (points := _read(path)) is not None]
-
-
-def _read(path: Path) -> pd.DataFrame | None:
+def _read(path: Path | None) -> pd.DataFrame | None:
+    """The smoothed losses of a seed, by step; None when it has no readable curve."""
+    if path is None:
+        return None
     try:
         points = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).set_index("step").astype(float)
     except (ValueError, KeyError, TypeError):
@@ -101,29 +106,11 @@ def _curves(rows: dict[str, list[pd.DataFrame]], loss: str) -> dict[str, pd.Data
     return found
 
 
-def _label(loss: str) -> str:
-    if loss in NO_LOSSES:
-        return RATE_LABEL if loss == RATE else loss
-    return f"{readable(loss)} loss"
-
-
 def _explained(rows: list[list[pd.DataFrame]]) -> str:
     lines = f"smoothed (moving average over {100 * SMOOTHED:g} % of the training)"
-    if all(len(seeds) == 1 for seeds in rows):
-        return f"lines: {lines}"
-    return f"lines: means over the seeds, {lines}; bands: lowest to highest seed"
-
-
-def _draw(
-    axis: Axes, label: str, curves: dict[str, pd.DataFrame], styles: dict[str, Mark]
-) -> dict[str, Line2D]:
-    """Draw a panel; returns the line of each label."""
-    lines = {
-        name: draw_line(axis, curve.index, curve["mean"], styles[name], curve["min"], curve["max"])
-        for name, curve in curves.items()
-    }
-    values = np.concatenate([line.get_ydata() for line in lines.values()])
-    log = label != RATE_LABEL and log_if_wide(axis, "y", values)
-    axis.set_ylabel(label + "\n(log scale)" * log)
-    axis.set_xlabel("training step")
-    return lines
+    several = any(len(seeds) > 1 for seeds in rows)
+    return (
+        f"lines: means over the seeds, {lines}; bands: lowest to highest seed"
+        if several
+        else f"lines: {lines}"
+    )

@@ -31,29 +31,24 @@ def footprint_chart(records: list[Record], folder: Path) -> Figure | None:
 def _chart(records: list[Record], name: str) -> Figure | None:
     rows = aggregate(records)
     columns = [column for column in COLUMNS if column.figure == name and len(rows)]
-    shown = {cost: costed for cost in columns if not (costed := costed_rows(rows, cost)).empty}
+    costed = {cost: rows.dropna(subset=["jf_mean", cost.name]) for cost in columns}
+    shown = {cost: found for cost, found in costed.items() if found[cost.name].nunique() > 1}
     if not shown:
         return None
-    named = {label for costed in shown.values() for label in costed["label"]}
+    named = {label for found in shown.values() for label in found["label"]}
     names = [label for label in rows["label"] if label in named]
     drawn, axes = panels(len(shown), max(2.7, 7.2 / len(shown)), 3.1, len(shown), names)
     lines: dict[str, Line2D] = {}
-    for axis, (cost, costed) in zip(axes, shown.items(), strict=True):
+    for axis, (cost, found) in zip(axes, shown.items(), strict=True):
         if axis is not axes[0]:
             axis.sharey(axes[0])
-        lines |= draw_cost(axis, costed, cost, looks(rows["label"]))
+        lines |= _draw_cost(axis, found, cost, looks(rows["label"]))
         axis.label_outer()
     explain_all(drawn, EXPLAINED, {label: lines[label] for label in names})
     return drawn
 
 
-def costed_rows(rows: pd.DataFrame, cost: Column) -> pd.DataFrame:
-    """The rows of `aggregate` that have a J&F and this cost; none when one cost tells nothing apart."""
-    costed = rows.dropna(subset=["jf_mean", cost.name])
-    return costed if costed[cost.name].nunique() > 1 else costed.iloc[:0]
-
-
-def draw_cost(axis: Axes, rows: pd.DataFrame, cost: Column, styles: dict[str, Mark]) -> dict[str, Line2D]:
+def _draw_cost(axis: Axes, rows: pd.DataFrame, cost: Column, styles: dict[str, Mark]) -> dict[str, Line2D]:
     """A mark per row and the Pareto front; styles: label -> (colour, marker). Returns the marks by label."""
     x, y = rows[cost.name].to_numpy(float), rows["jf_mean"].to_numpy(float)
     lines = {}

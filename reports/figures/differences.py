@@ -32,7 +32,7 @@ def difference_chart(records: list[Record], folder: Path) -> Figure | None:
     drawn = Figure(figsize=(7.2, height), layout="constrained")
     axes = drawn.subplots(len(panels), 1, squeeze=False, height_ratios=[count + 2 for count in counts])
     for axis, (reference, rows) in zip(axes[:, 0], panels.items(), strict=True):
-        dots = [paired(cells[name], cells[reference])[0].mean(axis=1) for name in rows]
+        dots = [paired(cells[name], cells[reference])[1].mean(axis=1) for name in rows]
         _draw(axis, rows, dots)
         axis.set_xlabel(wrapped(f"difference in {main_score(records).title} to {reference}", 70))
     return drawn

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from bench.record import ERROR_COLOURS, Record
 from reports.figures import figure
 from reports.figures.sheets import FONT_SIZE, GAP, PAPER, below, beside, label, stack
-from reports.files import file_name, located_folder
+from reports.files import file_name, located
 from reports.rows import group_rows, pictured, succeeded
 
 SHEET_FRAMES = 6
@@ -77,7 +77,7 @@ def _rows(records: list[Record], sequence: str, folder: Path) -> dict[str, Frame
     found = {}
     for name, cells in group_rows(succeeded(records)).items():
         places = [json.loads(cell.pictures).get(sequence, "") for cell in cells if cell.pictures]
-        place = next((path for each in places if (path := located_folder(each, folder))), None)
+        place = next((path for each in places if (path := located(each, folder))), None)
         if place:
             found[name] = {path.stem: path for path in sorted(place.glob("*.jpg"))}
     shared = set.intersection(*(set(frames) for frames in found.values())) if found else set()
@@ -91,8 +91,7 @@ def _evenly(items: list) -> list:
 
 
 def _panels(paths: list[Path]) -> list[Image.Image]:
-    panels = [Image.open(path).convert("RGB") for path in paths]
-    return [panel.resize((_width(panel, SHEET_HEIGHT), SHEET_HEIGHT)) for panel in panels]
+    return [ImageOps.contain(Image.open(path).convert("RGB"), (10**6, SHEET_HEIGHT)) for path in paths]
 
 
 def _legend(width: int) -> Image.Image:
@@ -121,7 +120,7 @@ def _film(rows: dict[str, Frames]) -> Iterator[np.ndarray]:
     names = list(next(iter(rows.values())))
     panel = Image.open(next(iter(rows.values()))[names[0]])
     columns, height = _grid(len(rows), panel)
-    width = _width(panel, height)
+    width = round(panel.width * height / panel.height)
     across = columns * (width + GAP) - GAP
     legend, titles = _legend(across), {name: label(name, width) for name in rows}
     for frame in names:
@@ -143,7 +142,3 @@ def _grid(count: int, panel: Image.Image) -> tuple[int, int]:
         sizes[columns] = int(min(across / shape, down, panel.height))
     columns = max(sizes, key=sizes.__getitem__)
     return columns, sizes[columns]
-
-
-def _width(panel: Image.Image, height: int) -> int:
-    return round(panel.width * height / panel.height)

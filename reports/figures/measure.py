@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
 from reports.figures import figure
-from reports.figures.style import draw_line, explain, label_ends, log_if_wide, looks, panels
+from reports.figures.style import draw_line, finish_costs, looks, panels
 
 PANELS = {  # key in "sweep" -> (key of its x values, label of the axis)
     "length": ("video_frames", "length of the video (frames, log scale)"),
@@ -42,10 +41,5 @@ def _draw(axis: Axes, lines: dict[str, tuple[list[float], list[float]]], words: 
     styles = looks(lines)
     for name, (x, y) in lines.items():
         draw_line(axis, x, y, styles[name])
-    places = sorted({value for x, _ in lines.values() for value in x})
-    axis.set_xticks(places, [f"{value:g}" for value in places])
-    axis.set_xticks([], minor=True)
-    if not log_if_wide(axis, "y", np.array([value for _, y in lines.values() for value in y])):
-        axis.set_ylim(bottom=0)
-    explain(axis, words)
-    label_ends(axis, [(name, y[-1], styles[name][0]) for name, (_, y) in lines.items()])
+    ends = [(name, y[-1], styles[name][0]) for name, (_, y) in lines.items()]
+    finish_costs(axis, words, ends, sorted({value for x, _ in lines.values() for value in x}))

@@ -10,7 +10,7 @@ from reports.figures import figure
 from reports.figures.curves import Sweep, draw_sweep, draw_swept, find_sweep
 from reports.figures.growth import COSTS
 from reports.figures.scores import scores
-from reports.figures.style import explain, panels
+from reports.figures.style import panels
 from reports.rows import group_rows
 
 INSTEAD = {
@@ -29,9 +29,10 @@ def queue_chart(records: list[Record], folder: Path) -> Figure | None:
         return None
     drawn, axes = panels(1 + len(costs), 7.2, 3.1)
     draw_sweep(axes[0], sweep)
+    grown = [json.loads(record.growth_full)["video_frames"][-1] for record in records if record.growth_full]
+    words = "full-size network at 480x864" + (f", at the end of {max(grown)} frames" if grown else "")
     for axis, (cost, values) in zip(axes[1:], costs.items(), strict=True):
-        draw_swept(axis, sweep, values, COSTS[cost])
-        explain(axis, _explained(records))
+        draw_swept(axis, sweep, values, COSTS[cost], words)
     return drawn
 
 
@@ -52,9 +53,3 @@ def _costs(records: list[Record], cost: str) -> dict[str, float]:
         if known:
             found[name] = known[0]
     return found
-
-
-def _explained(records: list[Record]) -> str:
-    grown = [json.loads(record.growth_full)["video_frames"][-1] for record in records if record.growth_full]
-    where = f", at the end of {max(grown)} frames" if grown else ""
-    return f"full-size network at 480x864{where}"

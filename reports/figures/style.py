@@ -19,7 +19,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 SMALL = 8  # points
 INCHES_PER_ROW = 0.35  # room for a name on two lines
 FAINT = "0.45"  # grey
-FORMATS = ("png", "pdf")
+FORMATS = {  # without dates and versions: the same figure gives the same bytes
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
 WIDE_RANGE = 8  # highest / lowest value from which on a scale is logarithmic
 MARKERS_PER_LINE = 8
 
@@ -33,7 +36,7 @@ def theme() -> Iterator[None]:
     import seaborn  # two seconds, which only those who plot should wait
 
     own = {
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
         "text.parse_math": False,  # a label may hold dollars
         "axes.edgecolor": "0.4",
         "grid.color": "0.9",
@@ -80,21 +83,13 @@ def draw_line(axis: Axes, x: np.ndarray, y: np.ndarray, mark: Mark, *band: np.nd
 
 
 def save(figure: Drawn, folder: Path, name: str) -> list[Path]:
-    """Write a figure in both formats, without dates and versions: the same figure gives the same bytes.
-
-    Pixels are written as png alone.
-    """
+    """Write a figure in all formats, one of pixels as png alone; returns the paths."""
     if isinstance(figure, Image.Image):
         figure.save(folder / f"{name}.png")
         return [folder / f"{name}.png"]
-    paths = [Path(folder) / f"{name}.{kind}" for kind in FORMATS]
-    nothing = {
-        "png": {"Software": None},
-        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-    }
-    for path, kind in zip(paths, FORMATS, strict=True):
-        figure.savefig(path, metadata=nothing[kind])
-    return paths
+    for kind, nothing in FORMATS.items():
+        figure.savefig(folder / f"{name}.{kind}", metadata=nothing)
+    return [folder / f"{name}.{kind}" for kind in FORMATS]
 
 
 def wrapped(name: str, width: int = 32) -> str:
@@ -169,14 +164,7 @@ def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:
     wanted = axis.transAxes.inverted().transform(points)[:, 1]
     sizes = np.array([name.count("\n") + 1 for name in names]) * SMALL * 1.3 / height
     # From the point to the middle of the name's left side (patchA would end it at a frame around the name).
-    leader = {
-        "arrowstyle": "-",
-        "linewidth": 1.2,
-        "shrinkA": 3,
-        "shrinkB": 0,
-        "relpos": (0, 0.5),
-        "patchA": None,
-    }
+    leader = {"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 3, "shrinkB": 0, "relpos": (0, 0.5)}
     for name, (_, _, colour), y, place in zip(names, ends, wanted, spread(wanted, sizes), strict=True):
         axis.annotate(
             name,
@@ -186,8 +174,21 @@ def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:
             textcoords=("offset points", "axes fraction"),
             va="center",
             fontsize=SMALL,
-            arrowprops=leader | {"color": colour},
+            arrowprops=leader | {"patchA": None, "color": colour},
         )
+
+
+def finish_costs(
+    axis: Axes, words: str, ends: list[tuple[str, float, object]], ticks: Collection[float] = ()
+) -> None:
+    """What every panel of costs over a number has: its values, a fitting scale, words above, names at the right."""
+    if ticks:
+        axis.set_xticks(list(ticks), [f"{value:g}" for value in ticks])
+        axis.set_xticks([], minor=True)
+    if not log_if_wide(axis, "y", np.concatenate([line.get_ydata() for line in axis.lines])):
+        axis.set_ylim(bottom=0)
+    explain(axis, words)
+    label_ends(axis, ends)
 
 
 def spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What is published about measured rows, as a section of Markdown below their table."""
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -16,31 +15,27 @@ def published_section(pairs: Sequence[tuple[str, str]]) -> list[str]:
     if rows.empty:
         return []
     remarks = list(dict.fromkeys(note for note in rows["note"] if note))
-    table = pd.DataFrame(
-        {
-            "Method": rows["method"],
-            "Variant": rows["variant"],
-            "Dataset": rows["dataset"],
-            "Resolution": rows["dataset"].map(lambda name: "480p" if name.startswith("davis") else MISSING),
-            "J&F": [two_readings(*pair) for pair in zip(rows["jf_mean"], rows["jf_mean_other"], strict=True)],
-            **{
-                column: rows[field].map(lambda value: MISSING if math.isnan(value) else str(value))
-                for column, field in {"J": "j_mean", "F": "f_mean", "Params (M)": "params_m"}.items()
-            },
-            "FPS (device)": [
-                MISSING if math.isnan(fps) else f"{fps} ({device})"
-                for fps, device in zip(rows["fps"], rows["fps_device"], strict=True)
-            ],
-            "Source": rows["source"],
-            "Certainty": rows["certainty"],
-            "Note": [str(remarks.index(note) + 1) if note else "" for note in rows["note"]],
-        }
-    )
+    texts = rows.astype(object).where(rows.notna(), MISSING).astype(str)
+    readings = zip(rows["jf_mean"], rows["jf_mean_other"], strict=True)
+    columns = {
+        "Method": rows["method"],
+        "Variant": rows["variant"],
+        "Dataset": rows["dataset"],
+        "Resolution": rows["dataset"].map(lambda name: "480p" if name.startswith("davis") else MISSING),
+        "J&F": [two_readings(*pair) for pair in readings],
+        "J": texts["j_mean"],
+        "F": texts["f_mean"],
+        "Params (M)": texts["params_m"],
+        "FPS (device)": (texts["fps"] + " (" + rows["fps_device"] + ")").where(rows["fps"].notna(), MISSING),
+        "Source": rows["source"],
+        "Certainty": rows["certainty"],
+        "Note": [str(remarks.index(note) + 1) if note else "" for note in rows["note"]],
+    }
     marks = "; ".join(f"{mark} = {CERTAINTY[mark]}" for mark in dict.fromkeys(rows["certainty"]))
     return [
         *("", "## Published", ""),
         "Not measured here: what papers, repositories and leaderboards report about full-size networks.",
-        *("", *markdown_table(table), ""),
+        *("", *markdown_table(pd.DataFrame(columns)), ""),
         f"Certainty: {marks}.",
         *("", *(f"{number}. {note}" for number, note in enumerate(remarks, 1))),
     ]
