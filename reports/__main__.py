@@ -1,4 +1,4 @@
-"""`python -m reports FOLDER`: tables and pictures of FOLDER/records.jsonl, written beside it.
+"""`python -m reports FOLDER`: tables and figures of FOLDER/records.jsonl, written beside it.
 
 FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) only its
 figure is drawn, beside FOLDER/search.json (job=search) the table and the figures are those of its trials. With
@@ -14,9 +14,7 @@ from bench.record import Record, read_records
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m reports", description="Tables and pictures from records."
-    )
+    parser = argparse.ArgumentParser(prog="python -m reports", description="Tables and figures from records.")
     parser.add_argument("folder", type=Path, help="the folder that holds records.jsonl")
     folder = parser.parse_args(arguments).folder
     try:
@@ -34,37 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
             code = write_report(folder)
             print(folder / "report.html")
             return code
-        from reports.error_pictures import contact_sheet, error_films, error_sheets
         from reports.figures import write_figures
-        from reports.figures.measure import measure_chart
-        from reports.figures.prompted import prompted_charts
-        from reports.figures.search import search_charts
-        from reports.pictures import overlay_sheet, sampling_sheet
-        from reports.prompted import is_prompted, write_prompted_tables
+        from reports.figures.errors import error_films
         from reports.search import write_search_table
         from reports.tables import write_tables
 
+        written, table = [], folder / "table.md"
         if (folder / "measure.json").is_file():  # nothing was scored, and job=measure wrote its own table
-            return _show(folder / "measure.md", measure_chart(folder))
-        if search:
+            table = folder / "measure.md"
+        elif search:
             table = write_search_table(folder, _title(folder))
-            return _show(table, search_charts(folder))
-        prompted = is_prompted(records)
-        written = (write_prompted_tables if prompted else write_tables)(records, folder, _title(folder))
-        written += [*overlay_sheet(records, folder), *sampling_sheet(records, folder)]
-        written += [*error_sheets(records, folder), *error_films(records, folder)]
-        written += contact_sheet(records, folder)
-        written += (prompted_charts if prompted else write_figures)(records, folder)
+        else:
+            written = write_tables(records, folder, _title(folder)) + error_films(records, folder)
+        written += write_figures(records, folder)
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)
         return 2
-    return _show(folder / "table.md", written)
-
-
-def _show(table: Path, written: list[Path]) -> int:
-    print(table.read_text(encoding="utf-8"))
-    for path in written:
-        print(path)
+    print(table.read_text(encoding="utf-8"), *written, sep="\n")
     return 0
 
 

@@ -2,14 +2,13 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import pandas as pd
 
-from reports.marks import is_published, ranks
-from reports.rows import TEXTS
+from reports.marks import WORDS, is_published, ranks
 from reports.side_by_side import NOT_MEASURED
 from reports.texts import MISSING
 
@@ -18,10 +17,10 @@ KINDS = {".png": "image/png", ".webp": "image/webp", ".svg": "image/svg+xml"}
 HEADING = re.compile(r"<h([23])>(.*?)</h\1>", re.DOTALL)
 
 
-def html_table(texts: pd.DataFrame) -> str:
-    """Sortable; published figures in grey, the best of a column in bold, the second underlined."""
+def html_table(texts: pd.DataFrame, better: Mapping[str, str | None]) -> str:
+    """Sortable; published figures in grey, the best of a column (as of `ranks`) in bold, the second underlined."""
     columns = [_classes(str(column)) for column in texts]
-    marks = [ranks(texts[column]) for column in texts]
+    marks = [ranks(texts[column], better) for column in texts]
     head = "".join(
         f'<th class="{kind}">{escape(str(c))}</th>' for c, kind in zip(texts, columns, strict=True)
     )
@@ -84,7 +83,7 @@ def page(title: str, body: str) -> str:
 
 
 def _classes(column: str) -> str:
-    side = "text" if column in TEXTS else "number"
+    side = "text" if column in WORDS else "number"
     return f"{side} published" if is_published(column) else side
 
 

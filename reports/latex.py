@@ -1,13 +1,13 @@
 """The table as LaTeX (booktabs): best in bold, second underlined, published figures in grey."""
 
+from collections.abc import Mapping
 from itertools import zip_longest
 from string import ascii_lowercase
 from textwrap import wrap
 
 import pandas as pd
 
-from reports.marks import BEST, SECOND, is_published, ranks
-from reports.rows import TEXTS
+from reports.marks import BEST, SECOND, WORDS, is_published, ranks
 from reports.texts import MISSING
 
 MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", "": "{}"}
@@ -32,15 +32,17 @@ SOURCE = "Source"
 HEADING_WIDTH = 14  # characters in a line of a column's heading
 
 
-def latex_table(table: pd.DataFrame, title: str, sentences: list[str]) -> str:
+def latex_table(
+    table: pd.DataFrame, title: str, sentences: list[str], better: Mapping[str, str | None]
+) -> str:
     """A `table*` with the title as caption and the sentences in small print below it.
 
-    Sources, too long for a printed page, stand there too, under letters.
+    Sources, too long for a printed page, stand there too, under letters. better: as of `ranks`.
     """
     if SOURCE in table:
         table, sentences = _lettered(table, sentences)
-    columns = "".join("l" if column in TEXTS else "r" for column in table)
-    cells = pd.DataFrame({column: _decorated(table[column]) for column in table})
+    columns = "".join("l" if column in WORDS else "r" for column in table)
+    cells = pd.DataFrame({column: _decorated(table[column], better) for column in table})
     lines = [
         "% needs \\usepackage{booktabs,graphicx,xcolor}",
         r"\begin{table*}[t]",
@@ -85,8 +87,9 @@ def _heading(columns: list[str]) -> list[str]:
     return [" & ".join(map(escape, line)) + r" \\" for line in zip_longest(*names, fillvalue="")]
 
 
-def _decorated(column: pd.Series) -> list[str]:
+def _decorated(column: pd.Series, better: Mapping[str, str | None]) -> list[str]:
     """Escaped cells: published ones in grey, the best and the second best value marked."""
-    cells = [MARKS[rank].format(escape(cell)) for cell, rank in zip(column, ranks(column), strict=True)]
+    marked = zip(column, ranks(column, better), strict=True)
+    cells = [MARKS[rank].format(escape(cell)) for cell, rank in marked]
     grey = is_published(str(column.name))
     return [rf"\textcolor{{gray}}{{{cell}}}" if grey else cell for cell in cells]

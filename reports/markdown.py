@@ -1,65 +1,24 @@
-"""The table as Markdown, with the published figures in a table of their own below it."""
+"""A table as Markdown."""
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.published import CERTAINTY, published_about, two_readings
-from reports.rows import TEXTS
-from reports.texts import MISSING
+from reports.marks import WORDS
 
 
-def markdown_page(
-    table: pd.DataFrame, title: str, sentences: list[str], pairs: Sequence[tuple[str, str]]
-) -> str:
-    """Title, table, the sentences as a list, and what is published about the (method, label) pairs."""
+def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], appendix: Sequence[str]) -> str:
+    """Title, table, the sentences as a list, and the lines of the appendix."""
     lines = [f"# {title}", "", *markdown_table(table), "", *(f"- {_one_line(s)}" for s in sentences)]
-    return "\n".join([*lines, *_published(pairs)]) + "\n"
+    return "\n".join([*lines, *appendix]) + "\n"
 
 
 def markdown_table(table: pd.DataFrame) -> list[str]:
     """Its lines; numbers, which stand at the right, are texts already."""
-    rules = ["---" if column in TEXTS else "---:" for column in table]
+    rules = ["---" if column in WORDS else "---:" for column in table]
     rows = [list(table.columns), rules, *table.to_numpy().tolist()]
     return ["| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _published(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """All rows, with what the columns beside the measured figures have no room for."""
-    rows = published_about(pairs)
-    if rows.empty:
-        return []
-    remarks = list(dict.fromkeys(note for note in rows["note"] if note))
-    table = pd.DataFrame(
-        {
-            "Method": rows["method"],
-            "Variant": rows["variant"],
-            "Dataset": rows["dataset"],
-            "Resolution": rows["dataset"].map(lambda name: "480p" if name.startswith("davis") else MISSING),
-            "J&F": [two_readings(*pair) for pair in zip(rows["jf_mean"], rows["jf_mean_other"], strict=True)],
-            **{
-                column: rows[field].map(lambda value: MISSING if math.isnan(value) else str(value))
-                for column, field in {"J": "j_mean", "F": "f_mean", "Params (M)": "params_m"}.items()
-            },
-            "FPS (device)": [
-                MISSING if math.isnan(fps) else f"{fps} ({device})"
-                for fps, device in zip(rows["fps"], rows["fps_device"], strict=True)
-            ],
-            "Source": rows["source"],
-            "Certainty": rows["certainty"],
-            "Note": [str(remarks.index(note) + 1) if note else "" for note in rows["note"]],
-        }
-    )
-    marks = "; ".join(f"{mark} = {CERTAINTY[mark]}" for mark in dict.fromkeys(rows["certainty"]))
-    return [
-        *("", "## Published", ""),
-        "Not measured here: what papers, repositories and leaderboards report about full-size networks.",
-        *("", *markdown_table(table), ""),
-        f"Certainty: {marks}.",
-        *("", *(f"{number}. {note}" for number, note in enumerate(remarks, 1))),
-    ]

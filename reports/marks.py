@@ -1,11 +1,23 @@
-"""What a cell of a table is: the best of its column, the second, published, or not measured."""
+"""What a column of a table and its cells are: words or numbers, published, the best of their column, the second."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
-LOWER_IS_BETTER = ("Params", "GMACs", "Latency", "Peak")
-HIGHER_IS_BETTER = ("J&F", "J", "F", "FPS", "mIoU")
+from bench.record import COLUMNS
+
 PUBLISHED = "published"  # ends the name of a column whose figures are not ours
 BEST, SECOND = "best", "second"
+WORDS = {column.heading() for column in COLUMNS if column.group == "setting"} | {  # set flush left
+    *("Method", "Variant", "Setting", "Dataset", "Device", "Source", "Result", "Title", "Commit"),
+}
+# By the first word of a title, which says the quantity.
+BETTER = {
+    title.replace(",", " ").split()[0]: column.better
+    for column in COLUMNS
+    for title in (column.title, column.measured)
+    if title
+}
 
 
 def is_published(column: str) -> bool:
@@ -13,15 +25,21 @@ def is_published(column: str) -> bool:
     return PUBLISHED in column.lower()
 
 
-def ranks(column: pd.Series) -> list[str]:
+def ranks(column: pd.Series, better: Mapping[str, str | None]) -> list[str]:
     """BEST, SECOND or "" for each cell, by the values as they are displayed.
 
-    The column's first word says which end is the better one; without one of those above, as for speeds on
-    several devices, and where all are equal, nothing is marked.
+    better: "higher" or "lower" by the name of a column; the quantity of others, the first word of the name, says
+    which end is the better one. Without one, as for speeds on several devices, and where all are equal, nothing is
+    marked.
     """
-    first, second = _best_two(str(column.name), [number(cell) for cell in column])
-    marks = {first: BEST, second: SECOND}
-    return [marks[value] if (value := number(cell)) is not None and value in marks else "" for cell in column]
+    name = str(column.name)
+    side = better.get(name, BETTER.get(name.replace(",", " ").partition(" ")[0]))
+    values = [number(cell) for cell in column]
+    ranked = sorted({value for value in values if value is not None}, reverse=side == "higher")
+    if side is None or len(ranked) < 2:
+        return [""] * len(column)
+    marks = {ranked[0]: BEST} | ({ranked[1]: SECOND} if len(ranked) > 2 else {})
+    return ["" if value is None else marks.get(value, "") for value in values]
 
 
 def number(cell: str) -> float | None:
@@ -30,12 +48,3 @@ def number(cell: str) -> float | None:
         return float(cell.partition(" ")[0])
     except ValueError:
         return None
-
-
-def _best_two(column: str, values: list[float | None]) -> tuple[float | None, float | None]:
-    """Best and second best of a column that has a better end; None where all are equal or few are left."""
-    quantity = column.replace(",", " ").partition(" ")[0]
-    ranked = sorted({value for value in values if value is not None}, reverse=quantity in HIGHER_IS_BETTER)
-    if quantity not in (*LOWER_IS_BETTER, *HIGHER_IS_BETTER) or len(ranked) < 2:
-        return None, None
-    return ranked[0], ranked[1] if len(ranked) > 2 else None

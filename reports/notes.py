@@ -1,26 +1,28 @@
 """What stands below a table so that nobody misreads it. Plain sentences, for Markdown and LaTeX alike."""
 
-from bench.record import Record
+from collections.abc import Iterable
+
+from bench.record import COLUMNS, Column, Record, columns
 from reports.comparison import EFFECT, Comparison
 from reports.published import CERTAINTY, DAVIS, published_about, published_columns
-from reports.rows import SEEN, distinct, group_rows, succeeded
+from reports.rows import distinct, group_rows, main_score, succeeded, values
 
-SCORES = "J is the region similarity (intersection over union) and F the boundary accuracy, in percent."
 DAVIS_SCORES = (
     "J&F is the mean of the two. Both are averaged over frames (without the first and the last), then over all "
     "objects, as DAVIS does."
 )
 SPREAD = "± is the sample standard deviation over the seeds."
 PAIRED = (
-    "Δ J&F is the difference to the row marked reference, paired by sequence and seed and averaged over "
-    "objects, with a 95 % bootstrap interval over sequences and seeds (too narrow when seeds are few); noise = the "
-    "interval contains 0."
+    "Δ {score} is the difference to the row marked reference, paired by {sequence} and seed and averaged over "
+    "objects, with a 95 % bootstrap interval over {sequence}s and seeds (too narrow when seeds are few); noise = "
+    "the interval contains 0."
 )
-COUNTERS = "GMACs are 10^9 multiply-accumulates per frame; the three counters include different operations."
-MEMORY = "Peak memory counts the tensors alive at the worst moment of a frame; an MB is 2^20 bytes."
 PUBLISHED = (
     "Published figures are not measured here: they are joined by the method's name and are of the full-size "
     "network, trained by its authors without BL30K and run on DAVIS at 480p."
+)
+PROMPTED = (
+    "Published figures are of the paper's networks at full size, with the masks of SAM's ViT-H as the truth."
 )
 PUBLISHED_ROWS = (
     "Rows that an ablation of a paper has show its figures in place of the method's, and none where it gives "
@@ -30,31 +32,43 @@ PUBLISHED_ROWS = (
 
 def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     """The sentences that belong below the table of these records, whose rows were compared so."""
-    done = succeeded(records) or records
+    done, main, shown = succeeded(records) or records, main_score(records), columns(records)
+    prompted, rows = main.name == "miou", group_rows(records)
     sets = dict.fromkeys(record.dataset for record in done)
-    lines = [_data([record for record in done if record.dataset == name]) for name in sets]
-    lines += [_training(done), _scores(done)]
-    if any(len(succeeded(cells)) > 1 for cells in group_rows(records).values()):
+    lines = [_data([record for record in done if record.dataset == name], prompted) for name in sets]
+    lines += [_training(done), *column_notes(done, (column for column in shown if column.group == "score"))]
+    lines += [] if prompted else [_scores(done)]
+    if any(len(succeeded(cells)) > 1 for cells in rows.values()):
         lines.append(SPREAD)
-    trained = {name for name, cells in group_rows(records).items() if any(cell.train_steps for cell in cells)}
-    lines += [*_comparisons(compared, trained), *_sizes(done), *_published(records)]
+    trained = {name for name, cells in rows.items() if any(cell.train_steps for cell in cells)}
+    lines += _comparisons(compared, trained, main)
+    lines += [] if prompted else _sizes(done)
+    costs = [
+        column for column in shown if column.group == "cost" or (prompted and column.group == "training")
+    ]
+    lines += column_notes(done, costs)
+    lines += [PROMPTED] if prompted else _published(records)
     lines += [
         f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."
-        for name, cells in group_rows(records).items()
+        for name, cells in rows.items()
         for cell in cells
         if cell.status != "ok"
     ]
     return [line for line in lines if line]
 
 
-def _data(records: list[Record]) -> str:
-    resolution, device, scale = (
-        distinct(records, field) or "unknown" for field in ("resolution", "device", "scale")
-    )
+def column_notes(records: list[Record], shown: Iterable[Column]) -> list[str]:
+    """What the columns say of themselves, of which any record holds something."""
+    return list(dict.fromkeys(c.note for c in shown if c.note and values(records, c.name)))
+
+
+def _data(records: list[Record], prompted: bool) -> str:
+    told = {field: distinct(records, field) or "unknown" for field in ("resolution", "device", "scale")}
+    counts = {field: distinct(records, field) or 0 for field in ("sequences", "frames", "objects")}
+    words = "{frames} images, {objects} points in their" if prompted else "{sequences} sequences, {objects}"
     return (
-        f"Measured on {records[0].dataset}: {distinct(records, 'sequences') or 0} sequences, "
-        f"{distinct(records, 'objects') or 0} objects, resolution {resolution} (height x width); "
-        f"device: {device}, {distinct(records, 'precision')}; scale: {scale}."
+        f"Measured on {records[0].dataset}: {words.format(**counts)} objects, resolution {told['resolution']} "
+        f"(height x width); device: {told['device']}, {distinct(records, 'precision')}; scale: {told['scale']}."
     )
 
 
@@ -63,17 +77,15 @@ def _training(records: list[Record]) -> str:
     if not trained:
         return ""
     clips = distinct(trained, "train_clips")
-    return (
-        f"Training (our settings, not the papers'): {distinct(trained, 'train_steps')} steps"
-        f"{f' on {clips}' if clips else ''}."
-    )
+    steps = f"{distinct(trained, 'train_steps')} steps{f' on {clips}' if clips else ''}"
+    return f"Training (our settings, not the papers'): {steps}."
 
 
 def _scores(records: list[Record]) -> str:
     """YouTube-VOS, known by its scores of seen and unseen classes, averages otherwise than DAVIS."""
-    seen = [r for r in records if any(getattr(r, field) is not None for field in SEEN)]
+    seen = [record for record in records if record.j_seen is not None or record.j_unseen is not None]
     names = distinct(seen, "dataset")
-    scores = [SCORES]
+    scores = []
     if not names or any(record.dataset not in names.split(", ") for record in records):
         scores.append(DAVIS_SCORES)
     if names:
@@ -86,52 +98,42 @@ def _scores(records: list[Record]) -> str:
 
 def _sizes(records: list[Record]) -> list[str]:
     """Keep apart the network that was trained and the published one, whose cost is given."""
-    full = [
-        r
-        for r in records
-        if r.params_m_full or r.gmacs_full or r.latency_ms_median_full or r.memory_mb_peak_full
-    ]
+    costs = [column.name for column in COLUMNS if column.group == "cost" and column.name.endswith("_full")]
+    full = [record for record in records if any(getattr(record, name) for name in costs)]
     if not full:
         return []
     device, scale = distinct(full, "device") or "an unknown device", distinct(records, "scale")
-    own = list(dict.fromkeys(r.label for r in full if r.method.partition(":")[0].endswith(".py")))
+    own = ", ".join(dict.fromkeys(r.label for r in full if r.method.partition(":")[0].endswith(".py")))
     return [
         f"Full size = the published network at 480x864 with one object; measured on {device}.",
-        f"{', '.join(own)}: full size is the method as it was built; torch's counter sees what torch computes."
-        if own
-        else "",
+        own and f"{own}: full size is the method as it was built; torch's counter sees what torch computes.",
         f"Latency and MACs of the full-size network, accuracy and FPS of the trained {scale} network: "
         f"one network does not reach both.",
-        COUNTERS,
-        MEMORY if any(r.memory_mb_peak_full for r in full) else "",
     ]
 
 
-def _comparisons(compared: dict[str, Comparison], trained: set[str]) -> list[str]:
+def _comparisons(compared: dict[str, Comparison], trained: set[str], main: Column) -> list[str]:
     """How rows were compared, and how many seeds would tell smaller differences from noise."""
     if not compared:
         return []
     single = [
         name
-        for name, found in compared.items()
-        if found.difference.seeds == 1 and trained & {name, found.reference}
+        for name, row in compared.items()
+        if row.difference.seeds == 1 and trained & {name, row.reference}
     ]
-    lines = [PAIRED]
+    lines = [PAIRED.format(score=main.title, sequence="image" if main.name == "miou" else "sequence")]
     if single:
         lines.append(
             f"Compared on one seed: {', '.join(single)}. The interval leaves out the noise of training; "
             f"seeds=3 includes it."
         )
     for reference in dict.fromkeys(found.reference for found in compared.values()):
-        needed = {
-            name: found.seeds_needed
-            for name, found in compared.items()
-            if found.reference == reference and found.seeds_needed
-        }
+        rows = {name: row.seeds_needed for name, row in compared.items() if row.reference == reference}
+        needed = {name: count for name, count in rows.items() if count}
         if needed:
             worst = max(needed, key=needed.__getitem__)
             lines.append(
-                f"About {needed[worst]} seeds would show a difference of {EFFECT} J&F between {worst} and "
+                f"About {needed[worst]} seeds would show a difference of {EFFECT} {main.title} between {worst} and "
                 f"{reference}{', the noisiest pair' if len(needed) > 1 else ''} (power 0.8, paired t test "
                 f"at 5 %, on these sequences)."
             )

@@ -13,32 +13,23 @@ import pandas as pd
 
 from bench.record import Record
 from reports import papers
-from reports.adopted import adopt_pictures
-from reports.prompted import is_prompted, tabulate_prompted
+from reports.adopted import adopt_figures
 from reports.results import COSTS, Result, read_results
 from reports.rows import distinct, succeeded
 from reports.shown import PICTURES, Shown, show_gap, show_pictures, show_table, show_text
 from reports.table import Table
-from reports.tables import tabulate
-from reports.texts import MISSING, three_digits
+from reports.tables import tabulate, tabulate_costs
+from reports.texts import MISSING
 
 FOLDER = "VOS_REPORT"  # environment variable: the folder that holds report.json
 DEFAULT = Path(__file__).parent / "out" / "report"
 TABLES = "tables"  # folder of a report
 ABLATIONS = {  # that a paper's notebook shows; others stand in the overview
-    "mobilevos": (
-        "distillation",
-        "sampling",
-        "omega",
-        "losses",
-        "queue",
-        "soup",
-        "aspp",
-        "teacher",
-        "stills",
-    ),
-    "deaot_distilled": ("attention", "kd", "attention_map", "lambda"),
-    "mobile_sam": ("decoupled",),
+    "mobilevos": [
+        *("distillation", "sampling", "omega", "losses", "queue", "soup", "aspp", "teacher", "stills"),
+    ],
+    "deaot_distilled": ["attention", "kd", "attention_map", "lambda"],
+    "mobile_sam": ["decoupled"],
 }
 
 
@@ -87,7 +78,9 @@ class Report:
         found = [result for result in self.results if result.job == COSTS and result.records]
         if not found:
             return show_gap("Not in the store: `./run_all.sh job=measure` fills it.")
-        return sum((self._shown(result, _costs(result)) for result in found), Shown())
+        return sum(
+            (self._shown(result, tabulate_costs(result.records, result.title)) for result in found), Shown()
+        )
 
     def others(self) -> Shown:
         """Results that have no chapter of their own: evaluations, searches, other ablations."""
@@ -98,16 +91,15 @@ class Report:
     def _result(self, result: Result) -> Shown:
         if result.records:
             about = f" ({result.dataset}, scale {result.scale}, {result.method})" if result.ablation else ""
-            tabled = tabulate_prompted if is_prompted(result.records) else tabulate
-            return self._shown(result, tabled(result.records, f"{result.title}{about}"))
+            return self._shown(result, tabulate(result.records, f"{result.title}{about}"))
         text = result.folder / "table.md"
         if result.job == "search" and text.is_file():
-            pictures = adopt_pictures(result, self.out / PICTURES)
+            pictures = adopt_figures(result, self.out / PICTURES)
             return show_text(_lower(text.read_text(encoding="utf-8"))) + show_pictures(pictures)
         return show_gap(f"{result.title} ({result.name}) has begun and not ended: give its command again.")
 
     def _shown(self, result: Result, table: Table) -> Shown:
-        pictures = adopt_pictures(result, self.out / PICTURES)
+        pictures = adopt_figures(result, self.out / PICTURES)
         return self._table(result.name, table) + show_pictures(pictures)
 
     def _table(self, name: str, table: Table) -> Shown:
@@ -146,34 +138,6 @@ def _cells(records: list[Record]) -> str:
         return "not ended"
     failed = len(records) - len(succeeded(records))
     return f"{len(records)}" + (f", {failed} of them failed or missing" if failed else "")
-
-
-def _costs(result: Result) -> Table:
-    rows = [
-        {
-            "Method": record.label,
-            "Params (M)": _number(record.params_m),
-            "GMACs (torch)": _number(record.gmacs_full),
-            "GMACs (fvcore)": _number(record.gmacs_fvcore_full),
-            "GMACs (thop)": _number(record.gmacs_thop_full),
-            "Latency of a frame (ms)": _number(record.latency_ms_median),
-            "FPS": _number(record.fps),
-            "Peak memory (MB)": _number(record.memory_mb_peak_full),
-        }
-        for record in result.records
-    ]
-    sentences = [
-        f"Frames of {distinct(result.records, 'resolution')}, {distinct(result.records, 'objects')} object(s), on "
-        f"{distinct(result.records, 'device')}, {distinct(result.records, 'precision')}; random weights.",
-        "Latency (median) and FPS follow the protocol frame: from a frame on the host to its mask there. "
-        "docs/measuring.md tells of the other protocols, which measure.md beside the figures holds.",
-        *(f"{record.label}: {record.status}." for record in result.records if record.status != "ok"),
-    ]
-    return Table(result.title, pd.DataFrame(rows), sentences, pd.DataFrame([vars(r) for r in result.records]))
-
-
-def _number(value: float | None) -> str:
-    return MISSING if value is None else three_digits(value)
 
 
 def _lower(markdown: str) -> str:

@@ -6,36 +6,8 @@ from statistics import fmean, median, stdev
 
 import pandas as pd
 
-from bench.record import Record
-
-SEEN = ("j_seen", "f_seen", "j_unseen", "f_unseen")  # YouTube-VOS alone
-SCORES = ("jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", *SEEN, "jf_held_out")
-COSTS = (
-    "params_m",
-    "params_m_full",
-    "gmacs_full",
-    "gmacs_fvcore_full",
-    "gmacs_thop_full",
-    "latency_ms_median",
-    "latency_ms_median_full",
-    "memory_mb_peak_full",
-    "fps",
-)
-TEXTS = {  # columns set flush left
-    "Method", "Variant", "Setting", "Weights averaged", "Initialisation", "Dataset", "Device", "Source",
-    "Result", "Title", "Commit",
-}  # fmt: skip
-SETTINGS = (
-    "method",
-    "recipe",
-    "dataset",
-    "scale",
-    "initialisation",
-    "soup",
-    "resolution",
-    "device",
-    "precision",
-)
+from bench.record import COLUMNS, Column, Record, columns, value
+from reports.texts import three_digits
 
 
 def group_rows(records: list[Record]) -> dict[str, list[Record]]:
@@ -63,6 +35,12 @@ def distinct(records: list[Record], field: str) -> str:
     return ", ".join(dict.fromkeys(str(value) for record in records if (value := getattr(record, field))))
 
 
+def main_score(records: list[Record]) -> Column:
+    """What rows are compared by: J&F, or mIoU where networks answered prompts."""
+    prompted = any(record.miou_truth is not None or record.miou is not None for record in records)
+    return next(column for column in COLUMNS if column.name == ("miou" if prompted else "jf_mean"))
+
+
 def aggregate(records: list[Record]) -> pd.DataFrame:
     """Raw numbers, one row per label.
 
@@ -70,21 +48,31 @@ def aggregate(records: list[Record]) -> pd.DataFrame:
     the sample standard deviation (NaN below two seeds); costs are the median of the seeds, in the units of
     `Record`. `status` is "ok" or "seed <seed>: <status>; ...". Not measured: NaN.
     """
-    return pd.DataFrame([_row(name, cells) for name, cells in group_rows(records).items()])
+    shown = columns(records)
+    return pd.DataFrame([_row(name, cells, shown) for name, cells in group_rows(records).items()])
 
 
-def _row(name: str, cells: list[Record]) -> dict:
+def _row(name: str, cells: list[Record], shown: list[Column]) -> dict:
     done = succeeded(cells)
     failures = [f"seed {cell.seed}: {cell.status}" for cell in cells if cell.status != "ok"]
-    row = {"label": name, **{field: distinct(done or cells, field) for field in SETTINGS}}
+    row = {"label": name, **{c.name: distinct(done or cells, c.name) for c in shown if c.group == "setting"}}
     row |= {"sequences": distinct(done, "sequences"), "objects": distinct(done, "objects")}
     row |= {"cells": len(cells), "n": len(done), "status": " ".join("; ".join(failures).split()) or "ok"}
-    for field in SCORES:
-        row[field], row[f"{field}_std"] = mean_and_deviation(values(done, field))
-    for field in COSTS:
-        found = values(cells, field)
-        row[field] = median(found) if found else math.nan
+    for column in shown:
+        if column.group == "score":
+            row[column.name], row[f"{column.name}_std"] = mean_and_deviation(values(done, column.name))
+        elif column.group == "stages":
+            row[column.name] = _stages([value(cell, column.name) for cell in done])
+        elif column.group != "setting":
+            found = [cost for cost in values(cells, column.name) if cost or column.group == "cost"]
+            row[column.name] = median(found) if found else math.nan
     return row
+
+
+def _stages(texts: list[str]) -> str:
+    """The median of each part of a cost, in the order of the first."""
+    found = [json.loads(text) for text in texts if text]
+    return " + ".join(three_digits(median(each[stage] for each in found)) for stage in (found or [{}])[0])
 
 
 def by_sequence(records: list[Record]) -> pd.DataFrame:
@@ -98,10 +86,10 @@ def by_sequence(records: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis("label")
 
 
-def values(records: list[Record], field: str) -> list[float]:
-    """What there is of a field."""
-    found = (getattr(record, field) for record in records)
-    return [value for value in found if value is not None and not math.isnan(value)]
+def values(records: list[Record], name: str) -> list[float]:
+    """What there is of a field or a metric."""
+    found = (value(record, name) for record in records)
+    return [number for number in found if number is not None and not math.isnan(number)]
 
 
 def mean_and_deviation(numbers: list[float]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.markdown import markdown_table
+from reports.markdown import markdown_page
 from reports.texts import MISSING
 
 
@@ -19,20 +19,15 @@ def write_search_table(folder: Path, title: str) -> Path:
     rows = [
         [
             f"{trial['number']}{' *' if trial['number'] in content['front'] else ''}",
-            *(
-                [f"{value:.4g}" for value in trial["values"]]
-                if trial["values"]
-                else [MISSING] * len(objectives)
-            ),
+            *(_shown(value) for value in trial["values"] or [MISSING] * len(objectives)),
             *(_shown(trial["params"].get(key, MISSING)) for key in names),
             _note(trial),
         ]
         for trial in trials
     ]
     table = pd.DataFrame(rows, columns=["Trial", *objectives, *names.values(), "Note"])
-    lines = [f"# {title}", "", *markdown_table(table), "", *(f"- {note}" for note in _notes(content))]
     path = folder / "table.md"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text(markdown_page(table, title, _notes(content), ()), encoding="utf-8")
     return path
 
 

@@ -26,9 +26,8 @@ class Shown:
 
 
 def show_table(table: Table) -> Shown:
-    html = (
-        f'<p class="title">{escape(table.title)}</p>\n{html_table(table.texts)}{html_notes(table.sentences)}'
-    )
+    html = f'<p class="title">{escape(table.title)}</p>\n'
+    html += html_table(table.texts, table.better) + html_notes(table.sentences)
     lines = [f"**{table.title}**", "", *markdown_table(table.texts), ""]
     return Shown(html, "\n".join([*lines, *(f"- {sentence}" for sentence in table.sentences)]) + "\n\n")
 

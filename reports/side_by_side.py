@@ -12,7 +12,7 @@ from reports.published.words import NAMES
 from reports.results import COSTS, Result
 from reports.rows import aggregate
 from reports.table import Table
-from reports.texts import MISSING, three_digits
+from reports.texts import MISSING, number, spread
 
 NOT_MEASURED = "not measured"
 SETS = {  # in the order of their columns
@@ -54,22 +54,27 @@ def paper_table(
     is not measured says so, and a set that was measured alone has a column of its own. The csv holds a line per
     figure.
     """
-    rows, ours = _rows(published, results or (), also), results is not None
+    rows = _rows(published, results or (), also)
     scores = pd.concat([row.scores for row in rows])
+    notes = [_notes(row.published) for row in rows]
+    numbered = list(dict.fromkeys(note for found in notes for note in found))
     columns = {
         "Method": [NAMES.get(row.method, row.method) for row in rows],
         "Variant": [row.variant or MISSING for row in rows],
-        **_scores(rows, ours),
-        **_costs(rows, ours),
+        **_scores(rows),
+        **_costs(rows),
         "Source": [_sources(row.published) for row in rows],
+        "Notes": [", ".join(str(numbered.index(note) + 1) for note in found) for found in notes],
     }
-    notes = [_notes(row.published) for row in rows]
-    numbered = list(dict.fromkeys(note for found in notes for note in found))
-    columns["Notes"] = [", ".join(str(numbered.index(note) + 1) for note in found) for found in notes]
-    texts = pd.DataFrame(columns)
-    texts = texts.drop(columns=[name for name in ("Variant", "Notes") if set(texts[name]) <= {MISSING, ""}])
-    sentences = [*_sentences(published), *(_measurements(rows, scores) if ours else []), *remarks]
-    sentences += [f"({number}) {note}." for number, note in enumerate(numbered, 1)]
+    empty = [name for name in ("Variant", "Notes") if set(columns[name]) <= {MISSING, ""}]
+    hidden = [name for name in columns if results is None and name.endswith(", measured")]
+    sentences = [
+        *_sentences(published),
+        *(_measurements(rows, scores) if results is not None else []),
+        *remarks,
+    ]
+    sentences += [f"({place}) {note}." for place, note in enumerate(numbered, 1)]
+    texts = pd.DataFrame(columns).drop(columns=[*empty, *hidden])
     return Table(title, texts, sentences, _numbers(published, scores))
 
 
@@ -77,9 +82,9 @@ def measured_scores(results: Sequence[Result]) -> pd.DataFrame:
     """The rows of all scored cells, as `aggregate` gives them, with the `set` that they were judged on."""
     # By result and dataset: of several datasets, labels would name theirs.
     groups: dict[tuple[int, str], list[Record]] = {}
-    for number, result in enumerate(results):
+    for place, result in enumerate(results):
         for record in result.records if result.job != COSTS else ():
-            groups.setdefault((number, record.dataset), []).append(record)
+            groups.setdefault((place, record.dataset), []).append(record)
     frames = [aggregate(records) for records in groups.values()]
     columns = ["label", "method", "dataset", "sequences", "scale", "n", "device", *SCORES, "jf_mean_std"]
     found = pd.concat([pd.DataFrame(columns=columns, dtype=object), *frames])[columns]
@@ -93,22 +98,19 @@ def _rows(published: pd.DataFrame, results: Sequence[Result], also: Sequence[str
     scores = measured_scores(results)
     records = [record for result in results if result.job == COSTS for record in result.records]
     costs = {record.method: record for record in records if record.params_m_full}  # the newest ones
-
-    def row(method: str, label: str, variant: str, cells: pd.DataFrame, ours: str | None) -> Row:
-        own = scores[(scores["method"] == method) & (scores["label"] == ours)]
-        return Row(method, variant, cells, own, None if label else costs.get(method))
-
-    key = ["method", "label", "variant"]
-    place = published.groupby([*key, "dataset"]).cumcount()
-    rows = []
-    for (method, label, variant, _), cells in published.groupby([*key, place], sort=False):
-        ours = label or (method if "yes" in set(cells["main"]) else None)
-        rows.append(row(method, label, variant, cells, ours))
+    place = published.groupby(["method", "label", "variant", "dataset"]).cumcount()
+    groups = dict(list(published.groupby(["method", "label", "variant", place], sort=False)))
     main = set(published["method"][published["main"] == "yes"])
-    return rows + [row(name, "", "", published.iloc[:0], name) for name in also if name not in main]
+    groups |= {(name, "", "", -1): published.iloc[:0] for name in also if name not in main}
+    rows = []
+    for (method, label, variant, place), cells in groups.items():
+        ours = label or (method if place < 0 or "yes" in set(cells["main"]) else None)
+        own = scores[(scores["method"] == method) & (scores["label"] == ours)]
+        rows.append(Row(method, variant, cells, own, None if label else costs.get(method)))
+    return rows
 
 
-def _scores(rows: list[Row], ours: bool) -> dict[str, list[str]]:
+def _scores(rows: list[Row]) -> dict[str, list[str]]:
     """Columns of J&F, of the published sets first."""
     known = {name for row in rows for name in row.published["dataset"]}
     others = dict.fromkeys(name for row in rows for name in row.scores["set"] if name not in known)
@@ -118,8 +120,7 @@ def _scores(rows: list[Row], ours: bool) -> dict[str, list[str]]:
         heading = f"J&F (J/F) {SETS[name][0] if name in SETS else name}"
         if name in known:
             columns[f"{heading}, published"] = [_published(row.published, name, decimals) for row in rows]
-        if ours:
-            columns[f"{heading}, measured"] = [_measured(row.scores, name) for row in rows]
+        columns[f"{heading}, measured"] = [_measured(row.scores, name) for row in rows]
     return columns
 
 
@@ -129,57 +130,47 @@ def _published(cells: pd.DataFrame, name: str, decimals: int) -> str:
     if found.empty:
         return MISSING
     cell = found.iloc[0]
-    readings = [f"{x:.{decimals}f}" for x in (cell["jf_mean"], cell["jf_mean_other"]) if not math.isnan(x)]
-    parts = [MISSING if math.isnan(x) else f"{x:.{decimals}f}" for x in (cell["j_mean"], cell["f_mean"])]
+    readings = [number(x, decimals) for x in (cell["jf_mean"], cell["jf_mean_other"]) if not math.isnan(x)]
+    parts = [number(x, decimals) for x in (cell["j_mean"], cell["f_mean"])]
     return " or ".join(readings) + (f" ({'/'.join(parts)})" if set(parts) != {MISSING} else "")
 
 
 def _measured(cells: pd.DataFrame, name: str) -> str:
     """ "46.1 ± 1.0 (45.2/47.0), laptop"; several where several networks were judged."""
-    texts = []
-    for cell in cells[cells["set"] == name].itertuples():
-        spread = "" if math.isnan(cell.jf_mean_std) else f" ± {cell.jf_mean_std:.1f}"
-        texts.append(
-            f"{cell.jf_mean:.1f}{spread} ({cell.j_mean:.1f}/{cell.f_mean:.1f}), {cell.scale or GIVEN}"
-        )
+    texts = [
+        f"{spread(c.jf_mean, c.jf_mean_std)} ({c.j_mean:.1f}/{c.f_mean:.1f}), {c.scale or GIVEN}"
+        for c in cells[cells["set"] == name].itertuples()
+    ]
     return "; ".join(texts) or NOT_MEASURED
 
 
-def _costs(rows: list[Row], ours: bool) -> dict[str, list[str]]:
+def _costs(rows: list[Row]) -> dict[str, list[str]]:
     """Columns of parameters and speed, where any are published."""
     columns = {}
     if any(row.published["params_m"].notna().any() for row in rows):
-        columns["Params (M), published"] = [_parameters(row.published) for row in rows]
-        if ours:
-            columns["Params (M), measured"] = [_cost(row.cost, "params_m_full") for row in rows]
+        found = [[f"{value}" for value in row.published["params_m"].dropna()] for row in rows]
+        columns["Params (M), published"] = [next(iter(values), MISSING) for values in found]
+        columns["Params (M), measured"] = [_cost(row.cost, "params_m_full") for row in rows]
     if any(row.published["fps"].notna().any() for row in rows):
         columns["Speed (FPS), published"] = [_speeds(row.published) for row in rows]
         devices = [", ".join(filter(None, dict.fromkeys(row.published["fps_device"]))) for row in rows]
         columns["Device"] = [device or MISSING for device in devices]
-        if ours:
-            columns["Speed (FPS), measured"] = [_cost(row.cost, "fps") for row in rows]
+        columns["Speed (FPS), measured"] = [_cost(row.cost, "fps") for row in rows]
     return columns
-
-
-def _parameters(cells: pd.DataFrame) -> str:
-    return next((f"{value}" for value in cells["params_m"].dropna()), MISSING)
 
 
 def _speeds(cells: pd.DataFrame) -> str:
     """ "26.9 (D16), 20.2 (D17)" """
     known = cells[cells["fps"].notna()]
+    pairs = zip(known["fps"], known["dataset"], strict=True)
     return (
-        ", ".join(
-            f"{fps} ({SETS[name][1]})" if name in SETS else f"{fps}"
-            for fps, name in zip(known["fps"], known["dataset"], strict=True)
-        )
-        or MISSING
+        ", ".join(f"{fps} ({SETS[name][1]})" if name in SETS else f"{fps}" for fps, name in pairs) or MISSING
     )
 
 
 def _cost(record: Record | None, field: str) -> str:
     value = record and getattr(record, field)
-    return NOT_MEASURED if value is None else three_digits(value)
+    return NOT_MEASURED if value is None else number(value)
 
 
 def _sources(cells: pd.DataFrame) -> str:

@@ -44,7 +44,7 @@ def paired_difference(records_a: list[Record], records_b: list[Record]) -> Paire
     and with one it holds the sequences' variation alone. The resamples are the same on every call. Raises
     ValueError when the two have no pair in common.
     """
-    differences, weights = paired(records_a, records_b)
+    _, differences, weights = paired(records_a, records_b)
     if not differences.size:
         raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
     mean = float(np.average(differences.mean(axis=1), weights=weights))
@@ -72,7 +72,7 @@ def seeds_needed(
     at hand, so few of them give a rough number. Sequences count as fixed: the answer is about these
     videos, not about others. None with fewer than two seeds in common.
     """
-    differences, weights = paired(records_a, records_b)
+    _, differences, weights = paired(records_a, records_b)
     if not differences.size or differences.shape[1] < 2:
         return None
     spread = np.average(differences, axis=0, weights=weights).std(ddof=1)
@@ -80,9 +80,7 @@ def seeds_needed(
         return 2
     ratio = effect / spread
     quantiles = NormalDist().inv_cdf(1 - SIGNIFICANCE / 2) + NormalDist().inv_cdf(power)
-    seeds = max(
-        2, math.floor((quantiles / ratio) ** 2)
-    )  # with a known deviation; the t test needs a few more
+    seeds = max(2, math.floor((quantiles / ratio) ** 2))  # were the deviation known: the t test needs more
     while _power(ratio, seeds) < power:
         seeds += 1
     return seeds
@@ -95,15 +93,8 @@ def _power(ratio: float, seeds: int) -> float:
     return stats.nct.sf(critical, seeds - 1, ratio * math.sqrt(seeds))
 
 
-def paired(records_a: list[Record], records_b: list[Record]) -> tuple[np.ndarray, np.ndarray]:
-    """Differences a - b (sequences, seeds) of what both have, and the sequences' weights; empty when nothing."""
-    return paired_sequences(records_a, records_b)[1:]
-
-
-def paired_sequences(
-    records_a: list[Record], records_b: list[Record]
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """As `paired`, after the names of the sequences, in increasing order.
+def paired(records_a: list[Record], records_b: list[Record]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """What both have: the sequences in increasing order, differences a - b (sequences, seeds), sequences' weights.
 
     A single cell that nothing was trained for stands for every seed of the other row.
     """
@@ -135,9 +126,7 @@ def _for_all_seeds(records: list[Record], scores: dict, others: dict) -> dict[in
 
 def _objects(records: list[Record]) -> dict[str, int]:
     """{sequence: judged objects}; records without it give every sequence the same weight."""
-    return {
-        k: n for r in records if r.objects_per_sequence for k, n in json.loads(r.objects_per_sequence).items()
-    }
+    return {k: n for r in records for k, n in json.loads(r.objects_per_sequence or "{}").items()}
 
 
 def _interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """One table in the three forms of a file: Markdown to read, LaTeX for a paper, csv for whatever else."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -14,22 +14,24 @@ from reports.markdown import markdown_page
 class Table:
     """A table to be shown and written: texts by column, sentences below them, and the raw numbers for the csv.
 
-    Its Markdown ends with what is published about `pairs` of (method, label).
+    Its Markdown ends with the lines of `appendix`. better: "higher" or "lower" for columns that are no fields of a
+    record.
     """
 
     title: str
     texts: pd.DataFrame
     sentences: list[str]
     numbers: pd.DataFrame
-    pairs: Sequence[tuple[str, str]] = ()
+    appendix: Sequence[str] = ()
+    better: Mapping[str, str | None] = field(default_factory=dict)
 
     def write(self, folder: Path, name: str = "table") -> list[Path]:
         """Write `name`.md, .tex and .csv into `folder` and return their paths."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         texts = {
-            ".md": markdown_page(self.texts, self.title, self.sentences, self.pairs),
-            ".tex": latex_table(self.texts, self.title, self.sentences),
+            ".md": markdown_page(self.texts, self.title, self.sentences, self.appendix),
+            ".tex": latex_table(self.texts, self.title, self.sentences, self.better),
             ".csv": self.numbers.to_csv(index=False, lineterminator="\n"),
         }
         for ending, text in texts.items():

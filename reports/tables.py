@@ -1,34 +1,26 @@
 """Records as a table: Markdown to read, LaTeX for a paper, csv with the raw numbers."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from bench.record import Record
+from bench.record import COLUMNS, Column, Record, columns, value
 from reports.comparison import Comparison, compare
-from reports.notes import notes
-from reports.published import DAVIS, published_columns, two_readings
-from reports.rows import SEEN, aggregate, by_sequence, group_rows
+from reports.notes import column_notes, notes
+from reports.prompted import prompted_sections
+from reports.published import DAVIS, load_quantities, published_columns, two_readings
+from reports.published.section import published_section
+from reports.rows import aggregate, by_sequence, distinct, group_rows, main_score
 from reports.table import Table
-from reports.texts import MISSING, difference, interval, shortened, spread, three_digits
-
-COSTS = {
-    "Params trained (M)": "params_m",
-    "Params full size (M)": "params_m_full",
-    "GMACs full size (torch)": "gmacs_full",
-    "GMACs full size (fvcore)": "gmacs_fvcore_full",
-    "GMACs full size (thop)": "gmacs_thop_full",
-    "Latency full size (ms)": "latency_ms_median_full",
-    "Peak memory full size (MB)": "memory_mb_peak_full",
-    "FPS trained": "fps",
-}
+from reports.texts import MISSING, difference, interval, number, shortened, spread
 
 
 def summarize(records: list[Record]) -> pd.DataFrame:
     """The table as text, one row per label in order of first appearance; "—" is what there is not.
 
-    Scores are percent with one decimal, "mean ± sample standard deviation" from two seeds on; a label without
+    Scores have the digits of their column, "mean ± sample standard deviation" from two seeds on; a label without
     a successful seed shows its status instead ("failed: <why>"). Seeds is "<succeeded>/<run>" when some did
     not succeed. "Δ J&F" and "95 % interval" are of the row minus its reference (see `compare`). Columns with
     "full size" are of the published network at 480x864 with one object; those with "Published" are joined by
@@ -48,25 +40,47 @@ def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
 
 def tabulate(records: list[Record], title: str) -> Table:
     """The table of `summarize` without columns that say nothing, and what to know when reading it."""
-    compared = compare(records)
+    compared, main, shown = compare(records), main_score(records), columns(records)
     numbers = _numbers(records, compared)
-    table, alike = _narrowed(_texts(records, numbers))
+    table, alike = _narrowed(_texts(records, numbers), main, shown)
     sentences = notes(records, compared)
     if alike:
         sentences.insert(1, f"The same in every row that has it: {'; '.join(alike)}.")
-    return Table(title, table, sentences, numbers, [(record.method, record.label) for record in records])
+    pairs = [(record.method, record.label) for record in records]
+    appendix = prompted_sections(records) if main.name == "miou" else published_section(pairs)
+    better = {column.heading(): column.better for column in shown if column.title}
+    return Table(title, table, sentences, numbers, appendix, better)
 
 
-def _narrowed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def tabulate_costs(records: list[Record], title: str) -> Table:
+    """Costs alone, a row per record of job=measure."""
+    shown = [column for column in COLUMNS if column.measured]
+    texts = pd.DataFrame(
+        {"Method": [record.label for record in records]}
+        | {c.heading(c.measured): [number(value(r, c.name), c.digits) for r in records] for c in shown}
+    )
+    sentences = [
+        f"Frames of {distinct(records, 'resolution')}, {distinct(records, 'objects')} object(s), on "
+        f"{distinct(records, 'device')}, {distinct(records, 'precision')}; random weights.",
+        "Latency (median) and FPS follow the protocol frame: from a frame on the host to its mask there. "
+        "docs/measuring.md tells of the other protocols, which measure.md beside the figures holds.",
+        *column_notes(records, shown),
+        *(f"{record.label}: {record.status}." for record in records if record.status != "ok"),
+    ]
+    return Table(title, texts, sentences, pd.DataFrame([vars(record) for record in records]))
+
+
+def _narrowed(table: pd.DataFrame, main: Column, shown: Iterable[Column]) -> tuple[pd.DataFrame, list[str]]:
     """The table without the columns that tell no rows apart, and what these say; the csv keeps them all."""
     dropped, alike = [], []
-    for column in table:
-        values = [value for value in table[column] if value != MISSING]
-        if not values and column not in ("J&F", "J", "F"):
-            dropped.append(column)
-        elif column in (*COSTS, "Initialisation") and len(values) > 1 and len(set(values)) == 1:
-            dropped.append(column)
-            alike.append(f"{column} {values[0]}")
+    foldable = {column.heading() for column in shown if column.group in ("cost", "stages", "setting")}
+    for name in table:
+        found = [text for text in table[name] if text != MISSING]
+        if not found and name != main.heading():
+            dropped.append(name)
+        elif name in foldable and len(found) > 1 and len(set(found)) == 1:
+            dropped.append(name)
+            alike.append(f"{name} {found[0]}")
     return table.drop(columns=dropped), alike
 
 
@@ -75,58 +89,67 @@ def _numbers(records: list[Record], compared: dict[str, Comparison]) -> pd.DataF
     is published. `within_noise` is True, False or empty; `seeds_needed` is empty below two seeds."""
     rows = aggregate(records)
     references = {found.reference for found in compared.values()}
+    score = main_score(records).name.removesuffix("_mean")
     comparisons = [
-        _comparison(compared.get(name), name if name in references else "") for name in rows["label"]
+        _comparison(score, compared.get(name), name if name in references else "") for name in rows["label"]
     ]
-    columns = pd.DataFrame(comparisons, dtype=object)
+    beside = pd.DataFrame(comparisons, dtype=object)
     pairs = [(cells[0].method, cells[0].label) for cells in group_rows(records).values()]
-    return pd.concat([rows, columns, published_columns(pairs)], axis=1)
+    return pd.concat([rows, beside, published_columns(pairs)], axis=1)
 
 
-def _comparison(found: Comparison | None, reference: str) -> dict:
+def _comparison(score: str, found: Comparison | None, reference: str) -> dict:
     return {
         "reference": found.reference if found else reference,
-        "jf_difference": found.difference.mean if found else math.nan,
-        "jf_difference_low": found.difference.low if found else math.nan,
-        "jf_difference_high": found.difference.high if found else math.nan,
+        f"{score}_difference": found.difference.mean if found else math.nan,
+        f"{score}_difference_low": found.difference.low if found else math.nan,
+        f"{score}_difference_high": found.difference.high if found else math.nan,
         "within_noise": found.difference.within_noise if found else None,
         "seeds_needed": found.seeds_needed if found else None,
     }
 
 
 def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
+    main, cells = main_score(records), list(group_rows(records).values())
+    shown = sorted((c for c in columns(records) if c.title), key=lambda c: c.group == "setting")  # these last
     table = pd.DataFrame({"Method": rows["label"]})
-    scores = {"J&F": "jf_mean", "J": "j_mean", "F": "f_mean", "J&F held out": "jf_held_out"}
-    for column, field in {**scores, **{_seen(field): field for field in SEEN}}.items():
-        table[column] = [spread(*pair) for pair in zip(rows[field], rows[f"{field}_std"], strict=True)]
-    cells = group_rows(records)
-    none = table["Method"][rows["n"] == 0]
-    table.loc[none.index, "J&F"] = [shortened(cells[name][0].status) for name in none]
+    for column in shown:
+        if column.group == "score":
+            pairs = zip(rows[column.name], rows[f"{column.name}_std"], strict=True)
+            table[column.heading()] = [spread(*pair, column.digits) for pair in pairs]
+    for row in rows[rows["n"] == 0].index:
+        table.loc[row, main.heading()] = shortened(cells[row][0].status)
     table["Seeds"] = [
-        f"{n}" if n == cells else f"{n}/{cells}" for n, cells in zip(rows["n"], rows["cells"], strict=True)
+        f"{n}" if n == run else f"{n}/{run}" for n, run in zip(rows["n"], rows["cells"], strict=True)
     ]
-    table["Δ J&F"] = [
-        "reference" if row.reference == row.label else difference(row.jf_difference, row.within_noise)
-        for row in rows.itertuples()
-    ]
-    table["95 % interval"] = [
-        interval(*ends) for ends in zip(rows["jf_difference_low"], rows["jf_difference_high"], strict=True)
-    ]
-    for column, field in COSTS.items():
-        table[column] = [three_digits(value) for value in rows[field]]
-    table["Weights averaged"] = [text or MISSING for text in rows["soup"]]
-    table["Initialisation"] = [text or MISSING for text in rows["initialisation"]]
-    for short in DAVIS:
-        table[f"Published J&F {short.upper()} (full-size network, 480p, not measured)"] = [
+    score = main.name.removesuffix("_mean")
+    differences = zip(rows[f"{score}_difference"], rows["within_noise"], strict=True)
+    table[f"Δ {main.title}"] = [difference(*found) for found in differences]
+    table.loc[rows["reference"] == rows["label"], f"Δ {main.title}"] = "reference"
+    ends = zip(rows[f"{score}_difference_low"], rows[f"{score}_difference_high"], strict=True)
+    table["95 % interval"] = [interval(*pair) for pair in ends]
+    for column in shown:
+        if column.group in ("cost", "training" if main.name == "miou" else "cost"):
+            table[column.heading()] = [number(cost / column.per, column.digits) for cost in rows[column.name]]
+        elif column.group in ("stages", "setting"):
+            table[column.heading()] = [text or MISSING for text in rows[column.name]]
+    return pd.concat([table, _published(rows)], axis=1)
+
+
+def _published(rows: pd.DataFrame) -> pd.DataFrame:
+    """What is published of the rows, as text."""
+    found = {
+        f"Published J&F {short.upper()} (full-size network, 480p, not measured)": [
             two_readings(*row)
             for row in zip(
                 *(rows[f"published_{field}_{short}"] for field in ("jf", "jf_other", "certainty")),
                 strict=True,
             )
         ]
-    return table
-
-
-def _seen(field: str) -> str:
-    """j_seen -> J seen"""
-    return field[0].upper() + field[1:].replace("_", " ")
+        for short in DAVIS
+    }
+    cells = load_quantities()
+    cells = cells[cells["field"] == "miou"].groupby(["method", "label"])["value"].agg(list).to_dict()
+    pairs = zip(rows["method"], rows["label"], strict=True)
+    prompted = [" / ".join(f"{100 * float(x):g}" for x in cells.get(pair, ())) or MISSING for pair in pairs]
+    return pd.DataFrame(found | {"Published mIoU (full size)": prompted})

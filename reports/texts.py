@@ -6,11 +6,10 @@ MISSING = "—"  # what was not measured
 LONGEST_STATUS = 60  # characters in a cell of a table; the note below it has the rest
 
 
-def spread(mean: float, deviation: float) -> str:
-    """A mean in percent with one decimal, and the standard deviation where there is one."""
-    if math.isnan(mean):
-        return MISSING
-    return f"{mean:.1f}" if math.isnan(deviation) else f"{mean:.1f} ± {deviation:.1f}"
+def spread(mean: float, deviation: float, digits: int | None = 1) -> str:
+    """A mean, and the standard deviation where there is one."""
+    ends = [number(value, digits) for value in (mean, deviation) if not math.isnan(value)]
+    return " ± ".join(ends) or MISSING
 
 
 def difference(mean: float, within_noise: bool) -> str:
@@ -22,13 +21,18 @@ def interval(low: float, high: float) -> str:
     return MISSING if math.isnan(low) else f"[{low:+.1f}, {high:+.1f}]"
 
 
-def three_digits(value: float) -> str:
-    """A positive number with about three significant digits and no exponent."""
-    if math.isnan(value):
+def number(value: float | None, digits: int | None = None) -> str:
+    """With so many digits behind the point; None: with about three significant ones."""
+    if value is None or math.isnan(value):
         return MISSING
-    if value == 0:
-        return "0"
-    return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(value))))}f}"
+    return three_digits(value) if digits is None else f"{value:.{digits}f}"
+
+
+def three_digits(value: float) -> str:
+    """A number with about three significant digits and no exponent."""
+    if value == 0 or math.isnan(value):
+        return MISSING if value else "0"
+    return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
 
 
 def shortened(status: str) -> str:

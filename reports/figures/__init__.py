@@ -1,33 +1,81 @@
-"""Records as plots for a paper: each as png to look at and as pdf, in vectors, to print."""
+"""The table of figures: a function and its caption each, in a file of this folder; new files are found."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import wraps
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from bench.record import Record
-from reports.figures.accuracy import accuracy_chart
-from reports.figures.convergence import convergence_chart, training_chart
-from reports.figures.costs import costs_chart, footprint_chart
-from reports.figures.curves import sweep_chart
-from reports.figures.differences import difference_chart
-from reports.figures.growth import growth_chart
-from reports.figures.over_time import over_time_charts
-from reports.figures.queue import queue_chart
-from reports.figures.sequences import sequences_chart
+from reports.figures.style import Drawn, save, theme
+from reports.files import file_name
 
-CHARTS = (
-    accuracy_chart,
-    difference_chart,
-    sequences_chart,
-    over_time_charts,
-    sweep_chart,
-    costs_chart,
-    footprint_chart,
-    queue_chart,
-    growth_chart,
-    convergence_chart,
-    training_chart,
-)
+Write = Callable[[list[Record], Path], list[Path]]
+FOUND: dict[str, "Entry"] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure: what its files are called ("over_time_*": one for each sequence), what it shows, what writes it."""
+
+    name: str
+    caption: str
+    write: Write
+
+    def caption_of(self, stem: str) -> str:
+        head, star, tail = self.name.partition("*")
+        return f"{self.caption}: {stem.removeprefix(head).removesuffix(tail)}" if star else self.caption
+
+
+def figure(name: str, caption: str) -> Callable[[Callable], Write]:
+    """Put a function of (records, folder) into the table.
+
+    It draws what the records, or other files of their folder, hold enough for, and returns a figure, None, or,
+    where the name has a star, a dict of figures by what stands there. What is put into the table writes them into
+    the folder and returns the paths.
+    """
+
+    def register(draw: Callable[[list[Record], Path], Drawn | dict[str, Drawn] | None]) -> Write:
+        @wraps(draw)
+        def write(records: list[Record], folder: Path) -> list[Path]:
+            with theme():
+                drawn = draw(records, Path(folder))
+                parts = (drawn or {}) if "*" in name else {"": drawn}
+                files = {name.replace("*", file_name(part)): each for part, each in parts.items() if each}
+                return [path for file, each in files.items() for path in save(each, folder, file)]
+
+        FOUND[name] = Entry(name, caption, write)
+        return write
+
+    return register
+
+
+def figures() -> list[Entry]:
+    """All of them, by the names of their files of source."""
+    for module in sorted(module.name for module in iter_modules(__path__)):
+        import_module(f"{__name__}.{module}")
+    return sorted(FOUND.values(), key=lambda entry: entry.write.__module__)
+
+
+def captions(paths: list[Path]) -> dict[Path, str]:
+    """What these show, in the order of the table; a file that is none of its figures is called by its name."""
+    table, found = figures(), {}
+    for entry in table:
+        found |= {path: entry.caption_of(path.stem) for path in paths if fnmatchcase(path.stem, entry.name)}
+    return found | {path: path.stem for path in paths if path not in found}
 
 
 def write_figures(records: list[Record], folder: Path) -> list[Path]:
-    """Every plot that these records hold enough for; returns the paths of the files."""
-    return [path for chart in CHARTS for path in chart(records, folder)]
+    """Every figure that these records hold enough for, and figures.md, which shows them with their captions.
+
+    Returns the paths of the files.
+    """
+    paths = [path for entry in figures() for path in entry.write(records, folder)]
+    shown = captions([path for path in paths if path.suffix == ".png"])
+    page = Path(folder) / "figures.md"
+    if shown:
+        lines = [f"{caption}\n\n![{caption}](<{path.name}>)\n" for path, caption in shown.items()]
+        page.write_text("# Figures\n\n" + "\n".join(lines), encoding="utf-8")
+    return [*paths, *([page] if shown else [])]

@@ -2,47 +2,36 @@
 
 from pathlib import Path
 
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
-from reports.figures.scores import Score, scores
-from reports.figures.style import FAINT, INCHES_PER_ROW, explain, marks, save, theme, wrapped
+from reports.figures import figure
+from reports.figures.scores import scores
+from reports.figures.style import FAINT, INCHES_PER_ROW, explain, looks, panels, wrapped
 from reports.rows import aggregate
 
 
-def accuracy_chart(records: list[Record], folder: Path) -> list[Path]:
-    """J&F of every seed, mean and 95 % interval per label.
-
-    Writes accuracy.png and accuracy.pdf; nothing, and returns [], when no cell has a J&F.
-    """
+@figure("accuracy", "J&F of every row: seeds, mean and 95 % interval")
+def accuracy_chart(records: list[Record], folder: Path) -> Figure | None:
+    """None when no cell has a J&F."""
     found = {score.name: score for score in scores(records)}
     if not found:
-        return []
+        return None
     rows = aggregate(records)
-    with theme():
-        figure = Figure(figsize=(5.2, 1.4 + INCHES_PER_ROW * max(len(rows), 5)), layout="constrained")
-        styles = dict(zip(rows["label"], marks(len(rows)), strict=True))
-        _draw_seeds(figure.subplots(), rows, found, styles)
-        return save(figure, folder, "accuracy")
-
-
-def _draw_seeds(axis: Axes, rows: pd.DataFrame, found: dict[str, Score], styles: dict) -> None:
-    for y, (name, n) in enumerate(zip(rows["label"], rows["n"], strict=True)):
-        colour, marker = styles[name]
+    drawn, (axis,) = panels(1, 5.2, 1.4 + INCHES_PER_ROW * max(len(rows), 5))
+    looked = {"markersize": 7, "mec": "white", "mew": 0.7}
+    for y, (name, (colour, marker)) in enumerate(looks(rows["label"]).items()):
         if name in found:
             score = found[name]
             axis.plot([score.low, score.high], [y, y], color=colour, linewidth=1.2, alpha=0.7)
             axis.plot([score.mean] * 2, [y - 0.3, y + 0.3], color="black", linewidth=1.5)
-            axis.plot(
-                score.seeds, [y] * len(score.seeds), marker, color=colour, markersize=7, mec="white", mew=0.7
-            )
+            axis.plot(score.seeds, [y] * len(score.seeds), marker, color=colour, **looked)
         else:
-            text = "not scored" if n else "no result"
+            text = "not scored" if rows["n"][y] else "no result"
             axis.text(0.02, y, text, transform=axis.get_yaxis_transform(), va="center", color=FAINT)
     axis.set_yticks(range(len(rows)), [wrapped(name) for name in rows["label"]])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
     axis.set_xlabel("J&F (%)")
     explain(axis, "marks: seeds, upright bar: mean, line: 95 % interval")
+    return drawn

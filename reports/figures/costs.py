@@ -1,6 +1,5 @@
 """J&F against what a network costs, and which rows nothing beats in both."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,98 +8,49 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.record import Record
-from reports.figures.style import (
-    FAINT,
-    INCHES_PER_ROW,
-    SMALL,
-    explain,
-    legend_below,
-    legend_height,
-    log_if_wide,
-    marks,
-    save,
-    theme,
-    wrapped,
-)
+from bench.record import COLUMNS, Column, Record
+from reports.figures import figure
+from reports.figures.style import FAINT, Mark, explain_all, log_if_wide, looks, panels
 from reports.rows import aggregate
 
-
-@dataclass(frozen=True)
-class Cost:
-    """A cost of the full-size network: the field of a record, and how an axis names it."""
-
-    field: str
-    name: str
-    unit: str = ""
-
-
-COSTS = (
-    Cost("latency_ms_median_full", "latency", "ms"),
-    Cost("gmacs_full", "GMACs"),
-    Cost("params_m_full", "parameters", "M"),
-)
-FOOTPRINT = Cost("memory_mb_peak_full", "memory footprint", "MiB")
-WIDTH = 2.7  # inches of a panel
 EXPLAINED = "full-size network, 480x864, one object; line: Pareto front"
 
 
-def costs_chart(records: list[Record], folder: Path) -> list[Path]:
-    """J&F of every label against latency, GMACs and parameters, those that tell labels apart, with Pareto fronts.
+@figure("costs", "J&F against latency, GMACs and parameters of the full-size network, with the Pareto front")
+def costs_chart(records: list[Record], folder: Path) -> Figure | None:
+    """The costs that tell labels apart; None when none differs between scored labels."""
+    return _chart(records, "costs")
 
-    Writes costs.png and costs.pdf; nothing, and returns [], when no cost differs between scored labels.
-    """
+
+@figure("footprint", "J&F against peak memory, with the Pareto front")
+def footprint_chart(records: list[Record], folder: Path) -> Figure | None:
+    """As in Figure 3 of arXiv 2401.13937; None unless two scored labels differ in memory."""
+    return _chart(records, "footprint")
+
+
+def _chart(records: list[Record], name: str) -> Figure | None:
     rows = aggregate(records)
-    panels = {cost: costed for cost in COSTS if not (costed := costed_rows(rows, cost)).empty}
-    if not panels:
-        return []
-    styles = dict(zip(rows["label"], marks(len(rows)), strict=True))
-    names = [
-        name for name in rows["label"] if any(name in set(costed["label"]) for costed in panels.values())
-    ]
-    width = max(7.2, WIDTH * len(panels))
-    with theme():
-        figure = Figure(figsize=(width, 3.1 + legend_height(names, width)), layout="constrained")
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        lines: dict[str, Line2D] = {}
-        for axis, (cost, costed) in zip(axes, panels.items(), strict=True):
-            lines |= draw_cost(axis, costed, cost, styles)
-            axis.label_outer()
-        figure.suptitle(EXPLAINED, fontsize=SMALL, color=FAINT)
-        legend_below(figure, {name: lines[name] for name in names})
-        return save(figure, folder, "costs")
+    columns = [column for column in COLUMNS if column.figure == name and len(rows)]
+    costed = {cost: rows.dropna(subset=["jf_mean", cost.name]) for cost in columns}
+    shown = {cost: found for cost, found in costed.items() if found[cost.name].nunique() > 1}
+    if not shown:
+        return None
+    named = {label for found in shown.values() for label in found["label"]}
+    names = [label for label in rows["label"] if label in named]
+    drawn, axes = panels(len(shown), max(2.7, 7.2 / len(shown)), 3.1, len(shown), names)
+    lines: dict[str, Line2D] = {}
+    for axis, (cost, found) in zip(axes, shown.items(), strict=True):
+        if axis is not axes[0]:
+            axis.sharey(axes[0])
+        lines |= _draw_cost(axis, found, cost, looks(rows["label"]))
+        axis.label_outer()
+    explain_all(drawn, EXPLAINED, {label: lines[label] for label in names})
+    return drawn
 
 
-def footprint_chart(records: list[Record], folder: Path) -> list[Path]:
-    """J&F of every label against the peak memory of a frame, as in Figure 3 of arXiv 2401.13937.
-
-    Writes footprint.png and footprint.pdf; nothing, and returns [], unless two scored labels differ in memory.
-    """
-    rows = aggregate(records)
-    costed = costed_rows(rows, FOOTPRINT)
-    if costed.empty:
-        return []
-    with theme():
-        figure = Figure(figsize=(6.4, 1.4 + INCHES_PER_ROW * max(len(costed), 6)), layout="constrained")
-        axis = figure.subplots()
-        styles = dict(zip(rows["label"], marks(len(rows)), strict=True))
-        lines = draw_cost(axis, costed, FOOTPRINT, styles)
-        explain(axis, EXPLAINED)
-        names = [wrapped(name) for name in lines]
-        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-        axis.legend(list(lines.values()), names, fontsize=SMALL, frameon=False, **place)
-        return save(figure, folder, "footprint")
-
-
-def costed_rows(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
-    """The rows of `aggregate` that have a J&F and this cost; none when one cost tells nothing apart."""
-    costed = rows.dropna(subset=["jf_mean", cost.field])
-    return costed if costed[cost.field].nunique() > 1 else costed.iloc[:0]
-
-
-def draw_cost(axis: Axes, rows: pd.DataFrame, cost: Cost, styles: dict[str, tuple]) -> dict[str, Line2D]:
+def _draw_cost(axis: Axes, rows: pd.DataFrame, cost: Column, styles: dict[str, Mark]) -> dict[str, Line2D]:
     """A mark per row and the Pareto front; styles: label -> (colour, marker). Returns the marks by label."""
-    x, y = rows[cost.field].to_numpy(float), rows["jf_mean"].to_numpy(float)
+    x, y = rows[cost.name].to_numpy(float), rows["jf_mean"].to_numpy(float)
     lines = {}
     for label, *place in zip(rows["label"], x, y, strict=True):
         colour, marker = styles[label]
@@ -109,7 +59,7 @@ def draw_cost(axis: Axes, rows: pd.DataFrame, cost: Cost, styles: dict[str, tupl
     front, (_, end) = pareto(x, y), axis.get_xlim()
     line = {"drawstyle": "steps-post", "color": FAINT, "linewidth": 1.2, "zorder": 1}
     axis.plot([*x[front], end], [*y[front], y[front[-1]]], scalex=False, **line)
-    axis.set_xlabel(f"{cost.name} ({cost.unit})" if cost.unit else cost.name)
+    axis.set_xlabel(cost.heading(cost.axis))
     axis.set_ylabel("J&F of the trained network (%)")
     return lines
 

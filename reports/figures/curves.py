@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
+from reports.figures import figure
 from reports.figures.scores import Score, scores
-from reports.figures.style import explain, label_ends, log_if_wide, marks, readable, save, theme
+from reports.figures.style import explain, finish_costs, label_ends, marks, panels, readable
 
 CROWDED = 0.08  # of the width between two neighbours: closer than this, another scale is tried
 ROOM = 0.18  # of the width: for the word "unbounded"
@@ -36,20 +37,20 @@ class Sweep:
         return np.array([row.varied[self.key] is not None for row in rows])
 
 
-def sweep_chart(records: list[Record], folder: Path) -> list[Path]:
+@figure("sweep", "J&F against the one number that an ablation varies, with its 95 % interval")
+def sweep_chart(records: list[Record], folder: Path) -> Figure | None:
     """Mean J&F with its 95 % interval and a dot per seed against the varied number; baselines are levels.
 
-    One line for each combination of the other varied keys. Writes sweep.png and sweep.pdf; nothing, and
-    returns [], unless exactly one key takes three or more values that are numbers (or null).
+    One line for each combination of the other varied keys. None unless exactly one key takes three or more values
+    that are numbers (or null).
     """
     rows = scores(records)
     keys = {key for row in rows for key in row.varied if len(_values(rows, key)) > 2}
     if len(keys) != 1:
-        return []
-    with theme():
-        figure = Figure(figsize=(6.4, 4), layout="constrained")
-        draw_sweep(figure.subplots(), find_sweep(rows, keys.pop()))
-        return save(figure, folder, "sweep")
+        return None
+    drawn, (axis,) = panels(1, 6.4, 4)
+    draw_sweep(axis, find_sweep(rows, keys.pop()))
+    return drawn
 
 
 def find_sweep(rows: list[Score], key: str) -> Sweep:
@@ -84,8 +85,8 @@ def draw_sweep(axis: Axes, sweep: Sweep) -> None:
     label_ends(axis, ends)
 
 
-def draw_swept(axis: Axes, sweep: Sweep, values: dict[str, float], label: str) -> None:
-    """Draw another quantity over the sweep; values: by the names of rows, those without one are left out."""
+def draw_swept(axis: Axes, sweep: Sweep, values: dict[str, float], label: str, words: str) -> None:
+    """Draw a cost over the sweep; values: by the names of rows, those without one are left out."""
     ends = []
     for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
         known = [row for row in rows if row.name in values]
@@ -94,10 +95,8 @@ def draw_swept(axis: Axes, sweep: Sweep, values: dict[str, float], label: str) -
             _draw_means(axis, sweep.places(known), y, colour, marker, sweep.bounded(known))
             ends.append((name, y[-1], colour))
     mark_values(axis, sweep)
-    if not log_if_wide(axis, "y", np.concatenate([line.get_ydata() for line in axis.lines])):
-        axis.set_ylim(bottom=0)
     axis.set_ylabel(label)
-    label_ends(axis, ends if len(sweep.lines) > 1 else [])
+    finish_costs(axis, words, ends if len(sweep.lines) > 1 else [])
 
 
 def mark_values(axis: Axes, sweep: Sweep) -> None:
@@ -130,11 +129,8 @@ def _draw_line(axis: Axes, x: np.ndarray, rows: list[Score], colour, marker: str
 
 def _explained(sweep: Sweep) -> str:
     rows = [row for line in sweep.lines.values() for row in line]
-    several = any(len(row.seeds) > 1 for row in rows)
-    measured = any(not math.isnan(row.low) for row in rows)
-    parts = ["large marks: means" if several else "", "dots: seeds" if several else ""]
-    parts += ["band: 95 % interval" if measured else ""]
-    return ", ".join(part for part in parts if part)
+    several = ["large marks: means", "dots: seeds"] if any(len(row.seeds) > 1 for row in rows) else []
+    return ", ".join([*several, *["band: 95 % interval"] * any(not math.isnan(row.low) for row in rows)])
 
 
 def _places(values: list[float | None]) -> tuple[list[float], str]:

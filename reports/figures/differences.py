@@ -9,35 +9,33 @@ from matplotlib.figure import Figure
 
 from bench.record import Record
 from reports.comparison import Comparison, compare
-from reports.figures.style import SMALL, explain, marks, save, theme, wrapped
-from reports.rows import group_rows
+from reports.figures import figure
+from reports.figures.style import SMALL, explain, marks, wrapped
+from reports.rows import group_rows, main_score
 from reports.statistics import PairedDifference, paired
 
 INCHES_PER_ROW = 0.4
 NOISE = "0.55"  # grey
 
 
-def difference_chart(records: list[Record], folder: Path) -> list[Path]:
-    """J&F of each trained row minus its reference: mean, 95 % interval, and a dot per sequence.
-
-    Rows and references are those of `compare`, a panel for each reference. Writes differences.png and
-    differences.pdf; nothing, and returns [], when there is nothing to compare.
-    """
+@figure("differences", "Every trained row minus its reference, with a 95 % interval and a dot a sequence")
+def difference_chart(records: list[Record], folder: Path) -> Figure | None:
+    """Rows and references are those of `compare`, a panel for each reference; None: nothing to compare."""
     panels: dict[str, dict[str, Comparison]] = {}
     for name, found in compare(records).items():
         panels.setdefault(found.reference, {})[name] = found
     if not panels:
-        return []
+        return None
     cells = group_rows(records)
     counts = [len(rows) for rows in panels.values()]
-    with theme():
-        height = sum(1.2 + INCHES_PER_ROW * count for count in counts)
-        figure = Figure(figsize=(7.2, height), layout="constrained")
-        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[count + 2 for count in counts])
-        for axis, (reference, rows) in zip(axes[:, 0], panels.items(), strict=True):
-            dots = [paired(cells[name], cells[reference])[0].mean(axis=1) for name in rows]
-            _draw(axis, reference, rows, dots)
-        return save(figure, folder, "differences")
+    height = sum(1.2 + INCHES_PER_ROW * count for count in counts)
+    drawn = Figure(figsize=(7.2, height), layout="constrained")
+    axes = drawn.subplots(len(panels), 1, squeeze=False, height_ratios=[count + 2 for count in counts])
+    for axis, (reference, rows) in zip(axes[:, 0], panels.items(), strict=True):
+        dots = [paired(cells[name], cells[reference])[1].mean(axis=1) for name in rows]
+        _draw(axis, rows, dots)
+        axis.set_xlabel(wrapped(f"difference in {main_score(records).title} to {reference}", 70))
+    return drawn
 
 
 def _text(found: PairedDifference) -> str:
@@ -45,7 +43,7 @@ def _text(found: PairedDifference) -> str:
     return f"{found.mean:+.1f}{ends}".replace("-", "\N{MINUS SIGN}")
 
 
-def _draw(axis: Axes, reference: str, rows: dict[str, Comparison], dots: list[np.ndarray]) -> None:
+def _draw(axis: Axes, rows: dict[str, Comparison], dots: list[np.ndarray]) -> None:
     better, worse = (marks(4)[index][0] for index in (0, 3))
     axis.axvline(0, color="black", linewidth=1)
     for y, (row, sequences) in enumerate(zip(rows.values(), dots, strict=True)):
@@ -58,5 +56,4 @@ def _draw(axis: Axes, reference: str, rows: dict[str, Comparison], dots: list[np
     axis.set_yticks(range(len(rows)), [wrapped(name) for name in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
-    axis.set_xlabel(wrapped(f"difference in J&F to {reference}", 70))
     explain(axis, "diamond and bar: mean and 95 % interval (grey: within noise); dots: sequences")

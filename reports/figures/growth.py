@@ -1,54 +1,47 @@
 """What a longer video costs: latency and memory of a frame against the frames that the video has."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
-from reports.figures.style import explain, label_ends, log_if_wide, marks, save, theme
+from reports.figures import figure
+from reports.figures.style import draw_line, finish_costs, marks, panels
 
 COSTS = {"latency_ms": "latency of a frame (ms)", "memory_mb_peak": "peak memory (MiB)"}
 
 
-@dataclass(frozen=True)
-class Growth:
-    """float64 (lengths,) each: video lengths in frames and what a frame costs there; NaN: not measured."""
-
-    name: str
-    frames: np.ndarray
-    costs: dict[str, np.ndarray]  # by the keys of COSTS
-
-
-def growth_chart(records: list[Record], folder: Path) -> list[Path]:
-    """Latency and peak memory against video length, a line per label.
-
-    Rows with the very same measurement (of one network) share a line. Writes growth.png and growth.pdf;
-    nothing, and returns [], when growth was not measured.
-    """
+@figure("growth", "Latency and peak memory of a frame against the length of the video")
+def growth_chart(records: list[Record], folder: Path) -> Figure | None:
+    """Rows with the very same measurement (of one network) share a line; None: growth was not measured."""
     lines = _lines(records)
-    panels = [cost for cost in COSTS if any(np.isfinite(line.costs[cost]).any() for line in lines)]
-    if not panels:
-        return []
-    with theme():
-        # One under another: side by side, a page would shrink the names beyond reading.
-        height = max(3.2, 1.0 + 0.19 * len(lines))
-        figure = Figure(figsize=(7.2, height * len(panels)), layout="constrained")
-        axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for cost, axis in zip(panels, axes, strict=True):
-            _draw_cost(axis, lines, cost)
-        return save(figure, folder, "growth")
+    shown = [cost for cost in COSTS if any(costs[cost].notna().any() for _, costs in lines)]
+    if not shown:
+        return None
+    # One under another: side by side, a page would shrink the names beyond reading.
+    drawn, axes = panels(len(shown), 7.2, max(3.2, 1.0 + 0.19 * len(lines)))
+    for cost, axis in zip(shown, axes, strict=True):
+        _draw_cost(axis, lines, cost)
+    return drawn
 
 
-def _lines(records: list[Record]) -> list[Growth]:
+def _lines(records: list[Record]) -> list[tuple[str, pd.DataFrame]]:
+    """(name, costs by the video's length in frames); NaN: not measured."""
     names: dict[str, list[str]] = {}
     for record in records:
         if record.growth_full:
             names.setdefault(record.growth_full, []).append(_name(record))
-    return [_line(text, list(dict.fromkeys(labels))) for text, labels in names.items()]
+    lines = []
+    for text, (first, *others) in ((text, dict.fromkeys(labels)) for text, labels in names.items()):
+        measured = json.loads(text)
+        costs = {cost: measured.get(cost) or np.nan for cost in COSTS}
+        name = f"{first} and {len(others)} more" if others else first
+        lines.append((name, pd.DataFrame(costs, measured["video_frames"], dtype=float)))
+    return lines
 
 
 def _name(record: Record) -> str:
@@ -59,40 +52,14 @@ def _name(record: Record) -> str:
     return ", ".join("unbounded" if value is None else str(value) for value in varied.values())
 
 
-def _line(text: str, labels: list[str]) -> Growth:
-    measured = json.loads(text)
-    frames = np.array(measured["video_frames"], float)
-    name = labels[0] if len(labels) == 1 else f"{labels[0]} and {len(labels) - 1} more"
-    missing = [None] * len(frames)
-    return Growth(name, frames, {cost: np.array(measured.get(cost) or missing, float) for cost in COSTS})
-
-
-def _draw_cost(axis: Axes, lines: list[Growth], cost: str) -> None:
+def _draw_cost(axis: Axes, lines: list[tuple[str, pd.DataFrame]], cost: str) -> None:
     ends = []
     widths = np.linspace(3.2, 1.2, len(lines))  # of lines that coincide the lower ones look out
-    for line, (colour, marker), width in zip(lines, marks(len(lines)), widths, strict=True):
-        values = line.costs[cost]
-        known = np.isfinite(values)
-        if not known.any():
-            continue
-        axis.plot(
-            line.frames[known],
-            values[known],
-            color=colour,
-            marker=marker,
-            linewidth=width,
-            markersize=4 + width,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-        )
-        ends.append((line.name, values[known][-1], colour))
-    axis.set_xscale("log")
-    frames = np.unique(np.concatenate([line.frames for line in lines]))
-    axis.set_xticks(frames, [f"{count:g}" for count in frames])
-    axis.set_xticks([], minor=True)
-    if not log_if_wide(axis, "y", np.concatenate([line.costs[cost] for line in lines])):
-        axis.set_ylim(bottom=0)
-    explain(axis, "full-size network at 480x864")
-    axis.set_xlabel("length of the video (frames, log scale)")
-    axis.set_ylabel(COSTS[cost])
-    label_ends(axis, ends)
+    for (name, costs), mark, width in zip(lines, marks(len(lines)), widths, strict=True):
+        known = costs[cost].dropna()
+        if len(known):
+            draw_line(axis, known.index, known, mark, linewidth=width, markersize=4 + width)
+            ends.append((name, known.iloc[-1], mark[0]))
+    axis.set(xscale="log", xlabel="length of the video (frames, log scale)", ylabel=COSTS[cost])
+    lengths = sorted({frames for _, costs in lines for frames in costs.index})
+    finish_costs(axis, "full-size network at 480x864", ends, lengths)

@@ -8,61 +8,43 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.record import Record
-from reports.figures.style import FAINT, SMALL, legend_below, legend_height, marks, save, theme
-from reports.files import file_name, located
+from reports.figures import figure
+from reports.figures.style import Mark, draw_line, explain_all, looks, panels
+from reports.files import located
 from reports.rows import group_rows, pictured, succeeded
 
 MEASURES = ("J", "F")
-MARKERS_PER_LINE = 6
 
 
-def over_time_charts(records: list[Record], folder: Path) -> list[Path]:
-    """J and F of every judged frame of each pictured sequence, a line per label.
+@figure("over_time_*", "J and F of every judged frame: where objects are lost, and found again")
+def over_time_charts(records: list[Record], folder: Path) -> dict[str, Figure]:
+    """Of each pictured sequence (`Record.pictures`) that has frame scores, a line per label.
 
-    A line is the mean over objects and seeds, its band spans the seeds. Writes over_time_<sequence>.png and .pdf
-    for the sequences that `Record.pictures` names; nothing, and returns [], when no frame scores are there.
+    A line is the mean over objects and seeds, its band spans the seeds.
     """
-    rows = group_rows(records)
-    styles = dict(zip(rows, marks(len(rows)), strict=True))
-    paths = []
+    rows, figures = group_rows(records), {}
     for sequence in pictured(records):
         lines = {name: found for name, cells in rows.items() if (found := _seeds(cells, sequence, folder))}
         if lines:
-            paths += _chart(sequence, lines, styles, folder)
-    return paths
+            figures[sequence] = _chart(sequence, lines, looks(rows))
+    return figures
 
 
-def _chart(sequence: str, rows: dict[str, list[np.ndarray]], styles: dict, folder: Path) -> list[Path]:
-    with theme():
-        figure = Figure(figsize=(7.2, 4.8 + legend_height(list(rows), 7.2)), layout="constrained")
-        axes = figure.subplots(len(MEASURES), 1, sharex=True)
-        lines: dict[str, Line2D] = {}
-        for place, (axis, measure) in enumerate(zip(axes, MEASURES, strict=True)):
-            for name, seeds in rows.items():
-                colour, marker = styles[name]
-                values = np.stack([seed[place] for seed in seeds])
-                frames = 1 + np.arange(values.shape[1])
-                (lines[name],) = axis.plot(
-                    frames,
-                    values.mean(axis=0),
-                    color=colour,
-                    marker=marker,
-                    markevery=max(1, len(frames) // MARKERS_PER_LINE),
-                    markersize=5,
-                    markeredgecolor="white",
-                    markeredgewidth=0.5,
-                    linewidth=1.5,
-                )
-                ends = values.min(axis=0), values.max(axis=0)
-                axis.fill_between(frames, *ends, color=colour, alpha=0.12, linewidth=0)
-            axis.set_ylabel(f"{measure} (%)")
-            axis.set_ylim(-2, 102)
-        axes[-1].set_xlabel("judged frame")
-        several = any(len(seeds) > 1 for seeds in rows.values())
-        bands = "; lines: means over the seeds, bands: lowest to highest seed" if several else ""
-        figure.suptitle(f"{sequence}, mean over its objects{bands}", fontsize=SMALL, color=FAINT)
-        legend_below(figure, lines)
-        return save(figure, folder, f"over_time_{file_name(sequence)}")
+def _chart(sequence: str, rows: dict[str, list[np.ndarray]], styles: dict[str, Mark]) -> Figure:
+    drawn, axes = panels(len(MEASURES), 7.2, 2.4, names=rows)
+    lines: dict[str, Line2D] = {}
+    for place, (axis, measure) in enumerate(zip(axes, MEASURES, strict=True)):
+        for name, seeds in rows.items():
+            values = np.stack([seed[place] for seed in seeds])
+            ends = values.min(axis=0), values.max(axis=0)
+            frames = 1 + np.arange(values.shape[1])
+            lines[name] = draw_line(axis, frames, values.mean(axis=0), styles[name], *ends)
+        axis.set(ylabel=f"{measure} (%)", ylim=(-2, 102))
+    axes[-1].set_xlabel("judged frame")
+    several = any(len(seeds) > 1 for seeds in rows.values())
+    bands = "; lines: means over the seeds, bands: lowest to highest seed" if several else ""
+    explain_all(drawn, f"{sequence}, mean over its objects{bands}", lines)
+    return drawn
 
 
 def _seeds(cells: list[Record], sequence: str, folder: Path) -> list[np.ndarray]:
@@ -75,9 +57,7 @@ def _seeds(cells: list[Record], sequence: str, folder: Path) -> list[np.ndarray]
 def _read(path: Path) -> np.ndarray | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        values = [
-            np.array(content[key], float) for key in ("j", "f")
-        ]  # null, where nothing is judged, is NaN
+        values = [np.array(content[key], float) for key in ("j", "f")]  # null: nothing was judged
     except (ValueError, KeyError, TypeError):
         return None  # damaged scores are no reason to lose the others
     if any(value.size == 0 or np.isnan(value).all(axis=1).any() for value in values):

@@ -8,33 +8,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures.style import FAINT, INCHES_PER_ROW, SMALL, explain, log_if_wide, marks, save, theme
+from bench.record import Record
+from reports.figures import figure
+from reports.figures.style import FAINT, INCHES_PER_ROW, SMALL, explain, log_if_wide, marks, panels
 from reports.search import short_names
 
 
-def search_charts(folder: Path) -> list[Path]:
-    """history, importances and front (png and pdf) of FOLDER/search.json, where there is something to draw."""
-    content = json.loads((folder / "search.json").read_text(encoding="utf-8"))
-    complete = [trial for trial in content["trials"] if trial["values"]]
+@figure("history", "Values of a search over its trials, and the best so far")
+def history_chart(records: list[Record], folder: Path) -> Figure | None:
+    """Every objective in a panel, from FOLDER/search.json; None where no trial has ended."""
+    content, complete = _read(folder)
     if not complete:
-        return []
-    with theme():
-        paths = save(_history(content, complete), folder, "history")
-        if content["importances"]:
-            paths += save(_importances(content), folder, "importances")
-        if len(content["objectives"]) > 1:
-            paths += save(_front(content, complete), folder, "front")
-    return paths
-
-
-def _history(content: dict[str, Any], complete: list[dict]) -> Figure:
-    """Every objective in a panel; the line is the best value so far."""
-    objectives = content["objectives"]
-    figure = Figure(figsize=(7.2, 2.8 * len(objectives)), layout="constrained")
+        return None
+    drawn, axes = panels(len(content["objectives"]), 7.2, 2.8)
     (good, _), (bad, _) = marks(2)
-    for place, (axis, objective) in enumerate(
-        zip(figure.subplots(len(objectives), 1, squeeze=False)[:, 0], objectives, strict=True)
-    ):
+    for place, (axis, objective) in enumerate(zip(axes, content["objectives"], strict=True)):
         numbers = [trial["number"] for trial in complete]
         values = np.array([trial["values"][place] for trial in complete])
         best = (np.maximum if objective["direction"] == "maximize" else np.minimum).accumulate(values)
@@ -48,37 +36,49 @@ def _history(content: dict[str, Any], complete: list[dict]) -> Figure:
         axis.xaxis.get_major_locator().set_params(integer=True)
         crosses = "; crosses: pruned, where they stopped" if objective["name"] == "jf" and pruned else ""
         explain(axis, f"dots: trials; line: the best so far{crosses}")
-    return figure
+    return drawn
 
 
-def _importances(content: dict[str, Any]) -> Figure:
-    """A panel for each objective, its keys from the most to the least important."""
+@figure("importances", "What sets good trials of a search apart")
+def importances_chart(records: list[Record], folder: Path) -> Figure | None:
+    """A panel for each objective, its keys from the most to the least important; None where nothing is known."""
+    content, complete = _read(folder)
+    if not complete or not content["importances"]:
+        return None
     found = {o["label"]: content["importances"].get(o["name"], {}) for o in content["objectives"]}
     found = {label: shares for label, shares in found.items() if shares}
     names = short_names(content["keys"])
     rows = sum(len(shares) + 2 for shares in found.values())
-    figure = Figure(figsize=(7.2, INCHES_PER_ROW * rows), layout="constrained")
-    colour = marks(1)[0][0]
-    for axis, (label, shares) in zip(
-        figure.subplots(len(found), 1, squeeze=False)[:, 0], found.items(), strict=True
-    ):
+    drawn, axes = panels(len(found), 7.2, INCHES_PER_ROW * rows / len(found))
+    for axis, (label, shares) in zip(axes, found.items(), strict=True):
         ordered = sorted(shares.items(), key=lambda item: item[1])
-        axis.barh([names[key] for key, _ in ordered], [share for _, share in ordered], color=colour)
+        axis.barh([names[key] for key, _ in ordered], [share for _, share in ordered], color=marks(1)[0][0])
         axis.grid(axis="y", visible=False)
         axis.set_xlabel(f"importance for {label}")
         explain(axis, "share of what sets the better trials apart (PED-ANOVA)")
-    return figure
+    return drawn
 
 
-def _front(content: dict[str, Any], complete: list[dict]) -> Figure:
-    """J&F against each cost; the trials of the front with their numbers."""
-    objectives = content["objectives"]
-    jf = next(place for place, objective in enumerate(objectives) if objective["name"] == "jf")
-    costs = [place for place in range(len(objectives)) if place != jf]
-    figure = Figure(figsize=(7.2, 3.6 * len(costs)), layout="constrained")
-    for axis, cost in zip(figure.subplots(len(costs), 1, squeeze=False)[:, 0], costs, strict=True):
+@figure("front", "J&F against each cost of a search; the trials of the Pareto front with their numbers")
+def front_chart(records: list[Record], folder: Path) -> Figure | None:
+    """None for a search with one objective."""
+    content, complete = _read(folder)
+    if not complete or len(content["objectives"]) < 2:
+        return None
+    jf = next(place for place, objective in enumerate(content["objectives"]) if objective["name"] == "jf")
+    costs = [place for place in range(len(content["objectives"])) if place != jf]
+    drawn, axes = panels(len(costs), 7.2, 3.6)
+    for axis, cost in zip(axes, costs, strict=True):
         _draw_front(axis, content, complete, jf, cost)
-    return figure
+    return drawn
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """FOLDER/search.json, and its trials that have values; nothing where there is no such file."""
+    if not (folder / "search.json").is_file():
+        return {}, []
+    content = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+    return content, [trial for trial in content["trials"] if trial["values"]]
 
 
 def _draw_front(axis: Axes, content: dict[str, Any], complete: list[dict], jf: int, cost: int) -> None:

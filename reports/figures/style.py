@@ -1,7 +1,7 @@
 """What all plots share: their look, their colours, names beside the ends of lines, and how they are saved."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
@@ -12,14 +12,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
+from PIL import Image
 from scipy.optimize import isotonic_regression
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 SMALL = 8  # points
 INCHES_PER_ROW = 0.35  # room for a name on two lines
 FAINT = "0.45"  # grey
-FORMATS = ("png", "pdf")
+FORMATS = {  # without dates and versions: the same figure gives the same bytes
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
 WIDE_RANGE = 8  # highest / lowest value from which on a scale is logarithmic
+MARKERS_PER_LINE = 8
+
+Drawn = Figure | Image.Image
+Mark = tuple[tuple[float, float, float], str]  # colour and marker
 
 
 @contextmanager
@@ -28,7 +36,7 @@ def theme() -> Iterator[None]:
     import seaborn  # two seconds, which only those who plot should wait
 
     own = {
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
         "text.parse_math": False,  # a label may hold dollars
         "axes.edgecolor": "0.4",
         "grid.color": "0.9",
@@ -39,8 +47,8 @@ def theme() -> Iterator[None]:
         yield
 
 
-def marks(count: int) -> list[tuple[tuple[float, float, float], str]]:
-    """(colour, marker) pairs that differ, also for colour-blind readers and, by the marker, in grey."""
+def marks(count: int) -> list[Mark]:
+    """Pairs that differ, also for colour-blind readers and, by the marker, in grey."""
     import seaborn
 
     colours = seaborn.color_palette("colorblind")
@@ -48,16 +56,40 @@ def marks(count: int) -> list[tuple[tuple[float, float, float], str]]:
     return [(colours[i % len(colours)], MARKERS[i % len(MARKERS)]) for i in range(count)]
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write the figure in both formats, without dates and versions: the same figure gives the same bytes."""
-    paths = [Path(folder) / f"{name}.{kind}" for kind in FORMATS]
-    nothing = {
-        "png": {"Software": None},
-        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-    }
-    for path, kind in zip(paths, FORMATS, strict=True):
-        figure.savefig(path, metadata=nothing[kind])
-    return paths
+def looks(names: Collection[str]) -> dict[str, Mark]:
+    """A mark for each."""
+    return dict(zip(names, marks(len(names)), strict=True))
+
+
+def panels(
+    count: int, width: float, height: float, columns: int = 1, names: Collection[str] = ()
+) -> tuple[Figure, list[Axes]]:
+    """Panels of so many inches, in rows of `columns`, and room for a legend of the names below them."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    legend = legend_height(list(names), width * columns) if names else 0
+    drawn = Figure(figsize=(width * columns, height * rows + legend), layout="constrained")
+    return drawn, [drawn.add_subplot(rows, columns, place) for place in range(1, count + 1)]
+
+
+def draw_line(axis: Axes, x: np.ndarray, y: np.ndarray, mark: Mark, *band: np.ndarray, **look) -> Line2D:
+    """A line with some markers; band: its lower and its upper edge."""
+    shown = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5, "linewidth": 1.5} | look
+    every = max(1, len(x) // MARKERS_PER_LINE)
+    (line,) = axis.plot(x, y, color=mark[0], marker=mark[1], markevery=every, **shown)
+    if band:
+        axis.fill_between(x, *band, color=mark[0], alpha=0.15, linewidth=0)
+    return line
+
+
+def save(figure: Drawn, folder: Path, name: str) -> list[Path]:
+    """Write a figure in all formats, one of pixels as png alone; returns the paths."""
+    if isinstance(figure, Image.Image):
+        figure.save(folder / f"{name}.png")
+        return [folder / f"{name}.png"]
+    for kind, nothing in FORMATS.items():
+        figure.savefig(folder / f"{name}.{kind}", metadata=nothing)
+    return [folder / f"{name}.{kind}" for kind in FORMATS]
 
 
 def wrapped(name: str, width: int = 32) -> str:
@@ -74,8 +106,9 @@ def explain(axis: Axes, words: str) -> None:
     axis.set_title(words, fontsize=SMALL, loc="left", color=FAINT)
 
 
-def legend_below(figure: Figure, lines: dict[str, Line2D]) -> None:
-    """One legend for all panels, under them, in `legend_height` inches."""
+def explain_all(figure: Figure, words: str, lines: dict[str, Line2D]) -> None:
+    """Say above all panels what their signs mean, and under them, in `legend_height` inches, whose they are."""
+    figure.suptitle(words, fontsize=SMALL, color=FAINT)
     figure.legend(
         list(lines.values()),
         [wrapped(name) for name in lines],
@@ -131,14 +164,7 @@ def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:
     wanted = axis.transAxes.inverted().transform(points)[:, 1]
     sizes = np.array([name.count("\n") + 1 for name in names]) * SMALL * 1.3 / height
     # From the point to the middle of the name's left side (patchA would end it at a frame around the name).
-    leader = {
-        "arrowstyle": "-",
-        "linewidth": 1.2,
-        "shrinkA": 3,
-        "shrinkB": 0,
-        "relpos": (0, 0.5),
-        "patchA": None,
-    }
+    leader = {"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 3, "shrinkB": 0, "relpos": (0, 0.5)}
     for name, (_, _, colour), y, place in zip(names, ends, wanted, spread(wanted, sizes), strict=True):
         axis.annotate(
             name,
@@ -148,8 +174,21 @@ def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:
             textcoords=("offset points", "axes fraction"),
             va="center",
             fontsize=SMALL,
-            arrowprops=leader | {"color": colour},
+            arrowprops=leader | {"patchA": None, "color": colour},
         )
+
+
+def finish_costs(
+    axis: Axes, words: str, ends: list[tuple[str, float, object]], ticks: Collection[float] = ()
+) -> None:
+    """What every panel of costs over a number has: its values, a fitting scale, words above, names at the right."""
+    if ticks:
+        axis.set_xticks(list(ticks), [f"{value:g}" for value in ticks])
+        axis.set_xticks([], minor=True)
+    if not log_if_wide(axis, "y", np.concatenate([line.get_ydata() for line in axis.lines])):
+        axis.set_ylim(bottom=0)
+    explain(axis, words)
+    label_ends(axis, ends)
 
 
 def spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -19,18 +19,8 @@ import pandas as pd
 from reports.texts import MISSING
 
 DAVIS = {"davis16": "davis2016-val", "davis17": "davis2017-val"}
-TEXTS = (
-    "method",
-    "label",
-    "variant",
-    "main",
-    "dataset",
-    "fps_device",
-    "source",
-    "certainty",
-    "note",
-    "caveat",
-)
+TEXTS = ["method", "label", "variant", "main", "dataset", "fps_device", "source", "certainty", "note",
+         "caveat"]  # fmt: skip
 CERTAINTY = {
     "V": "read in the paper or the official code",
     "V2": "read in another text that reports it",

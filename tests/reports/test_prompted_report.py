@@ -7,13 +7,9 @@ import pytest
 
 from bench.record import Record
 from reports.figures.prompted import distance_chart, learning_chart
-from reports.prompted import (
-    distance_table,
-    is_prompted,
-    prompted_table,
-    published_distances,
-    write_prompted_tables,
-)
+from reports.prompted import distance_table, published_distances
+from reports.rows import main_score
+from reports.tables import summarize, tabulate, write_tables
 
 IMAGES = {"a": 2.0, "b": -2.0, "c": 0.0}
 
@@ -50,7 +46,7 @@ def records() -> list[Record]:
 
 
 def test_a_row_holds_what_was_measured_and_what_is_published(records):
-    rows = prompted_table(records).set_index("Method")
+    rows = summarize(records).set_index("Method")
     assert rows.loc["decoupled", "mIoU"] == "61.5 ± 2.1"
     assert rows.loc["decoupled", "mIoU, boxes"] == "66.5 ± 2.1"
     assert rows.loc["decoupled", "Δ mIoU"] == "+31.0"
@@ -64,11 +60,9 @@ def test_a_row_holds_what_was_measured_and_what_is_published(records):
 
 def test_a_row_that_failed_says_why(records, tmp_path):
     failed = Record("semi-coupled", "mobile_sam", "r", "toys", 0, status="failed: loss nan at step 3")
-    assert (
-        "failed: loss nan"
-        in prompted_table([*records, failed]).set_index("Method").loc["semi-coupled", "mIoU"]
-    )
-    write_prompted_tables([*records, failed], tmp_path, "T")
+    rows = summarize([*records, failed]).set_index("Method")
+    assert "failed: loss nan" in rows.loc["semi-coupled", "mIoU"]
+    write_tables([*records, failed], tmp_path, "T")
     assert "semi-coupled, seed 0: failed: loss nan at step 3." in (tmp_path / "table.md").read_text()
 
 
@@ -80,13 +74,14 @@ def test_distances_stand_beside_the_published_ones(records):
 
 
 def test_three_files_are_written(records, tmp_path):
-    written = write_prompted_tables(records, tmp_path, "Title")
-    assert [path.name for path in written] == ["table.md", "table.tex", "table.csv"]
+    written = write_tables(records, tmp_path, "Title")
+    assert [path.name for path in written] == ["table.md", "table.tex", "table.csv", "sequences.csv"]
     page = (tmp_path / "table.md").read_text()
     assert page.startswith("# Title\n")
     assert "(arXiv 2306.14289), Table 4" in page and "| encoder (ms) | 452 |" in page
     numbers = pd.read_csv(tmp_path / "table.csv").set_index("label")
-    assert numbers.loc["decoupled", "miou"] == 61.5
+    assert list(numbers.loc["decoupled", ["miou", "miou_difference"]]) == [61.5, 31.0]
+    assert "paired by image and seed" in page and "J&F" not in page
     assert r"\textbf" not in page
 
 
@@ -99,13 +94,14 @@ def test_published_distances_are_the_paper_s():
 
 
 def test_columns_that_hold_nothing_are_left_out(records):
-    assert "GMACs full size (torch)" not in prompted_table(records)
-    assert "Params full size (M)" in prompted_table(records)
+    table = tabulate(records, "T")
+    assert not {"GMACs full size (torch)", "J&F"} & set(table.texts)
+    assert "Params full size (M) 10.1" in table.sentences[1], "the same in every row"
 
 
 def test_records_of_other_ablations_are_no_prompted_ones(records, make_cell):
-    assert is_prompted(records)
-    assert not is_prompted([make_cell("plain", 0, 50.0)])
+    assert main_score(records).title == "mIoU"
+    assert main_score([make_cell("plain", 0, 50.0)]).title == "J&F"
 
 
 def test_the_learning_curve_shows_miou_and_mse_of_students(records, tmp_path, saved):

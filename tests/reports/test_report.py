@@ -13,7 +13,7 @@ from PIL import Image
 from bench.plan.compose import choices
 from bench.record import to_jsonl
 from reports.__main__ import main
-from reports.adopted import adopt_pictures
+from reports.adopted import adopt_figures
 from reports.execute import NOTEBOOKS, write_report
 from reports.html import from_markdown, html_notes, html_table, page
 from reports.report import ABLATIONS, Report, open_report
@@ -106,7 +106,7 @@ def test_an_ablation_is_shown_and_written(folder, records, tmp_path):
 
 def test_pictures_of_other_records_are_not_taken(folder, records, tmp_path):
     """A later command may have written into the same folder: then they are drawn from the records."""
-    found = adopt_pictures(sampling(folder, records[:2]), tmp_path / "pictures")
+    found = adopt_figures(sampling(folder, records[:2]), tmp_path / "pictures")
     first, *_ = found
     assert first.name == "sampling-mobilevos_r18-toy-val-laptop-accuracy.png"
     assert Image.open(first).size != Image.open(folder / "accuracy.png").size
@@ -133,7 +133,7 @@ def test_costs_of_job_measure(make_cell, tmp_path):
     records = [make_cell("stcn", 0, 0.0, params_m=54.4, latency_ms_median=1311.0)]
     measured = Result("measure", "measure", "", "", "", "", "Speed", tmp_path, records)
     shown = Report([measured], tmp_path / "report", "").costs()
-    assert "| stcn | 54.4 | 20.0 | — | — | 1311 | 40.0 | — |" in shown.markdown
+    assert "| stcn | 54.4 | 20.0 | — | — | 1311 | — | 40.0 |" in shown.markdown
 
 
 def test_a_table_marks_the_best_and_greys_what_is_published():
@@ -145,7 +145,7 @@ def test_a_table_marks_the_best_and_greys_what_is_published():
             "J&F D17, measured": ["not measured"] * 3,
         }
     )
-    html = html_table(texts)
+    html = html_table(texts, {})
     assert '<td class="number best">60.0</td>' in html
     assert '<td class="number second">50.0 ± 1</td>' in html
     assert '<td class="number published best">80.0 (1/2)</td>' in html

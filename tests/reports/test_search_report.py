@@ -5,7 +5,8 @@ import json
 import pytest
 
 from reports.__main__ import main
-from reports.figures.search import search_charts
+from reports.figures import write_figures
+from reports.figures.search import front_chart, importances_chart
 from reports.search import short_names
 from reports.texts import MISSING
 
@@ -65,8 +66,8 @@ def test_the_table_begins_with_the_best_and_tells_what_became_of_the_others(sear
 
 def test_history_shows_the_best_so_far_and_where_pruned_trials_stopped(search, saved, tmp_path):
     search(objectives=1, front=[3])
-    names = [path.name for path in search_charts(tmp_path)]
-    assert names == ["history.png", "history.pdf", "importances.png", "importances.pdf"]
+    names = [path.name for path in write_figures([], tmp_path)]
+    assert names == ["history.png", "history.pdf", "importances.png", "importances.pdf", "figures.md"]
     (axis,) = saved[0].axes
     best, dots, pruned = ((line.get_xdata().tolist(), line.get_ydata().tolist()) for line in axis.lines)
     assert best == ([0, 1, 3, 4], [50, 50, 60, 60])
@@ -76,16 +77,16 @@ def test_history_shows_the_best_so_far_and_where_pruned_trials_stopped(search, s
 
 def test_importances_are_bars_from_the_least_to_the_most(search, saved, tmp_path):
     search(objectives=1, front=[3])
-    search_charts(tmp_path)
-    (axis,) = saved[1].axes
+    importances_chart([], tmp_path)
+    (axis,) = saved[0].axes
     assert [bar.get_width() for bar in axis.patches] == [0.2, 0.8]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["logits.weight", "lr"]
 
 
 def test_the_front_leads_from_cheap_to_good(search, saved, tmp_path):
     search(objectives=2, front=[3, 0, 1])
-    assert [path.name for path in search_charts(tmp_path)][-2:] == ["front.png", "front.pdf"]
-    (axis,) = saved[-1].axes
+    assert [path.name for path in front_chart([], tmp_path)] == ["front.png", "front.pdf"]
+    (axis,) = saved[0].axes
     front = axis.lines[1]
     assert (list(front.get_xdata()), list(front.get_ydata())) == ([1, 4, 5], [40, 50, 60])
     assert sorted(text.get_text() for text in axis.texts) == ["0", "1", "3"]
@@ -93,5 +94,5 @@ def test_the_front_leads_from_cheap_to_good(search, saved, tmp_path):
 
 def test_before_the_first_trial_has_ended_there_is_a_table_and_no_figure(search, tmp_path):
     search(objectives=1, front=[], trials=0)
-    assert search_charts(tmp_path) == []
+    assert write_figures([], tmp_path) == []
     assert main([str(tmp_path)]) == 0

@@ -1,5 +1,6 @@
 """Records become a table in Markdown, LaTeX and csv that nobody can misread."""
 
+import json
 import math
 import re
 import statistics
@@ -68,7 +69,7 @@ def test_a_long_status_fits_its_cell(make_failed_cell):
 def test_a_table_of_failures_alone_is_written(make_failed_cell, tmp_path):
     write_tables([make_failed_cell("broken", 0, "failed: killed")], tmp_path, "Losses")
     text = (tmp_path / "table.md").read_text()
-    assert "| broken | failed: killed | — | — | 0/1 |" in text
+    assert "| broken | failed: killed | 0/1 |" in text
     assert "Δ" not in text
 
 
@@ -177,6 +178,33 @@ def test_latex_is_balanced_and_marks_best_and_second(records, make_failed_cell, 
     assert r"\textbf{8.10} & \textbf{20.0}" in rows[1], "of costs the lowest is best, and ties share it"
     assert not any("450" in row for row in rows), "what is the same in all rows is said below"
     assert rows[4].startswith("{[}bad] 100\\% \\$x"), "[ at the start of a row would be an argument of \\\\"
+
+
+def test_a_metric_that_the_record_does_not_know_has_its_column_digits_note_and_best_mark(make_cell, tmp_path):
+    """Its definition travels with the record, so a new metric needs no change here."""
+
+    def measured(drift: float) -> str:
+        about = {
+            "title": "Drift",
+            "digits": 2,
+            "unit": "px",
+            "better": "lower",
+            "note": "Drift is how far masks move.",
+        }
+        return json.dumps({"drift": {"value": drift, **about}})
+
+    records = [make_cell("a", seed, 50.0, metrics=measured(1.5 + seed)) for seed in (0, 1)]
+    records += [make_cell("b", 0, 50.0, metrics=measured(1.25)), make_cell("c", 0, 50.0)]
+    table = summarize(records)
+    assert list(table["Drift (px)"]) == ["2.00 ± 0.71", "1.25", "—"]
+    write_tables(records, tmp_path, "Losses")
+    assert "- Drift is how far masks move." in (tmp_path / "table.md").read_text()
+    assert r"\textbf{1.25}" in (tmp_path / "table.tex").read_text()
+    assert pd.read_csv(tmp_path / "table.csv").set_index("label").loc["a", "drift"] == 2.0
+
+
+def test_records_without_metrics_of_others_have_no_column_of_them(make_cell):
+    assert "Drift" not in " ".join(summarize([make_cell("a", 0, 50.0)]))
 
 
 def test_csv_keeps_the_unrounded_numbers(records, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reports.pictures import overlay_sheet, sampling_sheet
+from reports.figures.overlays import overlay_sheet, sampling_sheet
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 

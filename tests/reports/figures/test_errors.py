@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bench.record import ERROR_COLOURS
-from reports.error_pictures import contact_sheet, error_films, error_sheets
+from reports.figures.errors import contact_sheet, error_films, error_sheets
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0)}
 
