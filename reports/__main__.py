@@ -1,9 +1,9 @@
 """`python -m reports FOLDER`: tables and pictures of FOLDER/records.jsonl, written beside it.
 
-FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) only its
-figure is drawn, beside FOLDER/search.json (job=search) the table and the figures are those of its trials. With
-FOLDER/report.json (job=report) the notebooks are run instead. Exit code 2 when there are no records, 1 when a
-notebook fails.
+FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) the page and the
+figure are those of what was measured, beside FOLDER/search.json (job=search) the table and the figures are those of
+its trials. With FOLDER/report.json (job=report) the notebooks are run instead. Exit code 2 when there are no records,
+1 when a notebook fails.
 """
 
 import argparse
@@ -39,13 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
         from reports.figures.measure import measure_chart
         from reports.figures.prompted import prompted_charts
         from reports.figures.search import search_charts
+        from reports.measure import write_measured
         from reports.pictures import overlay_sheet, sampling_sheet
         from reports.prompted import is_prompted, write_prompted_tables
         from reports.search import write_search_table
         from reports.tables import write_tables
 
-        if (folder / "measure.json").is_file():  # nothing was scored, and job=measure wrote its own table
-            return _show(folder / "measure.md", measure_chart(folder))
+        if (folder / "measure.json").is_file():  # nothing was scored
+            return _show(write_measured(folder), measure_chart(folder))
         if search:
             table = write_search_table(folder, _title(folder))
             return _show(table, search_charts(folder))

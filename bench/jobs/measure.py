@@ -12,10 +12,9 @@ from tqdm import tqdm
 import methods
 from bench.jobs import measure_phone
 from bench.jobs.results import results_folder, tell
+from bench.measure.conditions import Conditions, check
 from bench.measure.everything import PARTS, measure_method
 from bench.measure.full_size import SIZES
-from bench.measure.page import csv_text, page
-from bench.measure.settings import Settings, check
 from bench.plan.cells import content_hash
 from bench.plan.compose import to_dataclass
 from bench.record import Record, to_jsonl
@@ -26,6 +25,7 @@ from bench.system.threads import threads
 from bench.tracking.tracker import Tracker
 from methods import outside
 from methods.errors import MethodError
+from methods.stages import STAGES
 
 TITLE = "Speed, size and operations"
 TARGETS = ("desktop", "phone")
@@ -36,8 +36,9 @@ FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  
 def run(config: DictConfig, runs: Path) -> int:
     """Measure one method after another, always anew, and write all results after each.
 
-    Writes measure.json (everything), measure.md and measure.csv (tables) and records.jsonl into the folder of
-    results. The exit code is 1 when no method succeeded. Raises ConfigError and MethodError for wrong settings.
+    Writes measure.json (everything) and records.jsonl into the folder of results; reports makes the page, the csv
+    and the figure of them. The exit code is 1 when no method succeeded. Raises ConfigError and MethodError for
+    wrong settings.
     """
     if config.target not in TARGETS:
         raise ConfigError(f"target={config.target}: choose one of {', '.join(TARGETS)}")
@@ -52,6 +53,7 @@ def run(config: DictConfig, runs: Path) -> int:
         "settings": asdict(settings),
         "options": options,
         "frames": settings.scene(device).frames,
+        "stages": STAGES,
         **environment,
         "methods": {},
     }
@@ -104,15 +106,15 @@ def wanted(config: DictConfig) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _settings(config: DictConfig) -> Settings:
+def _settings(config: DictConfig) -> Conditions:
     if not isinstance(config.measure, DictConfig):
         raise ConfigError(
             f"measure={config.measure}: job=measure always measures; its settings are measure.<key>=..."
         )
-    return to_dataclass(config.measure, Settings)
+    return to_dataclass(config.measure, Conditions)
 
 
-def _measure(name: str, options: dict, settings: Settings, device: str, begin) -> dict:
+def _measure(name: str, options: dict, settings: Conditions, device: str, begin) -> dict:
     """One method; an option that it does not have, or a memory that it cannot hold, fails this method alone."""
     try:
         return measure_method(name, options, settings, device, begin)
@@ -126,8 +128,6 @@ def _measure(name: str, options: dict, settings: Settings, device: str, begin) -
 
 def _write(content: dict, out: Path) -> None:
     write_json(out / "measure.json", content)
-    write_text(out / "measure.md", page(content))
-    write_text(out / "measure.csv", csv_text(content))
     write_text(out / "records.jsonl", to_jsonl(_records(content)))
 
 

@@ -6,11 +6,15 @@ from dataclasses import replace
 import torch
 from tqdm import tqdm
 
-from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
+from bench.measure.protocols import step
+from bench.measure.scene import Scene
+from bench.measure.timing import Limits
 from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering
 from methods.memory import MemoryBank, MemoryPolicy
+
+FEW = Limits(warmup=1, min_runs=3, max_runs=3)
 
 
 def kept_frames(policy: MemoryPolicy, video_frames: int) -> int:
@@ -25,11 +29,7 @@ def kept_frames(policy: MemoryPolicy, video_frames: int) -> int:
 
 
 def growth(
-    method: Method,
-    height: int = 480,
-    width: int = 864,
-    lengths: Sequence[int] = (1, 2, 4, 8, 16, 32),
-    device: str | torch.device = "cpu",
+    method: Method, scene: Scene, lengths: Sequence[int] = (1, 2, 4, 8, 16, 32)
 ) -> dict[str, list[float]]:
     """Latency and peak memory of the frame that follows `lengths` frames of video, with one object.
 
@@ -48,9 +48,8 @@ def growth(
     states = dict.fromkeys(kept)
     bar = tqdm(states, f"measure growth of {type(method).__name__}", leave=False, mininterval=2, delay=2)
     for count in bar:
-        state = {"height": height, "width": width, "memory_frames": count, "device": device}
-        latency = measure_latency(method, **state, warmup=1, min_runs=3, max_runs=3)
-        states[count] = (latency.latency_ms_median, measure_memory(method, **state))
+        state = replace(scene, memory_frames=count)
+        states[count] = (step(method, state, FEW).ms_median, measure_memory(method, state))
     return {
         "video_frames": list(lengths),
         "latency_ms": [states[count][0] for count in kept],

@@ -1,14 +1,12 @@
 """How the latency of a method depends on the length of the video and on the number of objects."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.measure.growth import kept_frames
-from bench.measure.latency import Limits
-from bench.measure.protocols import Scene, core
+from bench.measure.growth import FEW, kept_frames
+from bench.measure.protocols import core
+from bench.measure.scene import Scene
 from methods.interface import Method, Remembering, Staged
-
-FEW = Limits(warmup=1, min_runs=3, max_runs=3)
 
 
 def core_sweep(
@@ -16,13 +14,12 @@ def core_sweep(
     scene: Scene,
     lengths: Sequence[int],
     object_counts: Sequence[int],
-    tick: Callable[[], object] = lambda: None,
 ) -> dict[str, dict[str, list[float]]] | None:
     """Median milliseconds of the protocol `core` over 3 frames, after videos of `lengths` frames and for numbers of
     objects: {"length": {"video_frames", "core_ms"}, "objects": {"objects", "core_ms"}}.
 
     The video is not run: the memory holds what its policy would have kept by then. States that are alike are
-    timed once. `tick` is called after each. None for a method whose stages are not known.
+    timed once. None for a method whose stages are not known.
     """
     if not isinstance(method, Staged):
         return None
@@ -33,7 +30,6 @@ def core_sweep(
         if state not in timed:
             found = core(method, replace(scene, memory_frames=memory_frames, objects=objects), FEW)
             timed[state] = found.ms_median
-            tick()
         return timed[state]
 
     remembers = isinstance(method, Remembering)

@@ -17,12 +17,12 @@ from bench.phone.runtime import (
     Bundle,
     Cargo,
     Finding,
+    PhoneSettings,
     ProcessFailed,
     Runtime,
     Task,
     answers_of,
 )
-from bench.phone.settings import PhoneSettings
 from bench.system.errors import ConfigError
 from bench.system.files import replace_atomically
 

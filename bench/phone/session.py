@@ -15,8 +15,7 @@ from torch import Tensor
 
 from bench.phone.adb import Phone
 from bench.phone.process import Runner, run
-from bench.phone.runtime import Cargo, ProcessFailed, Task
-from bench.phone.settings import PhoneSettings
+from bench.phone.runtime import Cargo, PhoneSettings, ProcessFailed, Task
 from bench.phone.state import State, big_cores, flags, gate, read_state
 from bench.plan.cells import content_hash
 from bench.system.errors import ConfigError

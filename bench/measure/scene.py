@@ -1,9 +1,11 @@
-"""Which stages are measured: at what size, of how many objects, with how full a memory."""
+"""What is measured on: frames of a size with a number of objects, and how full the memory is."""
 
 import copy
+from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.system.errors import ConfigError
 from methods import stages as examples
@@ -15,15 +17,32 @@ from methods.stages import Stage
 UNBOUNDED_MEMORY_FRAMES = 8
 
 
-def stages(
-    method: Staged, height: int, width: int, objects: int, memory_frames: int | None = None
-) -> list[Stage]:
-    """The method's stages, its memory, if any, as full as it stays in a long video, or as `memory_frames` says.
+@dataclass(frozen=True)
+class Scene:
+    """What is segmented, and on which device.
 
-    The method must be in evaluation mode. Raises ConfigError for an impossible `memory_frames` or `objects`.
+    memory_frames: in the memory that is read; None: its capacity, or 8 when it is unbounded.
+    frames: of the videos that some protocols run, the annotated one included; 2 or more.
+    Whatever takes a scene raises ConfigError for an impossible `memory_frames` or `objects`.
     """
-    check_objects(objects, width)
-    return method.stages(height, width, objects, frames_read(method, memory_frames))
+
+    height: int = 480
+    width: int = 864
+    objects: int = 1
+    memory_frames: int | None = None
+    frames: int = 11
+    device: str = "cpu"
+
+    def stripes(self) -> Tensor:
+        """Its first mask, on its device, as `methods.stages.stripes`."""
+        check_objects(self.objects, self.width)
+        return examples.stripes(self.height, self.width, self.objects).to(self.device)
+
+
+def stages(method: Staged, scene: Scene) -> list[Stage]:
+    """The method's stages, its memory, if any, as full as the scene says. It must be in evaluation mode."""
+    check_objects(scene.objects, scene.width)
+    return method.stages(scene.height, scene.width, scene.objects, frames_read(method, scene.memory_frames))
 
 
 def frames_read(method: Method, memory_frames: int | None = None) -> int:
@@ -34,6 +53,22 @@ def frames_read(method: Method, memory_frames: int | None = None) -> int:
 def frozen_copy(method: Staged, device: str | torch.device | None = None) -> Staged:
     """A copy in evaluation mode that needs no gradients, on its device or on another, "meta" among them."""
     return copy.deepcopy(method).eval().requires_grad_(False).to(device)
+
+
+def started_copy(method: Method, scene: Scene) -> tuple[Method, Tensor]:
+    """A copy of the method on the scene's device in evaluation mode, started on a frame of noise; and that frame.
+
+    What cannot be copied, as a class that holds objects of OpenCV, is started itself.
+    """
+    mask = scene.stripes()
+    with suppress(TypeError):
+        method = copy.deepcopy(method)
+    if isinstance(method, nn.Module):
+        method = method.to(scene.device).eval()
+    frame = torch.rand(3, scene.height, scene.width, generator=torch.Generator().manual_seed(0))
+    frame = frame.to(scene.device)
+    method.start(frame, mask)
+    return method, frame
 
 
 def steady_memory_frames(policy: MemoryPolicy, memory_frames: int | None = None) -> int:
@@ -48,12 +83,6 @@ def steady_memory_frames(policy: MemoryPolicy, memory_frames: int | None = None)
     if policy.capacity is not None and memory_frames > policy.capacity:
         raise ConfigError(f"memory_frames={memory_frames} do not fit in a memory of {policy.capacity} frames")
     return memory_frames
-
-
-def stripes(height: int, width: int, objects: int) -> Tensor:
-    """As `methods.stages.stripes`. Raises ConfigError for an impossible `objects`."""
-    check_objects(objects, width)
-    return examples.stripes(height, width, objects)
 
 
 def check_objects(objects: int, width: int) -> None:
