@@ -36,8 +36,9 @@ PLAIN = {
 def run(config: DictConfig, settings: Conditions, names: list[str], runs: Path) -> int:
     """Measure the methods one after another; the results are written after every process on the phone.
 
-    Writes measure.json and records.jsonl; reports makes the page and the csv of them. The exit code is 1 when a row
-    failed. Raises ConfigError for wrong settings and for what is missing on this computer, PhoneError for the phone.
+    Writes measure.json and records.jsonl; reports makes the page and the csv of them. The exit code is 1 when a
+    row failed. Raises ConfigError for wrong settings and for what is missing on this computer, PhoneError for the
+    phone.
     """
     protocol = _protocol(config, settings)
     runtime = find_runtime(protocol.runtime)
