@@ -1,9 +1,9 @@
 """`python -m reports FOLDER`: tables and pictures of FOLDER/records.jsonl, written beside it.
 
 FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) the page and
-the figure are those of what was measured, beside FOLDER/search.json (job=search) the table and the figures are those
-of its trials. With FOLDER/report.json (job=report) the notebooks are run instead. Exit code 2 when there are no
-records, 1 when a notebook fails.
+the figure are those of what was measured, beside FOLDER/search.json (job=search) the table and the figures are
+those of its trials. With FOLDER/report.json (job=report) the notebooks are run instead. Exit code 2 when there are
+no records, 1 when a notebook fails.
 """
 
 import argparse

@@ -1,7 +1,6 @@
 """job=measure target=phone: how long the stages of a frame take on an attached phone."""
 
 import sys
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder, tell
 from bench.measure.conditions import Conditions
+from bench.measure.results import warn_of, write_results
 from bench.measure.scene import Scene
 from bench.phone.adb import LinkLost, Phone, PhoneError, connect
 from bench.phone.cargo import make_cargo
@@ -19,10 +19,9 @@ from bench.phone.state import read_state
 from bench.phone.summary import records, summarise
 from bench.plan.cells import Network
 from bench.plan.compose import to_dataclass
-from bench.record import to_jsonl
 from bench.system.environment import git_commit
 from bench.system.errors import ConfigError
-from bench.system.files import full_path, write_json, write_text
+from bench.system.files import full_path
 from methods.errors import MethodError
 
 PLAIN = {
@@ -70,7 +69,7 @@ def run(config: DictConfig, settings: Conditions, names: list[str], runs: Path) 
     finally:  # a lost link or ^C too leaves what is done
         if content["methods"]:
             tell(out)
-    _warn(content)
+    warn_of(content["methods"])
     return 0 if all(found["status"] == "ok" for found in content["methods"].values()) else 1
 
 
@@ -94,7 +93,7 @@ def _measure(
         cargo = make_cargo(network, scene, runs, runner.runtime)
     except (MethodError, ConfigError) as error:
         found[name] = {"status": f"failed: {error}", "warnings": []}
-        _write(content, out)
+        write_results(content, records(content), out)
         return
     shares = {stage.name: stage.per_frame for stage in cargo.stages}
     session: Session | None = None
@@ -102,7 +101,7 @@ def _measure(
         for session in measure(runner, _identity(runner.phone), cargo, protocol, runs, say=_say):
             _say(f"{name}: {len(session.repeats)} of {session.wanted} repeats")
             found[name] = summarise(session, shares)
-            _write(content, out)
+            write_results(content, records(content), out)
     except LinkLost as error:
         kept = len(session.repeats) if session else 0
         raise PhoneError(f"{error}; {kept} finished repeats are kept: give the same command again") from None
@@ -117,14 +116,3 @@ def _identity(phone: Phone) -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _write(content: dict, out: Path) -> None:
-    write_json(out / "measure.json", content)
-    write_text(out / "records.jsonl", to_jsonl(records(content)))
-
-
-def _warn(content: dict) -> None:
-    for name, found in content["methods"].items():
-        for text in ([found["status"]] if found["status"] != "ok" else []) + found["warnings"]:
-            warnings.warn(f"{name}: {text}", stacklevel=1)

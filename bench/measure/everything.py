@@ -10,12 +10,12 @@ import methods
 from bench.measure.complexity import complexity, frame_gmacs
 from bench.measure.conditions import Conditions, autocast, precision_name, prepare
 from bench.measure.gpu import watch_gpu
+from bench.measure.growth import core_sweep
 from bench.measure.load import between, look
 from bench.measure.memory import measure_memory
 from bench.measure.operators import operators
 from bench.measure.parameters import parameter_count
 from bench.measure.protocols import PROTOCOLS, stage_milliseconds
-from bench.measure.sweep import core_sweep
 from bench.measure.timing import Limits
 from bench.system.threads import threads
 from methods.interface import Method, Staged

@@ -1,11 +1,9 @@
 """What the repeats on a phone say: statistics, flags, and the records made of them."""
 
-import json
-
 import numpy as np
 
+from bench.measure.results import record_of
 from bench.phone.session import SUSTAINED_RUNS, Session
-from bench.plan.cells import content_hash
 from bench.record import Record
 
 SPREAD = (
@@ -143,27 +141,16 @@ def _nan_last(value: float) -> float:
 def records(content: dict) -> list[Record]:
     """One for each method and number of threads; one for a method without times."""
     return [
-        _record(name, found, frame, content)
+        _record(name, frame, content)
         for name, found in content["methods"].items()
         for frame in [f for f in found.get("frames", []) if f["mode"] == "burst"] or [None]
     ]
 
 
-def _record(name: str, found: dict, frame: dict | None, content: dict) -> Record:
-    threads = f", {_threads(frame['threads'])}" if frame else ""
-    return Record(
-        label=f"{name}{threads}",
-        method=name,
-        recipe="none",
-        dataset="none",
-        seed=0,
-        status=found["status"],
-        objects=content["settings"]["objects"],
-        resolution=content["size"],
-        options=json.dumps(content["options"]),
-        latency_ms_median=frame["ms_median"] if frame else None,
-        device=f"{content['device']}{threads}",
-        versions=content["runtime"],
-        git_commit=content["git_commit"],
-        config_hash=content_hash([name, content["options"], content["settings"]]),
-    )
+def _record(name: str, frame: dict | None, content: dict) -> Record:
+    measured = {"versions": content["runtime"]}
+    if frame is None:
+        return record_of(name, content, **measured)
+    threads = f", {_threads(frame['threads'])}"
+    measured["latency_ms_median"] = frame["ms_median"]
+    return record_of(name, content, name + threads, content["device"] + threads, **measured)

@@ -14,9 +14,8 @@ Sources: Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentatio
 Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
 
 import cv2
 import numpy as np
@@ -141,20 +140,20 @@ def score_sequence(
     will do), no annotated one among those scored, not as many predictions as truths, or a prediction of
     another size than its truth.
     """
-    frames = 0
-
-    def judged() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        nonlocal frames
-        for prediction, truth, is_last in _frame_by_frame(name, predictions, truths):
-            if truth is not None and (appears is not None or not is_last):
-                yield frames, prediction, truth
-            frames += 1
-
-    scores = score_frames(name, judged(), object_ids, appears, metrics)
-    if appears is None and frames < 3:
+    predictions, truths = list(predictions), list(truths)
+    counts = {"predictions": len(predictions), "ground truth": len(truths)}
+    fewer, more = sorted(counts, key=counts.get)
+    if counts[fewer] < counts[more]:
         raise ValueError(
-            f"sequence {name} has {frames} frame(s): at least 3 are needed, the first and last are not scored"
+            f"sequence {name}: {fewer} for only {counts[fewer]} frames, {more} for more: give one per frame"
         )
+    if appears is None and len(truths) < 3:
+        raise ValueError(
+            f"sequence {name} has {len(truths)} frame(s): at least 3 are needed, the first and last are not scored"
+        )
+    end = len(truths) - (appears is None)
+    known = [(i, predictions[i], truths[i]) for i in range(end) if truths[i] is not None]
+    scores = score_frames(name, known, object_ids, appears, metrics)
     if not len(scores.j):
         where = "between its first and last" if appears is None else "after one that gives an object"
         raise ValueError(f"sequence {name} has no annotated frame {where}: nothing to score")
@@ -261,27 +260,6 @@ def _over_frames(
         return statistic(values)
     columns = zip(values.T, judged.T, strict=True)
     return np.array([statistic(v[keep, None])[0] if keep.any() else np.nan for v, keep in columns])
-
-
-def _frame_by_frame(
-    name: str, predictions: Iterable[np.ndarray], truths: Iterable[np.ndarray | None]
-) -> Iterator[tuple[np.ndarray, np.ndarray | None, bool]]:
-    """(prediction, truth, whether it is the last) of each frame; ValueError if one has more than the other."""
-    end, waiting = object(), None
-    for frames, (prediction, truth) in enumerate(zip_longest(predictions, truths, fillvalue=end)):
-        if prediction is end or truth is end:
-            fewer, more = (
-                ("predictions", "ground truth") if prediction is end else ("ground truth", "predictions")
-            )
-            raise ValueError(
-                f"sequence {name}: {fewer} for only {frames} frames, {more} for more: give one per frame"
-            )
-        # A frame is handed out when the next one arrives: only then is it known not to be the last.
-        if waiting is not None:
-            yield *waiting, False
-        waiting = prediction, truth
-    if waiting is not None:
-        yield *waiting, True
 
 
 def _without_void(mask: np.ndarray, truth: np.ndarray) -> np.ndarray:

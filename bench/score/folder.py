@@ -203,10 +203,7 @@ def read_predictions(sequence: Sequence, folder: Path) -> list[np.ndarray]:
     first, ids = sequence.given_mask(0), sequence.object_ids
     single = ids[0] if len(ids) == 1 else None
     files = [folder / sequence.name / f"{frame.stem}.png" for frame in sequence.frames[1:]]
-    return [
-        first,
-        *(_prediction(file, sequence, single, first.shape, sequence.masks[0]) for file in files),
-    ]
+    return [first, *(_prediction(file, sequence, single, first.shape, sequence.masks[0]) for file in files)]
 
 
 def _prediction(

@@ -5,12 +5,11 @@ import torch
 
 import methods
 from bench.measure.complexity import complexity, frame_gmacs, stage_gmacs
-from bench.measure.growth import growth, kept_frames
+from bench.measure.growth import core_sweep, growth, kept_frames
 from bench.measure.memory import MIB, measure_memory
 from bench.measure.operators import operators
 from bench.measure.protocols import frame, step
 from bench.measure.scene import Scene
-from bench.measure.sweep import core_sweep
 from bench.measure.timing import Limits
 from methods.deaot.attention import RADIUS
 from methods.deaot.window import TILE

@@ -8,12 +8,12 @@ import torch
 
 import methods
 from bench.measure import conditions as module
-from bench.measure import protocols, sweep, timing
+from bench.measure import growth, protocols, timing
 from bench.measure.clip import moving_texture, write_frames
 from bench.measure.conditions import Conditions, autocast, check, prepare
+from bench.measure.growth import core_sweep
 from bench.measure.protocols import PROTOCOLS, aot, core, frame, stcn, video
 from bench.measure.scene import Scene
-from bench.measure.sweep import core_sweep
 from bench.measure.timing import Limits, Timing
 from bench.plan.compose import load_config, to_dataclass
 from bench.system.errors import ConfigError
@@ -197,7 +197,7 @@ def test_states_of_the_sweep_that_are_alike_are_timed_once(monkeypatch):
         timed.append((scene.memory_frames, scene.objects))
         return SimpleNamespace(ms_median=float(len(timed)))
 
-    monkeypatch.setattr(sweep, "core", fake)
+    monkeypatch.setattr(growth, "core", fake)
     method = methods.create("mobilevos_mnv2_no_aspp", width=0.25)
     assert method.policy == MemoryPolicy(every=1, capacity=2)
     found = core_sweep(method, Scene(objects=1), (1, 10, 30), (1, 2))
