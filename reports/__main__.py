@@ -1,9 +1,9 @@
 """`python -m reports FOLDER`: tables and figures of FOLDER/records.jsonl, written beside it.
 
-FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) only its
-figure is drawn, beside FOLDER/search.json (job=search) the table and the figures are those of its trials. With
-FOLDER/report.json (job=report) the notebooks are run instead. Exit code 2 when there are no records, 1 when a
-notebook fails.
+FOLDER/title.txt, if there, gives the title (its first line). Beside FOLDER/measure.json (job=measure) the page and
+the figure are those of what was measured, beside FOLDER/search.json (job=search) the table and the figures are
+those of its trials. With FOLDER/report.json (job=report) the notebooks are run instead. Exit code 2 when there are
+no records, 1 when a notebook fails.
 """
 
 import argparse
@@ -34,12 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
             return code
         from reports.figures import write_figures
         from reports.figures.errors import error_films
+        from reports.measure import write_measured
         from reports.search import write_search_table
         from reports.tables import write_tables
 
         written, table = [], folder / "table.md"
-        if (folder / "measure.json").is_file():  # nothing was scored, and job=measure wrote its own table
-            table = folder / "measure.md"
+        if (folder / "measure.json").is_file():  # nothing was scored
+            table = write_measured(folder)
         elif search:
             table = write_search_table(folder, _title(folder))
         else:

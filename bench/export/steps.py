@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from bench.measure.steps import frame_steps
+from bench.measure.scene import Scene, frame_steps
 from bench.system.errors import ConfigError
 from methods.deaot.method import DeAOT
 from methods.deaot.steps import FEATURES, memory_names
@@ -25,16 +25,14 @@ def check_remembers(method: Method) -> None:
         raise ConfigError(f"{type(method).__name__} cannot be exported: it is no network with a memory")
 
 
-def example_steps(
-    method: Method, height: int, width: int, objects: int, memory_frames: int | None = None
-) -> list[Step]:
-    """As `bench.measure.steps.frame_steps`, with examples laid out as files hold them; the method is frozen by it.
+def example_steps(method: Method, scene: Scene) -> list[Step]:
+    """As `bench.measure.scene.frame_steps`, with examples laid out as files hold them; the method is frozen by it.
 
     Raises ConfigError for a method whose steps are not known, and for an impossible size or memory.
     """
     check_remembers(method)
     method.eval().requires_grad_(False)
-    found = frame_steps(method, height, width, objects, memory_frames)
+    found = frame_steps(method, scene)
     return [replace(step, inputs={k: x.contiguous() for k, x in step.inputs.items()}) for step in found]
 
 
@@ -66,7 +64,9 @@ class StaticSteps(nn.Module, ABC):
     def __init__(self, method: Remembering, height: int, width: int, objects: int) -> None:
         super().__init__()
         self.method, self.size, self.objects = method, (height, width), objects
-        self._encode, self._read, self._decode, self._write = example_steps(method, height, width, objects)
+        self._encode, self._read, self._decode, self._write = example_steps(
+            method, Scene(height, width, objects)
+        )
 
     @abstractmethod
     def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, ...]:

@@ -1,8 +1,6 @@
 """job=measure: size, operations and speed of methods on this machine, by named protocols, or on a phone."""
 
-import json
 import sys
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,20 +10,20 @@ from tqdm import tqdm
 import methods
 from bench.jobs import measure_phone
 from bench.jobs.results import results_folder, tell
+from bench.measure.conditions import Conditions, check
 from bench.measure.everything import PARTS, measure_method
 from bench.measure.full_size import SIZES
-from bench.measure.page import csv_text, page
-from bench.measure.settings import Settings, check
-from bench.plan.cells import content_hash
+from bench.measure.protocols import PROTOCOLS
+from bench.measure.results import record_of, warn_of, write_results
 from bench.plan.compose import to_dataclass
-from bench.record import Record, to_jsonl
+from bench.record import Record
 from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
-from bench.system.files import write_json, write_text
 from bench.system.threads import threads
 from bench.tracking.tracker import Tracker
 from methods import outside
 from methods.errors import MethodError
+from methods.steps import STEPS
 
 TITLE = "Speed, size and operations"
 TARGETS = ("desktop", "phone")
@@ -35,8 +33,9 @@ FULL_SIZE = {"height": 480, "width": 864, "objects": 1, "memory_frames": None}  
 def run(config: DictConfig, runs: Path) -> int:
     """Measure one method after another, always anew, and write all results after each.
 
-    Writes measure.json (everything), measure.md and measure.csv (tables) and records.jsonl into the folder of
-    results. The exit code is 1 when no method succeeded. Raises ConfigError and MethodError for wrong settings.
+    Writes measure.json (everything) and records.jsonl into the folder of results; reports makes the page, the csv
+    and the figure of them. The exit code is 1 when no method succeeded. Raises ConfigError and MethodError for
+    wrong settings.
     """
     if config.target not in TARGETS:
         raise ConfigError(f"target={config.target}: choose one of {', '.join(TARGETS)}")
@@ -51,24 +50,22 @@ def run(config: DictConfig, runs: Path) -> int:
         "settings": asdict(settings),
         "options": options,
         "frames": settings.scene(device).frames,
+        "stages": STEPS,
         **environment,
         "methods": {},
     }
-    parts = [
-        part for part in PARTS if part in ("operations", "memory", "stages", "sweep", *settings.protocols)
-    ]
+    parts = [part for part in PARTS if part not in PROTOCOLS or part in settings.protocols]
     try:
         with tqdm(total=len(names) * len(parts), unit="part", mininterval=1) as bar:
             for number, name in enumerate(names):
-                bar.update(number * len(parts) - bar.n)
 
                 def begin(part: str, name: str = name, first: int = number * len(parts)) -> None:
                     bar.set_description(f"measure {name}: {part}")
                     bar.update(first + parts.index(part) - bar.n)
 
                 content["methods"][name] = _measure(name, options, settings, device, begin)
-                _write(content, out)
-            bar.update(len(names) * len(parts) - bar.n)
+                write_results(content, _records(content), out)
+            bar.update(bar.total - bar.n)
         with Tracker(config.tracking_uri, runs, out.name).invocation(
             TITLE, config, environment, out
         ) as tracker:
@@ -76,11 +73,8 @@ def run(config: DictConfig, runs: Path) -> int:
     finally:  # a kill by ^C too leaves the methods that are done
         if content["methods"]:
             tell(out)
-    found = content["methods"].values()
-    for name, one in content["methods"].items():
-        for text in ([one["status"]] if one["status"] != "ok" else []) + one["warnings"]:
-            warnings.warn(f"{name}: {text}", stacklevel=1)
-    return 0 if any(one["status"] == "ok" for one in found) else 1
+    warn_of(content["methods"])
+    return 0 if any(one["status"] == "ok" for one in content["methods"].values()) else 1
 
 
 def wanted(config: DictConfig) -> list[str]:
@@ -104,15 +98,15 @@ def wanted(config: DictConfig) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _settings(config: DictConfig) -> Settings:
+def _settings(config: DictConfig) -> Conditions:
     if not isinstance(config.measure, DictConfig):
         raise ConfigError(
             f"measure={config.measure}: job=measure always measures; its settings are measure.<key>=..."
         )
-    return to_dataclass(config.measure, Settings)
+    return to_dataclass(config.measure, Conditions)
 
 
-def _measure(name: str, options: dict, settings: Settings, device: str, begin) -> dict:
+def _measure(name: str, options: dict, settings: Conditions, device: str, begin) -> dict:
     """One method; an option that it does not have, or a memory that it cannot hold, fails this method alone."""
     try:
         return measure_method(name, options, settings, device, begin)
@@ -122,13 +116,6 @@ def _measure(name: str, options: dict, settings: Settings, device: str, begin) -
         if not methods.entry(name).others:
             raise
         return {"status": f"failed: {outside.describe_failure(error, name)}", "warnings": []}
-
-
-def _write(content: dict, out: Path) -> None:
-    write_json(out / "measure.json", content)
-    write_text(out / "measure.md", page(content))
-    write_text(out / "measure.csv", csv_text(content))
-    write_text(out / "records.jsonl", to_jsonl(_records(content)))
 
 
 def _records(content: dict) -> list[Record]:
@@ -150,23 +137,13 @@ def _record(name: str, content: dict) -> Record:
             "gmacs_thop_full": cost.get("gmacs_thop"),
             "memory_mb_peak_full": found.get("memory_mb_peak"),
         }
-    return Record(
-        label=name,
-        method=name,
-        recipe="none",
-        dataset="none",
-        seed=0,
-        status=found["status"],
-        objects=settings["objects"],
-        resolution=f"{settings['height']}x{settings['width']}",
-        options=json.dumps(content["options"]),
+    return record_of(
+        name,
+        content,
         params_m=params,
         fps=timing.get("fps"),
         latency_ms_median=timing.get("ms_median"),
-        device=content["device"],
         precision=found.get("precision") or settings["precision"],
         versions=content["versions"],
-        git_commit=content["git_commit"],
-        config_hash=content_hash([name, content["options"], settings]),
         **full,
     )

@@ -1,27 +1,27 @@
 """job=measure target=phone: how long the stages of a frame take on an attached phone."""
 
 import sys
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder, tell
-from bench.measure.settings import Settings
+from bench.measure.conditions import Conditions
+from bench.measure.results import warn_of, write_results
+from bench.measure.scene import Scene
 from bench.phone.adb import LinkLost, Phone, PhoneError, connect
-from bench.phone.cargo import Scene, make_cargo
+from bench.phone.cargo import make_cargo
 from bench.phone.process import Runner, install
-from bench.phone.report import csv_text, page, records, summarise
 from bench.phone.runtimes import find_runtime
-from bench.phone.session import Protocol, Session, measure
+from bench.phone.session import SUSTAINED_RUNS, Protocol, Session, measure
 from bench.phone.state import read_state
+from bench.phone.summary import records, summarise
 from bench.plan.cells import Network
 from bench.plan.compose import to_dataclass
-from bench.record import to_jsonl
 from bench.system.environment import git_commit
 from bench.system.errors import ConfigError
-from bench.system.files import full_path, write_json, write_text
+from bench.system.files import full_path
 from methods.errors import MethodError
 
 PLAIN = {
@@ -32,11 +32,12 @@ PLAIN = {
 }  # all that a phone can do
 
 
-def run(config: DictConfig, settings: Settings, names: list[str], runs: Path) -> int:
-    """Measure the methods one after another; the tables are written after every process on the phone.
+def run(config: DictConfig, settings: Conditions, names: list[str], runs: Path) -> int:
+    """Measure the methods one after another; the results are written after every process on the phone.
 
-    Writes measure.json, measure.md, measure.csv and records.jsonl. The exit code is 1 when a row failed. Raises
-    ConfigError for wrong settings and for what is missing on this computer, PhoneError for the phone.
+    Writes measure.json and records.jsonl; reports makes the page and the csv of them. The exit code is 1 when a
+    row failed. Raises ConfigError for wrong settings and for what is missing on this computer, PhoneError for the
+    phone.
     """
     protocol = _protocol(config, settings)
     runtime = find_runtime(protocol.runtime)
@@ -46,13 +47,15 @@ def run(config: DictConfig, settings: Settings, names: list[str], runs: Path) ->
     bundle = runtime.bundle(state.abi, runs / "phone", protocol)
     runner = install(phone, runtime, bundle, protocol.folder)
     path = full_path(config.weights)
-    scene = Scene(settings.height, settings.width, settings.objects, settings.memory_frames)
+    scene = settings.scene("cpu")
+    size = {key: getattr(scene, key) for key in ("height", "width", "objects", "memory_frames")}
     content = {
         "target": "phone",
         "device": state.model or phone.serial,
         "phone": {"android_version": state.android_version, "abi": state.abi, "libc": bundle.libc},
         "runtime": bundle.name,
-        "settings": {**asdict(scene), "phone": asdict(protocol)},
+        "settings": {**size, "phone": asdict(protocol)},
+        "sustained_runs": SUSTAINED_RUNS,
         "size": f"{scene.height}x{scene.width}",
         "options": OmegaConf.to_container(config.options),
         "weights": f"weights of {Path(path).name}" if path else "random weights",
@@ -66,11 +69,11 @@ def run(config: DictConfig, settings: Settings, names: list[str], runs: Path) ->
     finally:  # a lost link or ^C too leaves what is done
         if content["methods"]:
             tell(out)
-    _warn(content)
+    warn_of(content["methods"])
     return 0 if all(found["status"] == "ok" for found in content["methods"].values()) else 1
 
 
-def _protocol(config: DictConfig, settings: Settings) -> Protocol:
+def _protocol(config: DictConfig, settings: Conditions) -> Protocol:
     for key, only in PLAIN.items():
         if getattr(settings, key) != only:
             advice = "; threads are phone.threads=[...]" if key == "threads" else ""
@@ -90,7 +93,7 @@ def _measure(
         cargo = make_cargo(network, scene, runs, runner.runtime)
     except (MethodError, ConfigError) as error:
         found[name] = {"status": f"failed: {error}", "warnings": []}
-        _write(content, out)
+        write_results(content, records(content), out)
         return
     shares = {stage.name: stage.per_frame for stage in cargo.stages}
     session: Session | None = None
@@ -98,7 +101,7 @@ def _measure(
         for session in measure(runner, _identity(runner.phone), cargo, protocol, runs, say=_say):
             _say(f"{name}: {len(session.repeats)} of {session.wanted} repeats")
             found[name] = summarise(session, shares)
-            _write(content, out)
+            write_results(content, records(content), out)
     except LinkLost as error:
         kept = len(session.repeats) if session else 0
         raise PhoneError(f"{error}; {kept} finished repeats are kept: give the same command again") from None
@@ -113,16 +116,3 @@ def _identity(phone: Phone) -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _write(content: dict, out: Path) -> None:
-    write_json(out / "measure.json", content)
-    write_text(out / "measure.md", page(content))
-    write_text(out / "measure.csv", csv_text(content))
-    write_text(out / "records.jsonl", to_jsonl(records(content)))
-
-
-def _warn(content: dict) -> None:
-    for name, found in content["methods"].items():
-        for text in ([found["status"]] if found["status"] != "ok" else []) + found["warnings"]:
-            warnings.warn(f"{name}: {text}", stacklevel=1)

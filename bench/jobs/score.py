@@ -13,7 +13,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder, tell
-from bench.plan.cells import content_hash, placeless
+from bench.plan.cells import EXTRA_METRICS, content_hash, placeless
 from bench.plan.data import fingerprint, locate
 from bench.record import Record, to_jsonl
 from bench.score.accuracy import FIGURES, SequenceScores, summarize
@@ -107,7 +107,7 @@ def _record(
 ) -> Record:
     scores = [one.scores for one in scored]
     sizes = {one.size for one in scored}
-    key = [fingerprint(folder), placeless(dataset), asdict(protocol)]
+    key = [fingerprint(folder), placeless(dataset), asdict(protocol), *EXTRA_METRICS]
     return Record(
         label=folder.name,
         method="predictions",
@@ -141,16 +141,18 @@ def _changed(protocol: Protocol) -> dict[str, str]:
 
 
 def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:
-    """A row per object: its sequence, id, class if known, number of judged frames, and the seven figures."""
+    """A row per object: its sequence, id, class if known, number of judged frames, and its figures."""
     classes = {sequence.name: sequence.categories for sequence in videos.sequences}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sequence", "object", "class", "frames", *FIGURES])
+    writer.writerow(["sequence", "object", "class", "frames", *FIGURES, *EXTRA_METRICS])
     for one in scores:
         frames = dict(zip(one.object_ids, (~np.isnan(one.j)).sum(axis=0).tolist(), strict=True))
         for object_id, values in one.per_object().items():
             category = classes[one.name].get(object_id, "")
-            figures = [values[key] if math.isfinite(values[key]) else "" for key in FIGURES]
+            figures = [
+                values[key] if math.isfinite(values[key]) else "" for key in (*FIGURES, *EXTRA_METRICS)
+            ]
             writer.writerow([one.name, object_id, category, frames[object_id], *figures])
     return text.getvalue()
 

@@ -1,7 +1,6 @@
 """job=segment: masks of a video of one's own, and the video with them drawn over it."""
 
 import warnings
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
 
@@ -27,27 +26,6 @@ STARTED, TIMINGS = "started.json", "timings.json"
 WRITTEN = ("masks/*.png", "overlay.*", "state.pt", TIMINGS)
 
 
-@dataclass(frozen=True)
-class Timings:
-    """How long the method took for a frame, from pixels on the device to a mask; decoding and writing excluded.
-
-    fps is 1000 / the mean of step_ms, which has one entry for every frame but the first.
-    """
-
-    ms_per_frame_median: float | None
-    fps: float | None
-    frames: int
-    video_size: str
-    objects: list[int]
-    method: str
-    options: dict
-    weights: str | None
-    device: str
-    versions: str
-    git_commit: str
-    step_ms: list[float]
-
-
 def run(config: DictConfig, runs: Path) -> int:
     """Write masks/, overlay.mp4 and timings.json into the folder of results, or go on with what is there."""
     if outside.is_masks(config.method):
@@ -66,7 +44,7 @@ def run(config: DictConfig, runs: Path) -> int:
             raise ConfigError(
                 f"{network.method} finds no room on {device}: give size=, the longer side of its frames in px"
             ) from None
-        timings = asdict(_timings(network, task, step_ms, device))
+        timings = _timings(network, task, step_ms, device)
         write_json(out / TIMINGS, timings)
         (out / "state.pt").unlink(missing_ok=True)
     gif = config.gif and timings["frames"] <= GIF_FRAMES
@@ -122,20 +100,24 @@ def _begin(out: Path, key: str) -> None:
     write_json(out / STARTED, {"key": key})
 
 
-def _timings(network: Network, task: Task, step_ms: list[float], device: str) -> Timings:
+def _timings(network: Network, task: Task, step_ms: list[float], device: str) -> dict:
+    """How long the method took for a frame, from pixels on the device to a mask; decoding and writing excluded.
+
+    fps is 1000 / the mean of step_ms, which has one entry for every frame but the first.
+    """
     height, width = task.mask.shape
-    return Timings(
-        ms_per_frame_median=median(step_ms) if step_ms else None,
-        fps=1000 / fmean(step_ms) if step_ms else None,
-        frames=len(step_ms) + 1,
-        video_size=f"{height}x{width}",
-        objects=task.object_ids,
-        method=outside.short_name(network.method),
-        options=network.options,
-        weights=network.weights,
+    return {
+        "ms_per_frame_median": median(step_ms) if step_ms else None,
+        "fps": 1000 / fmean(step_ms) if step_ms else None,
+        "frames": len(step_ms) + 1,
+        "video_size": f"{height}x{width}",
+        "objects": task.object_ids,
+        "method": outside.short_name(network.method),
+        "options": network.options,
+        "weights": network.weights,
         **describe_environment(device),
-        step_ms=step_ms,
-    )
+        "step_ms": step_ms,
+    }
 
 
 def _line(timings: dict) -> str:

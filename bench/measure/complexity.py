@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.measure.latency import started_copy
-from bench.measure.steps import check_objects, frame_steps, frames_read, frozen_copy
+from bench.measure.scene import Scene, check_objects, frame_steps, frames_read, frozen_copy, started_copy
 from methods.interface import Method, Remembering, Stepped
 from methods.steps import WRITE, Step
 
@@ -79,23 +78,14 @@ def gmacs_thop(module: nn.Module, *inputs: Tensor) -> float:
     return profile(module, inputs, verbose=False)[0] / 1e9
 
 
-def gmacs_by_step(
-    method: Stepped,
-    height: int = 480,
-    width: int = 864,
-    objects: int = 1,
-    memory_frames: int | None = None,
-) -> dict[str, float]:
+def gmacs_by_step(method: Stepped, scene: Scene) -> dict[str, float]:
     """`Complexity.stages` alone: fast, because torch's counter needs shapes only."""
-    return _gmacs(
-        gmacs_torch, frame_steps(frozen_copy(method, "meta"), height, width, objects, memory_frames)
-    )
+    return _gmacs(gmacs_torch, frame_steps(frozen_copy(method, "meta"), scene))
 
 
 def frame_gmacs(
     method: Stepped,
-    height: int = 480,
-    width: int = 864,
+    scene: Scene,
     objects: Sequence[int] = (1, 2, 3),
     memory_frames: Sequence[int] = (1, 2, 4, 8),
 ) -> list[dict[str, float]]:
@@ -110,8 +100,8 @@ def frame_gmacs(
         fitting = [frames for frames in memory_frames if capacity is None or frames <= capacity]
     table = []
     for count in objects:
-        check_objects(count, width)
-        found = [meta.frame_steps(height, width, count, frames) for frames in (1, 2)]
+        check_objects(count, scene.width)
+        found = [meta.frame_steps(scene.height, scene.width, count, frames) for frames in (1, 2)]
         one, two = (_of_a_frame(_gmacs(gmacs_torch, each), each) for each in found)
         # The memory is read by products with the positions of all its frames: each costs the same.
         table += [
@@ -121,24 +111,18 @@ def frame_gmacs(
     return table
 
 
-def complexity(
-    method: Method, height: int = 480, width: int = 864, objects: int = 1, memory_frames: int | None = None
-) -> Complexity | None:
-    """Measure the cost of one frame of `height` x `width` with `objects` objects.
+def complexity(method: Method, scene: Scene) -> Complexity | None:
+    """Measure the cost of one frame of the scene.
 
-    `memory_frames` defaults to the memory's capacity, or to 8 when it is unbounded. torch's counter and thop
-    run on shapes alone; fvcore has to compute the frame, on the method's device. The method is left as it was.
-    Returns None for a method that is no network.
-
-    Raises ConfigError for an impossible `memory_frames` or `objects`, TypeError for a network whose steps
-    are not known.
+    torch's counter and thop run on shapes alone; fvcore has to compute the frame, on the method's device. The
+    method is left as it was. Returns None for a method that is no network. Raises TypeError for a network whose
+    steps are not known.
     """
     if not isinstance(method, nn.Module):
         return None
     if not isinstance(method, Stepped):
         raise TypeError(f"complexity() knows no steps of a {type(method).__name__}")
-    scene = (height, width, objects, memory_frames)
-    real, meta = frame_steps(frozen_copy(method), *scene), frame_steps(frozen_copy(method, "meta"), *scene)
+    real, meta = frame_steps(frozen_copy(method), scene), frame_steps(frozen_copy(method, "meta"), scene)
     counters = {
         "torch": _gmacs(gmacs_torch, meta),
         "fvcore": _gmacs(gmacs_fvcore, real),
@@ -150,7 +134,7 @@ def complexity(
         gmacs=totals["torch"],
         gmacs_fvcore=totals["fvcore"],
         gmacs_thop=totals["thop"],
-        memory_frames=frames_read(method, memory_frames),
+        memory_frames=frames_read(method, scene.memory_frames),
         writes_per_frame=sum(step.per_frame for step in meta if step.name == WRITE),
         stages=counters["torch"],
         counters=counters,
@@ -158,14 +142,12 @@ def complexity(
 
 
 @torch.no_grad()
-def step_gmacs(
-    method: Method, height: int = 480, width: int = 864, objects: int = 1, device: str = "cpu"
-) -> float | None:
+def step_gmacs(method: Method, scene: Scene) -> float | None:
     """GMACs of one `step` right after `start`, by torch's counter; None where it saw none.
 
     For methods whose steps are not known: whatever torch computes is counted, what other libraries do is not.
     """
-    method, frame = started_copy(method, height, width, objects, device)
+    method, frame = started_copy(method, scene)
     nn.ModuleList(networks(method)).requires_grad_(False)  # the counter wants gradients of what has some
     with sdpa_kernel(SDPBackend.MATH):  # attention as matrix products; a CPU's fused kernel is not counted
         return gmacs_torch(method.step, frame) or None

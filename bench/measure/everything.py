@@ -8,26 +8,25 @@ from torch import nn
 
 import methods
 from bench.measure.complexity import complexity, frame_gmacs
+from bench.measure.conditions import Conditions, autocast, precision_name, prepare
 from bench.measure.gpu import watch_gpu
-from bench.measure.latency import Limits, precision_name
+from bench.measure.growth import core_sweep
 from bench.measure.load import between, look
 from bench.measure.memory import measure_memory
 from bench.measure.operators import operators
 from bench.measure.parameters import parameter_count
 from bench.measure.protocols import PROTOCOLS, milliseconds_by_step
-from bench.measure.settings import Settings, autocast, prepare
-from bench.measure.sweep import core_sweep
+from bench.measure.timing import Limits
 from bench.system.threads import threads
 from methods.interface import Method, Stepped
 
 PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")
-GRID_MEMORY = (1, 2, 4, 8)
 
 
 def measure_method(
     name: str,
     options: dict,
-    settings: Settings,
+    conditions: Conditions,
     device: str,
     begin: Callable[[str], object] = lambda part: None,
 ) -> dict:
@@ -37,10 +36,10 @@ def measure_method(
     measured before a failure is there. Raises ConfigError and MethodError for wrong settings and options.
     """
     found: dict = {"status": "ok"}
-    with threads(settings.threads):
+    with threads(conditions.threads):
         before = look()
         try:
-            for part, measured in _parts(name, options, settings, device, begin):
+            for part, measured in _parts(name, options, conditions, device, begin):
                 found[part] = measured
         except (RuntimeError, MemoryError, TypeError, OSError) as error:  # as OutOfMemoryError is
             found["status"] = f"failed: {(str(error) or type(error).__name__).splitlines()[0]}"
@@ -48,45 +47,46 @@ def measure_method(
     return found | {"load": load.facts(), "warnings": load.warnings() + found.pop("gpu_warnings", [])}
 
 
-def _parts(name: str, options: dict, settings: Settings, device: str, begin: Callable[[str], object]):
+def _parts(name: str, options: dict, conditions: Conditions, device: str, begin: Callable[[str], object]):
     """(key, what was measured) of one part after another."""
-    method = prepare(_create(name, options), settings, device)
-    size = {"height": settings.height, "width": settings.width, "objects": settings.objects}
-    size["memory_frames"] = settings.memory_frames
+    method = prepare(_create(name, options), conditions, device)
+    scene = conditions.scene(device)
 
     begin("operations")
     if isinstance(method, nn.Module):
         yield "parameters", asdict(parameter_count(_create(name, options)))
     if isinstance(method, Stepped):
-        yield "complexity", asdict(complexity(method, **size))
-        counts = (settings.height, settings.width, settings.object_counts, GRID_MEMORY)
-        yield "frame_gmacs", frame_gmacs(method, *counts)
-        yield "operators", asdict(operators(method, **size))
-    with autocast(settings, device):
+        yield "complexity", asdict(complexity(method, scene))
+        yield "frame_gmacs", frame_gmacs(method, scene, conditions.object_counts)
+        yield "operators", asdict(operators(method, scene))
+    with autocast(conditions, device):
         yield "precision", precision_name(method, torch.device(device))
         begin("memory")
-        yield "memory_mb_peak", measure_memory(method, **size, device=device)
-        yield from _times(prepare(method, settings, device, compiled=True), settings, device, begin)
+        yield "memory_mb_peak", measure_memory(method, scene)
+        yield from _times(prepare(method, conditions, device, compiled=True), conditions, device, begin)
 
 
-def _times(method: Method, settings: Settings, device: str, begin: Callable[[str], object]):
-    limits = Limits(max_seconds=settings.max_seconds)
+def _times(method: Method, conditions: Conditions, device: str, begin: Callable[[str], object]):
+    limits = Limits(max_seconds=conditions.max_seconds)
     done: dict = {}
     slow: dict[str, None] = {}
-    for protocol in settings.protocols:
+    for protocol in conditions.protocols:
         begin(protocol)
         with watch_gpu(device) as gpu:
-            timing = PROTOCOLS[protocol](method, settings.scene(device, protocol), limits)
+            timing = PROTOCOLS[protocol](method, conditions.scene(device, protocol), limits)
         done[protocol] = timing and asdict(timing) | gpu.facts(timing.fps)
         yield "protocols", done
         slow |= dict.fromkeys(gpu.warnings())
         yield "gpu_warnings", list(slow)
     begin("stages")
-    if "core" in settings.protocols:
-        yield "stage_ms", milliseconds_by_step(method, settings.scene(device), limits)
+    if "core" in conditions.protocols:
+        yield "stage_ms", milliseconds_by_step(method, conditions.scene(device), limits)
     begin("sweep")
-    if settings.lengths and settings.object_counts:
-        yield "sweep", core_sweep(method, settings.scene(device), settings.lengths, settings.object_counts)
+    if conditions.lengths and conditions.object_counts:
+        yield (
+            "sweep",
+            core_sweep(method, conditions.scene(device), conditions.lengths, conditions.object_counts),
+        )
 
 
 def _create(name: str, options: dict) -> Method:

@@ -11,11 +11,10 @@ from tqdm import tqdm
 import methods
 from bench.measure.complexity import complexity, step_gmacs
 from bench.measure.growth import growth as measure_growth
-from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
 from bench.measure.parameters import method_parameters
-from bench.measure.protocols import Scene, milliseconds_by_step
-from bench.measure.steps import frozen_copy
+from bench.measure.protocols import milliseconds_by_step, step
+from bench.measure.scene import Scene, frozen_copy
 from bench.plan.cells import Network, content_hash, identity, name_for_files
 from bench.system.environment import describe_environment
 from bench.system.files import read_json, write_json
@@ -84,7 +83,7 @@ def measured(
 def _complexity(method: nn.Module, device: str) -> dict[str, float | None]:
     if not isinstance(method, Stepped):
         params = method_parameters(method) / 1e6
-        return {"params_m_full": params, "gmacs_full": step_gmacs(method, device=device)}
+        return {"params_m_full": params, "gmacs_full": step_gmacs(method, Scene(device=device))}
     cost = complexity(method)
     return {
         "params_m_full": cost.params_m,
@@ -95,15 +94,15 @@ def _complexity(method: nn.Module, device: str) -> dict[str, float | None]:
 
 
 def _latency(method: nn.Module, device: str) -> dict[str, float]:
-    return {"latency_ms_median_full": measure_latency(method, device=device).latency_ms_median}
+    return {"latency_ms_median_full": step(method, Scene(device=device)).ms_median}
 
 
 def _memory(method: nn.Module, device: str) -> dict[str, float]:
-    return {"memory_mb_peak_full": measure_memory(method, device=device)}
+    return {"memory_mb_peak_full": measure_memory(method, Scene(device=device))}
 
 
 def _growth(method: nn.Module, device: str) -> dict[str, str]:
-    return {"growth_full": json.dumps(measure_growth(method, device=device))}
+    return {"growth_full": json.dumps(measure_growth(method, Scene(device=device)))}
 
 
 def _steps(method: nn.Module, device: str) -> dict[str, str]:

@@ -1,16 +1,25 @@
-"""What a frame costs the longer a video goes on: flat for a bounded memory, growing for an unbounded one."""
+"""What a frame costs the longer a video goes on, and the more objects there are.
+
+Flat for a bounded memory, growing for an unbounded one. The videos are not run: the memory is filled with as many
+frames as its policy would have kept by then. States that are alike are measured once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import torch
 from tqdm import tqdm
 
-from bench.measure.latency import measure_latency
 from bench.measure.memory import measure_memory
+from bench.measure.protocols import core, step
+from bench.measure.scene import Scene
+from bench.measure.timing import Limits
 from bench.system.errors import ConfigError
-from methods.interface import Method, Remembering
+from methods.interface import Method, Remembering, Stepped
 from methods.memory import MemoryBank, MemoryPolicy
+
+FEW = Limits(warmup=1, min_runs=3, max_runs=3)
 
 
 def kept_frames(policy: MemoryPolicy, video_frames: int) -> int:
@@ -25,34 +34,54 @@ def kept_frames(policy: MemoryPolicy, video_frames: int) -> int:
 
 
 def growth(
-    method: Method,
-    height: int = 480,
-    width: int = 864,
-    lengths: Sequence[int] = (1, 2, 4, 8, 16, 32),
-    device: str | torch.device = "cpu",
+    method: Method, scene: Scene, lengths: Sequence[int] = (1, 2, 4, 8, 16, 32)
 ) -> dict[str, list[float]]:
     """Latency and peak memory of the frame that follows `lengths` frames of video, with one object.
 
-    Returns "video_frames" (the lengths), "latency_ms" (median of at least 3 frames) and "memory_mb_peak"
-    (2^20 bytes, see `measure_memory`), a value for each length. The video is not run: the memory is filled
-    with as many frames as its policy would have kept by then. Lengths that keep the same number of frames are
-    one state, measured once, so a bounded memory is exactly flat from its capacity on and what has no memory is
-    flat throughout.
+    Returns "video_frames" (the lengths), "latency_ms" (median of at least 3 frames) and "memory_mb_peak" (2^20
+    bytes, see `measure_memory`), a value for each length: exactly flat where nothing is added to a memory.
 
     Raises ConfigError for a length below 1.
     """
     if min(lengths) < 1:
         raise ConfigError(f"lengths={list(lengths)}: give 1 or more, the annotated frame is the first")
-    remembers = isinstance(method, Remembering)
-    kept = [kept_frames(method.policy, length) if remembers else None for length in lengths]
+    kept = _kept(method, lengths)
     states = dict.fromkeys(kept)
     bar = tqdm(states, f"measure growth of {type(method).__name__}", leave=False, mininterval=2, delay=2)
     for count in bar:
-        state = {"height": height, "width": width, "memory_frames": count, "device": device}
-        latency = measure_latency(method, **state, warmup=1, min_runs=3, max_runs=3)
-        states[count] = (latency.latency_ms_median, measure_memory(method, **state))
+        state = replace(scene, memory_frames=count)
+        states[count] = (step(method, state, FEW).ms_median, measure_memory(method, state))
     return {
         "video_frames": list(lengths),
         "latency_ms": [states[count][0] for count in kept],
         "memory_mb_peak": [states[count][1] for count in kept],
     }
+
+
+def core_sweep(
+    method: Method, scene: Scene, lengths: Sequence[int], object_counts: Sequence[int]
+) -> dict[str, dict[str, list[float]]] | None:
+    """Median milliseconds of the protocol `core` over 3 frames, after videos of `lengths` frames and for numbers of
+    objects: {"length": {"video_frames", "core_ms"}, "objects": {"objects", "core_ms"}}.
+
+    None for a method whose stages are not known.
+    """
+    if not isinstance(method, Stepped):
+        return None
+
+    @cache
+    def milliseconds(memory_frames: int | None, objects: int) -> float:
+        return core(method, replace(scene, memory_frames=memory_frames, objects=objects), FEW).ms_median
+
+    by_length = [milliseconds(count, scene.objects) for count in _kept(method, lengths)]
+    by_objects = [milliseconds(scene.memory_frames, objects) for objects in object_counts]
+    return {
+        "length": {"video_frames": list(lengths), "core_ms": by_length},
+        "objects": {"objects": list(object_counts), "core_ms": by_objects},
+    }
+
+
+def _kept(method: Method, lengths: Sequence[int]) -> list[int | None]:
+    """Frames in memory after videos of these lengths; None without a memory."""
+    remembers = isinstance(method, Remembering)
+    return [kept_frames(method.policy, length) if remembers else None for length in lengths]

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from bench.measure.latency import started_copy
-from bench.measure.steps import steady_memory_frames
+from bench.measure.scene import Scene, started_copy, steady_memory_frames
 from methods.interface import Method, Remembering
 
 MIB = 2**20
@@ -35,28 +34,18 @@ def peak_memory_mb(
     return (before + peak) / MIB
 
 
-def measure_memory(
-    method: Method,
-    height: int = 480,
-    width: int = 864,
-    *,
-    objects: int = 1,
-    memory_frames: int | None = None,
-    device: str | torch.device = "cpu",
-) -> float:
+def measure_memory(method: Method, scene: Scene) -> float:
     """Peak memory of `method.step` in 2^20 bytes, weights and remembered frames included.
 
-    The state is that of `measure_latency`: a frame of noise, the memory at its capacity, 8 frames when it is
-    unbounded, or `memory_frames`. It is the worst frame of a whole write cycle, as a frame that is written to
-    the memory may need more than the others. The method itself is left as it was.
-
-    Raises ConfigError for an impossible `memory_frames` or `objects`.
+    The state is that of the protocol `step`: a frame of noise, the memory as full as the scene says. It is the
+    worst frame of a whole write cycle, as a frame that is written to the memory may need more than the others. The
+    method itself is left as it was.
     """
-    method, frame = started_copy(method, height, width, objects, device)
+    method, frame = started_copy(method, scene)
     weights = [*method.parameters(), *method.buffers()] if isinstance(method, nn.Module) else []
     if not isinstance(method, Remembering):
-        return peak_memory_mb(lambda: method.step(frame), device, weights)
-    stored = steady_memory_frames(method.policy, memory_frames)
+        return peak_memory_mb(lambda: method.step(frame), scene.device, weights)
+    stored = steady_memory_frames(method.policy, scene.memory_frames)
 
     method.fill_memory(0)  # what the measured part released of the start would be taken for its own on CUDA
 
@@ -65,7 +54,7 @@ def measure_memory(
         for _ in range(method.policy.every):
             method.step(frame)
 
-    return peak_memory_mb(write_cycle, device, weights)
+    return peak_memory_mb(write_cycle, scene.device, weights)
 
 
 def _peak_on_cuda(compute: Callable[[], object], device: torch.device) -> int:

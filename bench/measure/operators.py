@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from bench.measure.complexity import fvcore_analysis
-from bench.measure.steps import frame_steps, frozen_copy
+from bench.measure.scene import Scene, frame_steps, frozen_copy
 from methods.interface import Stepped
 
 ALLOCATIONS = {"empty", "empty_strided", "empty_like", "_unsafe_view", "detach"}  # make room, compute nothing
@@ -35,25 +35,15 @@ class Operators:
 
 
 @torch.no_grad()
-def operators(
-    method: Stepped,
-    height: int = 480,
-    width: int = 864,
-    objects: int = 1,
-    memory_frames: int | None = None,
-) -> Operators:
-    """Find what is not counted. fvcore computes the frame on the method's device; the method is left as it was.
-
-    Raises ConfigError for an impossible `memory_frames` or `objects`.
-    """
-    scene = (height, width, objects, memory_frames)
+def operators(method: Stepped, scene: Scene) -> Operators:
+    """Find what is not counted. fvcore computes the frame on the method's device; the method is left as it was."""
     counted: Counter[str] = Counter()
     unseen: Counter[str] = Counter()
-    for step in frame_steps(frozen_copy(method), *scene):
+    for step in frame_steps(frozen_copy(method), scene):
         analysis = fvcore_analysis(step.module, *step.inputs.values())
         counted.update(analysis.by_operator())
         unseen.update(analysis.unsupported_ops())
-    meta = frame_steps(frozen_copy(method, "meta"), *scene)
+    meta = frame_steps(frozen_copy(method, "meta"), scene)
 
     def frame() -> None:
         for step in meta:

@@ -1,13 +1,13 @@
 """A method's steps as files for a phone: a program, what goes in, and what must come out."""
 
 import hashlib
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from bench.export.steps import example_steps
+from bench.measure.scene import Scene
 from bench.phone.runtime import Cargo, Runtime
 from bench.plan.cells import Network, content_hash, file_hash, weights_file
 from bench.run.networks import build
@@ -15,16 +15,6 @@ from bench.run.networks import build
 ROOT = Path(__file__).resolve().parents[2]
 # what decides what a program computes
 CODE = ("methods/**/*.py", "bench/export/*.py", "bench/phone/litert.py")
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is segmented: frames of one size with a number of objects, and how many frames are remembered."""
-
-    height: int
-    width: int
-    objects: int
-    memory_frames: int | None
 
 
 def make_cargo(network: Network, scene: Scene, runs: Path, runtime: Runtime) -> Cargo:
@@ -37,11 +27,11 @@ def make_cargo(network: Network, scene: Scene, runs: Path, runtime: Runtime) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = build(network, runs, "cpu")
-    found = example_steps(method, scene.height, scene.width, scene.objects, scene.memory_frames)
+    found = example_steps(method, scene)
     key = content_hash(
         [
             [network.method, network.options, file_hash(path and str(path))],
-            list(vars(scene).values()),
+            [scene.height, scene.width, scene.objects, scene.memory_frames],
             code_hash(),
             [f"{name} {version(name)}" for name in runtime.libraries],
         ]

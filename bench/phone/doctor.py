@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from bench.phone import litert
 from bench.phone.adb import PhoneError, adb_version, connect, devices, find_adb
 from bench.phone.bundle import INSTALL, MACHINES, find_compiler
+from bench.phone.runtime import PhoneSettings
 from bench.phone.runtimes import find_runtime
-from bench.phone.settings import PhoneSettings
 from bench.phone.state import State, read_state
 from bench.system.errors import ConfigError
 

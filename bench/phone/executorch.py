@@ -12,16 +12,7 @@ from bench.export.formats import find_format
 from bench.export.steps import Program
 from bench.phone.adb import Answer, Phone
 from bench.phone.bundle import make_bundle
-from bench.phone.runtime import (
-    Bundle,
-    Cargo,
-    Finding,
-    ProcessFailed,
-    Runtime,
-    Task,
-    answers_of,
-)
-from bench.phone.settings import PhoneSettings
+from bench.phone.runtime import Cargo, Finding, ProcessFailed, Runtime, Task, answers_of
 from bench.system.errors import ConfigError
 from bench.system.files import replace_atomically
 from methods.steps import Step
@@ -78,12 +69,11 @@ def _tensor(path: Path, like: Tensor) -> Tensor:
     return torch.from_numpy(found).reshape(like.shape)
 
 
-def _check(settings: PhoneSettings) -> None:
-    find_format("executorch")
-
-
-def _bundle(abi: str, cache: Path, settings: PhoneSettings) -> Bundle:
-    return make_bundle(abi, cache)
-
-
-EXECUTORCH = Runtime(_check, _bundle, pack, _arguments, _read, ("torch", "executorch"))
+EXECUTORCH = Runtime(
+    check=lambda settings: find_format("executorch"),
+    bundle=lambda abi, cache, settings: make_bundle(abi, cache),
+    pack=pack,
+    arguments=_arguments,
+    read=_read,
+    libraries=("torch", "executorch"),
+)

@@ -17,8 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from bench.export.formats import quiet
 from bench.phone.adb import Answer, Phone
-from bench.phone.runtime import Bundle, Cargo, Finding, Runtime, Statistics, Task, answers_of
-from bench.phone.settings import PhoneSettings
+from bench.phone.runtime import Bundle, Cargo, Finding, PhoneSettings, Runtime, Statistics, Task, answers_of
 from bench.system.errors import ConfigError
 from bench.system.files import replace_atomically, sha256
 from methods.steps import Step

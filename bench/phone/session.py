@@ -9,14 +9,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from torch import Tensor
 
-from bench.phone.adb import Phone
 from bench.phone.process import Runner, run
-from bench.phone.runtime import Cargo, ProcessFailed, Task
-from bench.phone.settings import PhoneSettings
+from bench.phone.runtime import Cargo, PhoneSettings, ProcessFailed, Task
 from bench.phone.state import State, big_cores, flags, gate, read_state
 from bench.plan.cells import content_hash
 from bench.system.errors import ConfigError
@@ -130,12 +129,14 @@ def measure(
         return
     remote = f"{protocol.folder}/session-{key}"
     runner.phone.push(cargo.files, remote)
-    pins = Pins(runner.phone)
+    allowed = cache(lambda mask: runner.phone.shell(f"taskset {mask} true", check=False).code == 0)
     for job in todo:
         if job.row in session.failures:
             continue
         try:
-            repeat = _repeat(runner, remote, job, cargo, protocol.modes[job.mode], pins, session.folder, say)
+            repeat = _repeat(
+                runner, remote, job, cargo, protocol.modes[job.mode], allowed, session.folder, say
+            )
         except ProcessFailed as failure:
             session.failures[job.row] = str(failure)
         else:
@@ -146,21 +147,12 @@ def measure(
         runner.phone.shell(f"rm -rf {shlex.quote(remote)}", check=False)
 
 
-class Pins:
-    """Which cores so many threads are held on; whether the phone allows it is asked once."""
-
-    def __init__(self, phone: Phone) -> None:
-        self.phone = phone
-        self.works: dict[str, bool] = {}
-
-    def find(self, state: State, threads: int) -> tuple[str | None, list[str]]:
-        """(mask for taskset or None, flags)."""
-        mask = big_cores(state, threads)
-        if mask is None:
-            return None, ["not pinned: the phone does not tell the speed of so many cores"]
-        if mask not in self.works:
-            self.works[mask] = self.phone.shell(f"taskset {mask} true", check=False).code == 0
-        return (mask, []) if self.works[mask] else (None, [f"not pinned: taskset {mask} failed"])
+def pin(state: State, threads: int, allowed: Callable[[str], bool]) -> tuple[str | None, list[str]]:
+    """The cores so many threads are held on: (mask for taskset or None, flags). allowed: whether a mask works."""
+    mask = big_cores(state, threads)
+    if mask is None:
+        return None, ["not pinned: the phone does not tell the speed of so many cores"]
+    return (mask, []) if allowed(mask) else (None, [f"not pinned: taskset {mask} failed"])
 
 
 def difference(found: Tensor, expected: Tensor) -> dict[str, float]:
@@ -191,13 +183,13 @@ def _repeat(
     job: Job,
     cargo: Cargo,
     numbers: Protocol,
-    pins: Pins,
+    allowed: Callable[[str], bool],
     folder: Path,
     say: Callable[[str], None],
 ) -> dict:
     """Cool down, run, compare."""
     before, warm = gate(runner.phone, limit_c=numbers.limit_c, wait_s=numbers.wait_s, say=say)
-    mask, unpinned = pins.find(before, job.threads)
+    mask, unpinned = pin(before, job.threads, allowed)
     limits = {key: getattr(numbers, key) for key in ("warmups", "runs", "seconds", "max_seconds")}
     task = Task(job.stage, job.threads, mask, **limits)
     found = run(runner, task, cargo, remote, folder / "fetched", folder / f"{job.name}.log")

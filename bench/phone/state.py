@@ -11,6 +11,12 @@ FOLDER = "/data/local/tmp"
 STEP_S = 10.0  # between two looks at a phone that has to cool
 CHARGING = 2  # android.os.BatteryManager.BATTERY_STATUS_CHARGING
 CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
+CPU_FILES = (
+    "cpuinfo_max_freq",
+    "scaling_max_freq",
+    "scaling_cur_freq",
+    "scaling_governor",
+)  # as Core's fields
 QUESTIONS = {
     "model": "getprop ro.product.model",
     "version": "getprop ro.build.version.release",
@@ -19,10 +25,7 @@ QUESTIONS = {
     "battery": "dumpsys battery",
     "thermal": "dumpsys thermalservice",
     "low_power": "settings get global low_power",
-    **{
-        file: f'for f in {CPUFREQ}/{file}; do echo "$f $(cat "$f")"; done'
-        for file in ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq", "scaling_governor")
-    },
+    **{file: f'for f in {CPUFREQ}/{file}; do echo "$f $(cat "$f")"; done' for file in CPU_FILES},
 }
 
 
@@ -123,10 +126,9 @@ def gate(
 def flags(before: State, after: State) -> list[str]:
     """What makes numbers measured between two states doubtful; [] for nothing."""
     found = []
-    if before.thermal_status != after.thermal_status or after.thermal_status:
-        found.append(f"thermal status {before.thermal_status} -> {after.thermal_status}")
-    if before.siop_level != after.siop_level or after.siop_level:
-        found.append(f"sys.siop.level {before.siop_level} -> {after.siop_level}")
+    for name, key in (("thermal status", "thermal_status"), ("sys.siop.level", "siop_level")):
+        was, now = getattr(before, key), getattr(after, key)
+        found += [f"{name} {was} -> {now}"] if was != now or now else []
     found += [f"{_named(numbers)}: {text}" for text, numbers in _limits(before, after).items()]
     if before.charging or after.charging:
         found.append("charging")
@@ -170,30 +172,20 @@ def _named(numbers: list[int]) -> str:
 
 def _cores(said: dict[str, str]) -> tuple[Core, ...]:
     """From lines such as /sys/devices/system/cpu/cpu7/cpufreq/cpuinfo_max_freq 2995200."""
-    by_file = {
-        file: {
-            int(n): value for n, value in re.findall(rf"/cpu(\d+)/cpufreq/{file} (\S+)", said.get(file, ""))
-        }
-        for file in QUESTIONS
-        if file in said
+    told = {
+        file: dict(re.findall(rf"/cpu(\d+)/cpufreq/{file} (\S+)", said.get(file, ""))) for file in CPU_FILES
     }
-    khz = {name: {n: _int(v) for n, v in rows.items()} for name, rows in by_file.items()}
 
-    def mhz(file: str, number: int) -> float | None:
-        value = khz.get(file, {}).get(number)
-        return None if value is None else value / 1000
+    def mhz(file: str, number: str) -> float | None:
+        khz = _int(told[file].get(number))
+        return None if khz is None else khz / 1000
 
-    return tuple(
-        Core(
-            number,
-            mhz("cpuinfo_max_freq", number),
-            mhz("scaling_max_freq", number),
-            mhz("scaling_cur_freq", number),
-            by_file.get("scaling_governor", {}).get(number),
-        )
-        for number, value in sorted(khz.get("cpuinfo_max_freq", {}).items())
-        if value is not None
-    )
+    *speeds, governor = CPU_FILES
+    cores = [
+        Core(int(n), *(mhz(file, n) for file in speeds), told[governor].get(n))
+        for n in sorted(told[speeds[0]], key=int)
+    ]
+    return tuple(core for core in cores if core.max_mhz is not None)
 
 
 def _int(text: str | None) -> int | None:

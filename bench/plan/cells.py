@@ -14,6 +14,8 @@ from methods import outside
 
 # Raise when a change of the code changes what a cell reaches: finished cells of older versions are then redone.
 RESULTS_VERSION = 2
+# Names of the metrics beside J and F; `bench.score.metrics` enters them.
+EXTRA_METRICS: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,9 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Content hash of what is evaluated on what."""
-        return content_hash([RESULTS_VERSION, self.network.key, placeless(self.dataset)])
+        """Content hash of what is evaluated on what, by which metrics."""
+        metrics = [] if self.prompted or not EXTRA_METRICS else [sorted(EXTRA_METRICS)]
+        return content_hash([RESULTS_VERSION, self.network.key, placeless(self.dataset), *metrics])
 
 
 def groups(trainings: list[Training]) -> list[list[Training]]:

@@ -1,12 +1,11 @@
 """J, F and J&F as the DAVIS benchmark defines them (semi-supervised protocol).
 
-J, the region measure, is the intersection over union of two masks; F, the boundary measure, is in
-`bench.score.boundary`. Both are computed per frame and object, without the first frame (it is given)
-and the last; averaged over the frames of an object; then over the objects of all sequences, so a
-sequence counts as often as it has objects. The results equal those of the official
-davis2017-evaluation, with three exceptions: see `decay` about long sequences and `frame_scores` about void, and
-ids that are predicted but not asked for are ignored where the official code stops. `bench.score.folder` can follow
-it in these, too.
+J, the region measure, and F, the boundary measure, are in `bench.score.metrics`. Both are computed per frame and
+object, without the first frame (it is given) and the last; averaged over the frames of an object; then over the
+objects of all sequences, so a sequence counts as often as it has objects. The results equal those of the official
+davis2017-evaluation, with three exceptions: see `decay` about long sequences and `frame_scores` about void, and ids
+that are predicted but not asked for are ignored where the official code stops. `bench.score.folder` can follow it
+in these, too.
 
 YouTube-VOS differs in two ways: an object counts from the frame after the one that gives it, and the last
 frame counts too (see `score_sequence`).
@@ -15,14 +14,16 @@ Sources: Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentatio
 Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import zip_longest
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import cv2
 import numpy as np
 
-from bench.score.boundary import MAX_OBJECTS, boundary_scores, tolerance_radius
+from bench.score.metric import Metric
+from bench.score.metrics.boundary import boundary, tolerance_radius
+from bench.score.metrics.region import region
+from bench.system.errors import ConfigError
 from datasets.images import VOID
 
 FIGURES = ("j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", "jf_mean")
@@ -34,6 +35,7 @@ class SequenceScores:
 
     j, f: float64 (frames, objects) in [0, 1], scored frames only: none where the truth is not known. NaN
     where an object is not judged in a frame that judges others. decay_in_8_bits: see the function of that name.
+    extra: the same of each further metric, by its name, in its own unit.
     """
 
     name: str
@@ -41,9 +43,11 @@ class SequenceScores:
     j: np.ndarray
     f: np.ndarray
     decay_in_8_bits: bool = False
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def per_object(self) -> dict[int, dict[str, float]]:
-        """For each object id: j_mean, j_recall, j_decay, f_mean, f_recall, f_decay, jf_mean (fractions).
+        """For each object id: j_mean, j_recall, j_decay, f_mean, f_recall, f_decay, jf_mean (fractions), and
+        the mean of each further metric.
 
         Over the frames in which the object is judged; one that never is has no entry.
         """
@@ -56,6 +60,7 @@ class SequenceScores:
             for key, statistic in statistics.items()
         }
         columns["jf_mean"] = (columns["j_mean"] + columns["f_mean"]) / 2
+        columns |= {name: _over_frames(_mean, values, judged) for name, values in self.extra.items()}
         return {
             object_id: {key: float(column[i]) for key, column in columns.items()}
             for i, object_id in enumerate(self.object_ids)
@@ -72,8 +77,8 @@ class SequenceScores:
 class Summary:
     """Scores of a set of sequences: means over all objects, as fractions (decay may be negative).
 
-    `per_object` maps "<sequence>_<object id>" to the same seven figures of that object. Where no object is
-    judged it is empty and the means are None.
+    `per_object` maps "<sequence>_<object id>" to the same figures of that object, `metrics` the name of each
+    further metric to its mean, in its own unit. Where no object is judged both are empty and the means are None.
     """
 
     j_mean: float | None
@@ -84,10 +89,12 @@ class Summary:
     f_decay: float | None
     jf_mean: float | None
     per_object: dict[str, dict[str, float]]
+    metrics: dict[str, float]
 
     def as_dict(self) -> dict:
-        """Plain nested dict, ready for JSON."""
-        return asdict(self)
+        """Plain nested dict, ready for JSON; `metrics` only where there are some."""
+        found = asdict(self)
+        return found if self.metrics else {key: value for key, value in found.items() if key != "metrics"}
 
 
 def frame_scores(
@@ -105,19 +112,13 @@ def frame_scores(
             f"the prediction is {_size(prediction)} but the ground truth is {_size(truth)} (height x width): "
             f"save predictions at the ground truth's size"
         )
+    radius = tolerance_radius(*truth.shape)
     box = _foreground_box(prediction, truth)
-    prediction, truth, radius = prediction[box], truth[box], tolerance_radius(*truth.shape)
-    j, f = np.ones(len(object_ids)), np.ones(len(object_ids))
+    prediction, truth = prediction[box], truth[box]
     if prediction.size == 0:
-        return j, f
-    if truth.max() == VOID:
-        prediction = np.where(truth == VOID, 0, prediction)
-    for first in range(0, len(object_ids), MAX_OBJECTS):
-        ids = object_ids[first : first + MAX_OBJECTS]
-        predicted, true = [prediction == i for i in ids], [truth == i for i in ids]
-        j[first : first + len(ids)] = [_iou(p, t) for p, t in zip(predicted, true, strict=True)]
-        f[first : first + len(ids)] = boundary_scores(predicted, true, radius)
-    return j, f
+        return np.ones(len(object_ids)), np.ones(len(object_ids))
+    prediction = _without_void(prediction, truth)
+    return region(prediction, truth, object_ids), boundary(prediction, truth, object_ids, radius)
 
 
 def score_sequence(
@@ -126,6 +127,7 @@ def score_sequence(
     truths: Iterable[np.ndarray | None],
     object_ids: Sequence[int],
     appears: Mapping[int, int] | None = None,
+    metrics: Sequence[Metric] = (),
 ) -> SequenceScores:
     """Score a sequence from the masks of all its frames, in order; may be generators.
 
@@ -138,20 +140,20 @@ def score_sequence(
     will do), no annotated one among those scored, not as many predictions as truths, or a prediction of
     another size than its truth.
     """
-    frames = 0
-
-    def judged() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        nonlocal frames
-        for prediction, truth, is_last in _frame_by_frame(name, predictions, truths):
-            if truth is not None and (appears is not None or not is_last):
-                yield frames, prediction, truth
-            frames += 1
-
-    scores = score_frames(name, judged(), object_ids, appears)
-    if appears is None and frames < 3:
+    predictions, truths = list(predictions), list(truths)
+    counts = {"predictions": len(predictions), "ground truth": len(truths)}
+    fewer, more = sorted(counts, key=counts.get)
+    if counts[fewer] < counts[more]:
         raise ValueError(
-            f"sequence {name} has {frames} frame(s): at least 3 are needed, the first and last are not scored"
+            f"sequence {name}: {fewer} for only {counts[fewer]} frames, {more} for more: give one per frame"
         )
+    if appears is None and len(truths) < 3:
+        raise ValueError(
+            f"sequence {name} has {len(truths)} frame(s): at least 3 are needed, the first and last are not scored"
+        )
+    end = len(truths) - (appears is None)
+    known = [(i, predictions[i], truths[i]) for i in range(end) if truths[i] is not None]
+    scores = score_frames(name, known, object_ids, appears, metrics)
     if not len(scores.j):
         where = "between its first and last" if appears is None else "after one that gives an object"
         raise ValueError(f"sequence {name} has no annotated frame {where}: nothing to score")
@@ -163,12 +165,14 @@ def score_frames(
     frames: Iterable[tuple[int, np.ndarray, np.ndarray]],
     object_ids: Sequence[int],
     appears: Mapping[int, int] | None = None,
+    metrics: Sequence[Metric] = (),
 ) -> SequenceScores:
     """Scores of the frames that are handed in: (index, prediction, truth), in order; may be a generator.
 
-    Masks, `object_ids` and `appears` as in `score_sequence`. An object is judged in the frames after the one
-    that gives it (index 0 without `appears`); frames that judge none are left out. Raises ValueError, naming
-    sequence and frame, for a prediction of another size than its truth.
+    Masks, `object_ids` and `appears` as in `score_sequence`; metrics: those beside J and F. An object is judged in
+    the frames after the one that gives it (index 0 without `appears`); frames that judge none are left out. Raises
+    ValueError, naming sequence and frame, for a prediction of another size than its truth, and ConfigError for a
+    metric that gives anything but a finite number for each object.
     """
     given_at = [0 if appears is None else appears[i] for i in object_ids]
     rows = []
@@ -176,14 +180,19 @@ def score_frames(
         judged = [i for i, start in enumerate(given_at) if start < index]
         if not judged:
             continue
-        row = np.full((2, len(given_at)), np.nan)
+        row = np.full((2 + len(metrics), len(given_at)), np.nan)
+        ids = [object_ids[i] for i in judged]
         try:
-            row[:, judged] = frame_scores(prediction, truth, [object_ids[i] for i in judged])
+            row[:2, judged] = frame_scores(prediction, truth, ids)
         except ValueError as error:
             raise ValueError(f"sequence {name}, frame {index} (from 0): {error}") from None
+        if metrics:
+            masks = _without_void(prediction, truth), _without_void(truth, truth)
+            row[2:, judged] = [_measured(metric, *masks, ids) for metric in metrics]
         rows.append(row)
-    j, f = np.array(rows).reshape(-1, 2, len(given_at)).swapaxes(0, 1)
-    return SequenceScores(name, tuple(object_ids), j, f)
+    j, f, *others = np.array(rows).reshape(-1, 2 + len(metrics), len(given_at)).swapaxes(0, 1)
+    extra = {metric.name: values for metric, values in zip(metrics, others, strict=True)}
+    return SequenceScores(name, tuple(object_ids), j, f, extra=extra)
 
 
 def summarize(sequences: Sequence[SequenceScores]) -> Summary:
@@ -200,9 +209,11 @@ def summarize(sequences: Sequence[SequenceScores]) -> Summary:
             if key in per_object:
                 raise ValueError(f"object {key} was scored twice: give each sequence a name of its own")
             per_object[key] = values
-    columns = {key: [values[key] for values in per_object.values()] for key in FIGURES}
+    extra = [key for values in list(per_object.values())[:1] for key in values if key not in FIGURES]
+    columns = {key: [values[key] for values in per_object.values()] for key in (*FIGURES, *extra)}
     means = {key: float(np.mean(values)) if values else None for key, values in columns.items()}
-    return Summary(**means, per_object=per_object)
+    metrics = {key: means.pop(key) for key in extra}
+    return Summary(**means, per_object=per_object, metrics=metrics)
 
 
 def recall(values: np.ndarray) -> np.ndarray:
@@ -251,31 +262,21 @@ def _over_frames(
     return np.array([statistic(v[keep, None])[0] if keep.any() else np.nan for v, keep in columns])
 
 
-def _frame_by_frame(
-    name: str, predictions: Iterable[np.ndarray], truths: Iterable[np.ndarray | None]
-) -> Iterator[tuple[np.ndarray, np.ndarray | None, bool]]:
-    """(prediction, truth, whether it is the last) of each frame; ValueError if one has more than the other."""
-    end, waiting = object(), None
-    for frames, (prediction, truth) in enumerate(zip_longest(predictions, truths, fillvalue=end)):
-        if prediction is end or truth is end:
-            fewer, more = (
-                ("predictions", "ground truth") if prediction is end else ("ground truth", "predictions")
-            )
-            raise ValueError(
-                f"sequence {name}: {fewer} for only {frames} frames, {more} for more: give one per frame"
-            )
-        # A frame is handed out when the next one arrives: only then is it known not to be the last.
-        if waiting is not None:
-            yield *waiting, False
-        waiting = prediction, truth
-    if waiting is not None:
-        yield *waiting, True
+def _without_void(mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """A mask that is background where nobody knows what is there."""
+    return np.where(truth == VOID, 0, mask) if truth.max() == VOID else mask
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boolean masks; 1 if both are empty."""
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
+def _measured(
+    metric: Metric, prediction: np.ndarray, truth: np.ndarray, object_ids: Sequence[int]
+) -> np.ndarray:
+    found = np.asarray(metric.of_frame(prediction, truth, object_ids), float)
+    if found.shape != (len(object_ids),) or not np.isfinite(found).all():
+        raise ConfigError(
+            f"the metric '{metric.name}' gave {found.tolist()} for {len(object_ids)} object(s): one finite number "
+            f"for each is due"
+        )
+    return found
 
 
 def _foreground_box(prediction: np.ndarray, truth: np.ndarray) -> tuple[slice, slice]:

@@ -1,17 +1,17 @@
 """Running a method over a set of videos: masks and scores, a sequence at a time."""
 
-import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from bench.score.accuracy import SequenceScores, score_sequence
+from bench.score.accuracy import SequenceScores, score_frames, score_sequence
 from bench.score.folder import choose_protocol, find_tasks, read_predictions
+from bench.score.inference import follow, threads_for
+from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
 from bench.system.files import read_json, replace_atomically, write_json
 from bench.system.threads import threads
@@ -19,14 +19,8 @@ from datasets.errors import DataError
 from datasets.images import frame_size, read_ids, write_mask
 from datasets.sequence import Sequence, VideoSet
 from methods.backbones.frozen import joined_norms
-from methods.errors import MethodError
-from methods.masks import most_likely
 from methods.outside import MaskFolder
 from methods.space_time import SpaceTimeMethod
-
-# Frames of fewer pixels are segmented by one thread: a second one gains nothing there and, when another program
-# wants its core, costs tenfold (measured with a ResNet-18 student of a quarter of its width).
-SMALL_FRAME = 160 * 160
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,12 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
             bar.update(len(sequence))
             done.append(entry)
     scores = [
-        SequenceScores(e["name"], tuple(e["object_ids"]), _from_json(e, "j"), _from_json(e, "f"))
+        SequenceScores(
+            e["name"],
+            tuple(e["object_ids"]),
+            *(_from_json(e, e[key]) for key in ("j", "f")),
+            extra={name: _from_json(e, values) for name, values in e.get("metrics", {}).items()},
+        )
         for e in done
     ]
     sizes = {tuple(e["size"]) for e in done}
@@ -97,11 +96,12 @@ def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
     try:
         for frame in sequence.frames:
             read_ids(_mask_file(folder, sequence, frame))
-        shapes = [_from_json(entry, key).shape for key in ("j", "f")]
+        values = [entry["j"], entry["f"], *(entry["metrics"][metric.name] for metric in extra_metrics())]
+        shapes = {_from_json(entry, each).shape for each in values}
     except (DataError, KeyError, TypeError, ValueError):
         return None
     steps = (len(sequence) - 1, 0)  # none where the masks were there
-    whole = shapes[0] == shapes[1] and list(sequence.object_ids) == entry["object_ids"]
+    whole = len(shapes) == 1 and list(sequence.object_ids) == entry["object_ids"]
     whole = whole and len(entry["step_ms"]) in steps
     return entry if whole and {"name", "size"} <= entry.keys() else None
 
@@ -119,17 +119,20 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     for path, mask in zip(sequence.frames, predictions, strict=True):
         out = _mask_file(folder, sequence, path)
         replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
-    j = f = np.empty((0, len(sequence.object_ids)))
+    metrics, ids = extra_metrics(), sequence.object_ids
     if sequence.has_truth:
-        scores = score_sequence(sequence.name, predictions, truths, sequence.object_ids, sequence.appears)
-        j, f = scores.j, scores.f
+        scores = score_sequence(sequence.name, predictions, truths, ids, sequence.appears, metrics)
+    else:
+        scores = score_frames(sequence.name, [], ids, sequence.appears, metrics)
+    extra = {name: _to_json(values) for name, values in scores.extra.items()}
     return {
         "name": sequence.name,
         "object_ids": list(sequence.object_ids),
         "size": list(predictions[0].shape),
         "step_ms": step_ms,
-        "j": _to_json(j),
-        "f": _to_json(f),
+        "j": _to_json(scores.j),
+        "f": _to_json(scores.f),
+        **({"metrics": extra} if extra else {}),
     }
 
 
@@ -149,56 +152,12 @@ def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
 @joined_norms()
 def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
     """Run the method: the mask of every frame, and the milliseconds of all but the first."""
-    predictions, step_ms = [], []
-    for index in range(len(sequence)):
-        frame = to_tensor(sequence.frame(index), device)
-        mask = sequence.given_mask(index) if index in sequence.given else None
-        given = None if mask is None else torch.from_numpy(mask).long().to(device)
-        if index == 0:
-            method.start(frame, given)
-            predictions.append(mask)
-            continue
-        prediction, milliseconds = timed_answer(method, frame, given)
-        predictions.append(prediction)
-        step_ms.append(milliseconds)
-    return predictions, step_ms
-
-
-def timed_answer(
-    method, frame: torch.Tensor, given: torch.Tensor | None = None, size: tuple[int, int] | None = None
-) -> tuple[np.ndarray, float]:
-    """The next frame's mask, uint8 (H, W) object ids, and the milliseconds from a frame on the device to it.
-
-    given: the mask of new objects of this frame. size: (H, W) of the mask where it is not the frame's.
-    Raises MethodError for an answer of the wrong shape.
-    """
-    started = time.perf_counter()
-    probabilities = method.step(frame) if given is None else method.add(frame, given)
-    check_answer(method, probabilities, frame)
-    if size is not None and probabilities.shape[1:] != size:
-        probabilities = interpolate(probabilities[None], size, mode="bilinear")[0]
-    labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
-    milliseconds = 1000 * (time.perf_counter() - started)
-    return np.array([0, *method.object_ids], np.uint8)[labels], milliseconds
-
-
-def check_answer(method, probabilities, frame: torch.Tensor) -> None:
-    """Raise MethodError unless there is a plane of the frame's size for the background and each object."""
-    wanted = (len(method.object_ids) + 1, *frame.shape[1:])
-    if isinstance(probabilities, torch.Tensor):
-        found = tuple(probabilities.shape)
-    else:
-        found = type(probabilities).__name__
-    if found != wanted:
-        raise MethodError(
-            f"{type(method).__name__} answered {found} where a tensor {wanted} is due: the background and "
-            f"{wanted[0] - 1} object(s) at the frame's size"
-        )
-
-
-def threads_for(height: int, width: int) -> int | None:
-    """How many threads segment frames of this size; None: torch's own choice."""
-    return 1 if height * width < SMALL_FRAME else None
+    given = (
+        (sequence.frame(i), sequence.given_mask(i) if i in sequence.given else None)
+        for i in range(len(sequence))
+    )
+    predictions, step_ms = zip(*follow(method, given, device), strict=True)
+    return list(predictions), list(step_ms[1:])
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:
@@ -206,10 +165,5 @@ def _to_json(values: np.ndarray) -> list[list[float | None]]:
     return np.where(np.isnan(values), None, values).tolist()
 
 
-def _from_json(entry: dict, key: str) -> np.ndarray:
-    return np.array(entry[key], dtype=float).reshape(-1, len(entry["object_ids"]))
-
-
-def to_tensor(frame: np.ndarray, device: str) -> torch.Tensor:
-    """uint8 (H, W, 3) RGB -> float (3, H, W) in [0, 1] on the device."""
-    return torch.from_numpy(frame).to(device).permute(2, 0, 1).float() / 255
+def _from_json(entry: dict, values: list[list[float | None]]) -> np.ndarray:
+    return np.array(values, dtype=float).reshape(-1, len(entry["object_ids"]))

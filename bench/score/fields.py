@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.score.accuracy import FIGURES, SequenceScores
 from bench.score.classes import SEEN_UNSEEN
+from bench.score.metrics import METRICS
 
 
 def score_fields(scores: Sequence[SequenceScores], content: dict[str, Any]) -> dict[str, Any]:
@@ -20,6 +21,10 @@ def score_fields(scores: Sequence[SequenceScores], content: dict[str, Any]) -> d
         for key, value in figures.items()
         if value is not None and math.isfinite(value)
     }
+    if content.get("metrics"):
+        fields["metrics"] = json.dumps(
+            {name: _described(name, mean) for name, mean in content["metrics"].items()}
+        )
     judged = [one for one in scores if one.jf_mean() is not None]
     if not judged:
         return fields
@@ -27,3 +32,10 @@ def score_fields(scores: Sequence[SequenceScores], content: dict[str, Any]) -> d
         "per_sequence": json.dumps({one.name: 100 * one.jf_mean() for one in judged}),
         "objects_per_sequence": json.dumps({one.name: len(one.per_object()) for one in judged}),
     }
+
+
+def _described(name: str, mean: float) -> dict[str, Any]:
+    """A further metric as the record's field `metrics` holds it: its mean and what its column looks like."""
+    metric = METRICS[name]
+    looks = {key: getattr(metric, key) for key in ("title", "digits", "unit", "better", "note")}
+    return {"value": 100 * mean if metric.unit == "%" else mean, **looks}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bench.score.accuracy import SequenceScores, score_frames
+from bench.score.metric import Metric
+from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
 from bench.system.workers import start_worker
 from datasets.errors import DataError
@@ -122,13 +125,15 @@ def score_all(tasks: list[Task], protocol: Protocol, processes: int, label: str)
 
 
 def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[Scored]:
-    protocols = [protocol] * len(tasks)
+    score = partial(
+        score_task, protocol=protocol, metrics=extra_metrics()
+    )  # sent to processes that know none
     if processes == 1:
-        yield from map(score_task, tasks, protocols)
+        yield from map(score, tasks)
         return
     pool = ProcessPoolExecutor(processes, get_context("spawn"), start_worker)
     try:
-        yield from pool.map(score_task, tasks, protocols)
+        yield from pool.map(score, tasks)
     except BrokenProcessPool:
         raise ConfigError(
             "a process of processes= was killed, probably for want of memory: use fewer"
@@ -137,8 +142,8 @@ def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[S
         pool.shutdown(cancel_futures=True)
 
 
-def score_task(task: Task, protocol: Protocol) -> Scored:
-    """Score one sequence; reads no more than its first mask and the judged frames.
+def score_task(task: Task, protocol: Protocol, metrics: list[Metric]) -> Scored:
+    """Score one sequence, by these metrics beside J and F; reads no more than its first mask and the judged frames.
 
     Raises DataError, naming the file, for a mask that cannot be read or has another size than its truth,
     and for an id that is not judged where `protocol.extra` is error.
@@ -165,7 +170,7 @@ def score_task(task: Task, protocol: Protocol) -> Scored:
                 truth[truth == VOID] = 0
             yield index, prediction, truth
 
-    scores = score_frames(sequence.name, judged(), ids, sequence.appears)
+    scores = score_frames(sequence.name, judged(), ids, sequence.appears, metrics)
     scores = replace(scores, decay_in_8_bits=protocol.decay == "8bit")
     return Scored(scores, read_ids(sequence.masks[0]).shape, tuple(extra))
 
@@ -198,10 +203,7 @@ def read_predictions(sequence: Sequence, folder: Path) -> list[np.ndarray]:
     first, ids = sequence.given_mask(0), sequence.object_ids
     single = ids[0] if len(ids) == 1 else None
     files = [folder / sequence.name / f"{frame.stem}.png" for frame in sequence.frames[1:]]
-    return [
-        first,
-        *(_prediction(file, sequence, single, first.shape, sequence.masks[0]) for file in files),
-    ]
+    return [first, *(_prediction(file, sequence, single, first.shape, sequence.masks[0]) for file in files)]
 
 
 def _prediction(

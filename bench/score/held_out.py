@@ -1,12 +1,9 @@
 """What is chosen, soups and searches alike, is chosen by this: J&F on training data that no training saw."""
 
-import torch
-
 from bench.plan.cells import Training
 from bench.plan.data import open_training
 from bench.score.accuracy import score_sequence, summarize
-from bench.score.evaluate import to_tensor
-from methods.masks import most_likely
+from bench.score.inference import follow
 
 SCORED_CLIPS = 24
 SCORED_FRAMES = 8
@@ -21,7 +18,7 @@ def held_out_score(method, training: Training, device: str) -> float:
     for number in range(SCORED_CLIPS):
         frames, masks = clips.clip(number, clips.natural_skip)
         ids = sorted({*masks[0].flat} - {0})
-        method.start(to_tensor(frames[0], device), torch.from_numpy(masks[0]).long().to(device))
-        labels = [most_likely(method.step(to_tensor(frame, device))).cpu().numpy() for frame in frames[1:]]
-        scores.append(score_sequence(str(number), [masks[0], *labels], masks, ids))
+        given = zip(frames, [masks[0], *[None] * (len(frames) - 1)], strict=True)
+        predictions = (mask for mask, _ in follow(method, given, device))
+        scores.append(score_sequence(str(number), predictions, masks, ids))
     return summarize(scores).jf_mean

@@ -12,18 +12,9 @@ from bench.system.files import replace_atomically
 PANEL_HEIGHT = 160  # px, of a strip
 ERRORS_HEIGHT = 240  # px; more than the frames of the embedded set have
 # Told apart by colour-blind readers (Okabe and Ito): blue, orange, green, purple, sky blue, vermilion, yellow.
-OBJECTS = np.array(
-    [
-        (0, 114, 178),
-        (230, 159, 0),
-        (0, 158, 115),
-        (204, 121, 167),
-        (86, 180, 233),
-        (213, 94, 0),
-        (240, 228, 66),
-    ],
-    np.uint8,
-)
+OBJECTS = np.array([
+    (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0), (240, 228, 66)
+], np.uint8)  # fmt: skip
 
 
 def overlay(frame: np.ndarray, mask: np.ndarray, opacity: float = 0.5) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from bench.score.evaluate import threads_for, timed_answer, to_tensor
+from bench.score.inference import follow, threads_for
 from bench.score.pictures import overlay
 from bench.system.files import replace_atomically
 from bench.system.threads import threads
@@ -91,22 +91,23 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
     """
     state_file = folder / "state.pt"
     done, step_ms = _resume(method, task, state_file, device)
-    height, width = task.mask.shape
     count = f"{len(task.object_ids)} object" + "s" * (len(task.object_ids) > 1)
     saved = time.monotonic()
+    names: list[str] = []  # of the frame that was read last
+
+    def frames() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        for number, (name, frame) in enumerate(task.video.frames(task.start + done), done):
+            names.append(name)
+            yield _resized(frame, task.seen_size), None if number else task.seen_mask
+
     with (
         threads(threads_for(*task.seen_size)),
         tqdm(total=task.frames, initial=done, desc=f"segment {count}", unit="frame", mininterval=2) as bar,
     ):
-        for number, (name, frame) in enumerate(task.video.frames(task.start + done), done):
-            seen = to_tensor(_resized(frame, task.seen_size), device)
-            if number == 0:
-                method.start(seen, torch.from_numpy(task.seen_mask).long().to(device))
-                mask = task.mask
-            else:
-                mask, milliseconds = timed_answer(method, seen, size=(height, width))
-                step_ms.append(milliseconds)
-            replace_atomically(folder / "masks" / f"{name}.png", partial(write_mask, mask=mask))
+        for found, milliseconds in follow(method, frames(), device, task.mask.shape, started=done > 0):
+            mask = task.mask if milliseconds is None else found
+            step_ms += [] if milliseconds is None else [milliseconds]
+            replace_atomically(folder / "masks" / f"{names.pop()}.png", partial(write_mask, mask=mask))
             if hasattr(method, "video_state") and time.monotonic() - saved > SECONDS_BETWEEN_STATES:
                 _save(method, task, step_ms, state_file)
                 saved = time.monotonic()

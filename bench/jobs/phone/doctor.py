@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench.phone.doctor import examine, passed, table
-from bench.phone.settings import PhoneSettings
+from bench.phone.runtime import PhoneSettings
 from bench.plan.compose import to_dataclass
 
 

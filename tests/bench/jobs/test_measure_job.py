@@ -11,12 +11,13 @@ import pytest
 
 from bench.__main__ import main
 from bench.jobs import measure as job
-from bench.measure.explanations import PROTOCOLS_EXPLAINED
-from bench.measure.page import notes, page, ratios, row
 from bench.measure.protocols import PROTOCOLS
 from bench.record import read_records
 from methods import available
 from reports.__main__ import main as report
+from reports.measure import write_measured
+from reports.measure.desktop import notes, page, ratios, row
+from reports.measure.explanations import PROTOCOLS_EXPLAINED
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDENT = "mobilevos_r18_no_aspp"
@@ -72,6 +73,7 @@ def test_everything_about_a_method_is_written(measured):
 
 def test_the_tables_hold_the_numbers_of_the_json(measured):
     found = read(measured)["methods"][STUDENT]
+    write_measured(measured)
     (line,) = csv.DictReader((measured / "measure.csv").open())
     assert line["method"] == STUDENT
     assert float(line["params_m"]) * 1e6 == pytest.approx(found["parameters"]["total"])
@@ -196,7 +198,7 @@ def test_what_breaks_while_measuring_keeps_what_was_measured(monkeypatch, tmp_pa
     assert found["status"] == "failed: out of memory"
     assert found["complexity"]["gmacs"] > 0
     assert "protocols" not in found
-    assert f"{STUDENT}: failed: out of memory." in (tmp_path / "measure.md").read_text()
+    assert f"{STUDENT}: failed: out of memory." in write_measured(tmp_path).read_text()
 
 
 def test_a_kill_loses_one_method_at_most(monkeypatch, tmp_path, capsys):
@@ -273,7 +275,14 @@ def test_the_ratio_to_stcn_is_stated_and_the_published_one_labelled():
     assert ratios({"mobilevos_r18": fake()}) == []
     settings = {"height": 480, "width": 864, "objects": 1, "aot_objects": 2, "channels_last": True}
     settings |= {"compile": False, "protocols": ["core", "frame"]}
-    content = {"settings": settings, "options": {}, "device": "toy", "frames": 3, "methods": found}
+    content = {
+        "settings": settings,
+        "options": {},
+        "device": "toy",
+        "frames": 3,
+        "stages": [],
+        "methods": found,
+    }
     lines = notes(content)
     assert lines[0].startswith("Frames of 480x864, 1 object (2 objects in aot); toy, fp32, channels_last;")
     assert sum(line.startswith("Published, not measured here") for line in lines) == 1
@@ -282,5 +291,5 @@ def test_the_ratio_to_stcn_is_stated_and_the_published_one_labelled():
 
 def test_a_busy_machine_is_in_the_table_and_the_csv():
     busy = fake(warnings=["busy machine: others used 1.5 of 2 cores"], load={"other_cores": 1.5})
-    assert row("stcn", busy)["warnings"].startswith("busy machine")
-    assert row("stcn", busy)["other_cores"] == 1.5
+    assert row("stcn", busy, [])["warnings"].startswith("busy machine")
+    assert row("stcn", busy, [])["other_cores"] == 1.5

@@ -16,8 +16,8 @@ import methods
 from bench.__main__ import main
 from bench.jobs import segment as job
 from bench.plan.compose import load_config
-from bench.score import segment
-from bench.score.evaluate import to_tensor
+from bench.score import inference, segment
+from bench.score.inference import to_tensor
 from bench.system.errors import USER_ERRORS, ConfigError
 from datasets.errors import DataError
 from datasets.images import read_ids, read_mask, write_mask
@@ -197,8 +197,8 @@ def test_a_killed_run_goes_on_to_the_same_masks(places, tmp_path):
 
 def test_what_is_finished_is_not_done_again_unless_the_task_is_another(run, tmp_path, monkeypatch):
     run()
-    honest, calls = segment.timed_answer, []
-    monkeypatch.setattr(segment, "timed_answer", lambda *a, **k: calls.append(1) or honest(*a, **k))
+    honest, calls = inference.object_masks, []
+    monkeypatch.setattr(inference, "object_masks", lambda *a, **k: calls.append(1) or honest(*a, **k))
     assert run(gif=True) == 0
     assert calls == []
     write_mask(tmp_path / "first.png", square(20))
@@ -221,7 +221,7 @@ def test_a_full_memory_is_told_with_what_helps(run, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(segment, "timed_answer", full)
+    monkeypatch.setattr(inference, "object_masks", full)
     with pytest.raises(ConfigError, match="mobilevos_r18 finds no room on cpu: give size="):
         run()
 
@@ -253,7 +253,7 @@ def test_memory_does_not_grow_with_the_video(run, places, tmp_path, monkeypatch)
     import weakref
 
     alive = []
-    honest = segment.to_tensor
+    honest = inference.to_tensor
 
     def watched(frame, device):
         gc.collect()
@@ -261,7 +261,7 @@ def test_memory_does_not_grow_with_the_video(run, places, tmp_path, monkeypatch)
         assert sum(ref() is not None for ref in alive) <= 2
         return honest(frame, device)
 
-    monkeypatch.setattr(segment, "to_tensor", watched)
+    monkeypatch.setattr(inference, "to_tensor", watched)
     assert run() == 0
     assert len(alive) == FRAMES
 

@@ -13,7 +13,7 @@ from bench.measure.complexity import (
     gmacs_torch,
     parameters,
 )
-from bench.measure.steps import steady_memory_frames
+from bench.measure.scene import Scene, steady_memory_frames
 from bench.system.errors import ConfigError
 from methods.memory import MemoryPolicy
 from methods.space_time_steps import writes_per_frame
@@ -58,15 +58,15 @@ def test_parameters_of_stcn_are_the_official_ones():
 
 @pytest.mark.parametrize(("objects", "decode"), [(1, 198.9), (2, 336.6), (3, 474.3)])
 def test_stages_of_stcn_are_the_official_ones(objects, decode):
-    steps = gflops(gmacs_by_step(methods.create("stcn"), objects=objects, memory_frames=1))
-    assert steps["query_encode"] == 71.4
-    assert steps["memory_encode"] == pytest.approx(85.6 * objects, abs=0.1 * objects)
-    assert steps["decode"] == decode
+    stages = gflops(gmacs_by_step(methods.create("stcn"), Scene(objects=objects, memory_frames=1)))
+    assert stages["query_encode"] == 71.4
+    assert stages["memory_encode"] == pytest.approx(85.6 * objects, abs=0.1 * objects)
+    assert stages["decode"] == decode
 
 
 def test_stcn_reads_3_gflop_a_stored_frame():
     stcn = methods.create("stcn")
-    one, eight = (gmacs_by_step(stcn, memory_frames=n)["memory_read"] for n in (1, 8))
+    one, eight = (gmacs_by_step(stcn, Scene(memory_frames=n))["memory_read"] for n in (1, 8))
     assert round(2 * one, 1) == 3.0
     assert eight == pytest.approx(8 * one)
 
@@ -77,11 +77,11 @@ def test_memory_read_by_hand():
     objects, frames, positions = 3, 2, (64 // 16) * (96 // 16)
     key, value = method.key_proj.out_channels, method.context_proj.out_channels
     macs = (key + objects * value) * frames * positions**2
-    assert gmacs_by_step(method, **SMALL, objects=objects)["memory_read"] * 1e9 == pytest.approx(macs)
+    assert gmacs_by_step(method, Scene(**SMALL, objects=objects))["memory_read"] * 1e9 == pytest.approx(macs)
 
 
 def test_three_counters_agree_up_to_the_element_wise_layers():
-    cost = complexity(methods.create("stcn", width=0.25), **SMALL)
+    cost = complexity(methods.create("stcn", width=0.25), Scene(**SMALL))
     assert cost.gmacs_fvcore == pytest.approx(cost.gmacs, rel=0.02)
     assert cost.gmacs_thop == pytest.approx(cost.gmacs, rel=0.03)
     assert cost.gmacs_fvcore > cost.gmacs  # nothing traced away; batch normalisation on top
@@ -90,7 +90,7 @@ def test_three_counters_agree_up_to_the_element_wise_layers():
 
 def test_the_memory_encoder_counts_as_often_as_it_runs():
     often, seldom = (
-        complexity(student(write_rule="first+every", memory_every=every), **SMALL) for every in (1, 4)
+        complexity(student(write_rule="first+every", memory_every=every), Scene(**SMALL)) for every in (1, 4)
     )
     write = often.stages["memory_encode"]
     assert often.gmacs == pytest.approx(sum(often.stages.values()))
@@ -125,7 +125,7 @@ def test_eight_frames_are_what_davis_2016_val_finds_in_memory():
 
 
 def test_frames_are_padded_as_the_method_pads_them():
-    assert gmacs_by_step(student(), 50, 81) == gmacs_by_step(student(), 64, 96)
+    assert gmacs_by_step(student(), Scene(50, 81)) == gmacs_by_step(student(), Scene(64, 96))
 
 
 def test_the_method_is_left_as_it_was():
@@ -133,7 +133,7 @@ def test_the_method_is_left_as_it_was():
     frame, mask = torch.rand(3, 32, 32), torch.ones(32, 32, dtype=torch.long)
     method.start(frame, mask)
     before = {name: value.clone() for name, value in method.state_dict().items()}
-    assert complexity(method, **SMALL).memory_frames == 2
+    assert complexity(method, Scene(**SMALL)).memory_frames == 2
     assert method.training
     assert method.memory_frames == 1
     assert all(parameter.requires_grad for parameter in method.parameters())
@@ -143,12 +143,12 @@ def test_the_method_is_left_as_it_was():
 
 
 def test_a_method_without_a_network_has_no_complexity():
-    assert complexity(methods.create("copy_first_mask")) is None
+    assert complexity(methods.create("copy_first_mask"), Scene()) is None
 
 
 def test_an_unknown_network_is_refused():
     with pytest.raises(TypeError, match="no steps of a Conv2d"):
-        complexity(nn.Conv2d(3, 3, 1))
+        complexity(nn.Conv2d(3, 3, 1), Scene())
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ def test_an_unknown_network_is_refused():
 )
 def test_impossible_settings_are_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
-        complexity(student(), **SMALL, **arguments)
+        complexity(student(), Scene(**SMALL, **arguments))

@@ -6,6 +6,7 @@ import torch
 import methods
 from bench.measure.growth import growth, kept_frames
 from bench.measure.memory import MIB, measure_memory
+from bench.measure.scene import Scene
 from bench.system.errors import ConfigError
 from methods.copy_first_mask import CopyFirstMask
 from methods.memory import MemoryPolicy
@@ -53,7 +54,7 @@ def test_as_many_are_kept_as_when_the_video_is_run(options):
 
 
 def test_a_bounded_memory_is_flat_from_its_capacity_on():
-    result = growth(student(queue_length=3), **SMALL, lengths=(1, 2, 3, 4, 20))
+    result = growth(student(queue_length=3), Scene(**SMALL), lengths=(1, 2, 3, 4, 20))
     assert result["video_frames"] == [1, 2, 3, 4, 20]
     memory, latency = result["memory_mb_peak"], result["latency_ms"]
     assert memory[0] < memory[1] < memory[2] == memory[3] == memory[4]
@@ -63,11 +64,11 @@ def test_a_bounded_memory_is_flat_from_its_capacity_on():
 
 def test_an_unbounded_memory_grows_with_the_video():
     method = student(queue_length=None)
-    few = growth(method, **SMALL, lengths=(1, 2, 4))["memory_mb_peak"]
+    few = growth(method, Scene(**SMALL), lengths=(1, 2, 4))["memory_mb_peak"]
     assert few[0] < few[1] < few[2]
 
     # When the memory outweighs the encoders the peak is where it is compared with the frame.
-    at_100, at_200, at_400 = growth(method, **SMALL, lengths=(100, 200, 400))["memory_mb_peak"]
+    at_100, at_200, at_400 = growth(method, Scene(**SMALL), lengths=(100, 200, 400))["memory_mb_peak"]
     assert at_400 - at_200 == pytest.approx(2 * (at_200 - at_100), rel=1e-3)
     positions = (96 // 16) * (160 // 16)
     compared = 3 * positions * positions + positions  # products, twice the products, their difference; norms
@@ -79,16 +80,16 @@ def test_an_unbounded_memory_grows_with_the_video():
 
 def test_it_is_the_memory_of_a_frame_in_that_state():
     method = student(queue_length=None, write_rule="first+every", memory_every=2)
-    after_9 = growth(method, **SMALL, lengths=(9,))["memory_mb_peak"]
-    assert after_9 == [measure_memory(method, **SMALL, memory_frames=5)]  # frames 0, 2, 4, 6, 8
+    after_9 = growth(method, Scene(**SMALL), lengths=(9,))["memory_mb_peak"]
+    assert after_9 == [measure_memory(method, Scene(**SMALL, memory_frames=5))]  # frames 0, 2, 4, 6, 8
 
 
 def test_without_a_memory_all_is_flat():
-    result = growth(CopyFirstMask(), **SMALL, lengths=(1, 7, 30))
+    result = growth(CopyFirstMask(), Scene(**SMALL), lengths=(1, 7, 30))
     assert result["memory_mb_peak"] == [2 * 96 * 160 * 4 / MIB] * 3
     assert len(set(result["latency_ms"])) == 1
 
 
 def test_a_video_of_no_frames_is_refused():
     with pytest.raises(ConfigError, match=r"lengths=\[4, 0\]: give 1 or more"):
-        growth(student(), **SMALL, lengths=(4, 0))
+        growth(student(), Scene(**SMALL), lengths=(4, 0))

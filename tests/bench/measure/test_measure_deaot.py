@@ -5,12 +5,12 @@ import torch
 
 import methods
 from bench.measure.complexity import complexity, frame_gmacs, gmacs_by_step
-from bench.measure.growth import growth, kept_frames
-from bench.measure.latency import measure_latency
+from bench.measure.growth import core_sweep, growth, kept_frames
 from bench.measure.memory import MIB, measure_memory
 from bench.measure.operators import operators
-from bench.measure.protocols import Scene, frame
-from bench.measure.sweep import core_sweep
+from bench.measure.protocols import frame, step
+from bench.measure.scene import Scene
+from bench.measure.timing import Limits
 from methods.deaot.attention import RADIUS
 from methods.deaot.window import TILE
 
@@ -27,7 +27,7 @@ def gflops(name: str, **scene) -> dict[str, float]:
     """The official figures count 2 FLOPs a multiply-add, at 481x865, which is how 480x864 is seen."""
     with torch.device("meta"):
         method = methods.create(name)
-    return {step: 2 * gmacs for step, gmacs in gmacs_by_step(method, **scene).items()}
+    return {stage: 2 * gmacs for stage, gmacs in gmacs_by_step(method, Scene(**scene)).items()}
 
 
 def tiled(length: int, tile: int) -> int:
@@ -63,7 +63,7 @@ def test_stages_are_the_official_ones_but_for_the_window(name, encode, propagate
 
 
 def test_the_bank_is_convolved_with_the_planes_that_hold_objects():
-    one, ten = (gmacs_by_step(small(), **SMALL, objects=n)["memory_encode"] for n in (1, 10))
+    one, ten = (gmacs_by_step(small(), Scene(**SMALL, objects=n))["memory_encode"] for n in (1, 10))
     assert (ten - one) * 1e9 == pytest.approx(9 * 17 * 17 * 64 * PIXELS)
 
 
@@ -71,32 +71,34 @@ def test_the_bank_is_convolved_with_the_planes_that_hold_objects():
 def test_a_long_term_frame_by_hand(attention, seen):
     """Products with Ck = C / 2 and Cv = 4 C channels for each pair of a query and a position that it sees."""
     method = small("deaot_s", long_term_gap=5, attention=attention)
-    one, three = (gmacs_by_step(method, **SMALL, memory_frames=n)["memory_read"] for n in (1, 3))
+    one, three = (gmacs_by_step(method, Scene(**SMALL, memory_frames=n))["memory_read"] for n in (1, 3))
     layers, frames = 2, 2
     assert (three - one) * 1e9 == pytest.approx(layers * frames * (32 + 256) * PIXELS * seen)
 
 
 def test_a_frame_is_all_stages_since_the_short_term_memory_takes_every_frame():
     for options, stored in (({}, 1), ({"long_term_gap": 5}, 8)):
-        cost = complexity(small(**options), **SMALL)
+        cost = complexity(small(**options), Scene(**SMALL))
         assert cost.writes_per_frame == 1
         assert cost.gmacs == pytest.approx(sum(cost.stages.values()))
         assert cost.memory_frames == stored
 
 
 def test_the_grid_has_one_memory_for_a_bounded_one_and_a_line_for_a_growing_one():
-    (only,) = frame_gmacs(small(), **SMALL, objects=(1,), memory_frames=(1, 2, 8))
-    assert (only["memory_frames"], only["gmacs"]) == (1, sum(gmacs_by_step(small(), **SMALL).values()))
+    (only,) = frame_gmacs(small(), Scene(**SMALL), objects=(1,), memory_frames=(1, 2, 8))
+    assert (only["memory_frames"], only["gmacs"]) == (1, sum(gmacs_by_step(small(), Scene(**SMALL)).values()))
     growing = small(long_term_gap=5)
-    cells = frame_gmacs(growing, **SMALL, objects=(1,), memory_frames=(1, 8))
-    assert cells[1]["gmacs"] == pytest.approx(sum(gmacs_by_step(growing, **SMALL, memory_frames=8).values()))
+    cells = frame_gmacs(growing, Scene(**SMALL), objects=(1,), memory_frames=(1, 8))
+    assert cells[1]["gmacs"] == pytest.approx(
+        sum(gmacs_by_step(growing, Scene(**SMALL, memory_frames=8)).values())
+    )
 
 
 def test_three_counters_agree_but_for_norms_softmax_and_what_is_called_as_a_function():
     method = small()
-    counters = complexity(method, **SMALL).counters
-    for step in ("query_encode", "memory_read", "decode"):
-        macs = [steps[step] for steps in counters.values()]
+    counters = complexity(method, Scene(**SMALL)).counters
+    for name in ("query_encode", "memory_read", "decode"):
+        macs = [steps[name] for steps in counters.values()]
         assert macs[0] < min(macs[1:]) and max(macs) < 1.2 * macs[0]
     bank = 17 * 17 * 2 * 64 * PIXELS
     write = {name: steps["memory_encode"] * 1e9 for name, steps in counters.items()}
@@ -106,7 +108,7 @@ def test_three_counters_agree_but_for_norms_softmax_and_what_is_called_as_a_func
 
 
 def test_what_of_deaot_is_not_counted():
-    found = operators(small(attention="deformable"), **SMALL)
+    found = operators(small(attention="deformable"), Scene(**SMALL))
     assert {
         "_softmax",
         "gather",
@@ -148,10 +150,10 @@ def test_a_filled_memory_is_that_of_a_video_that_stands_still():
 
 
 def test_latency_and_frames_are_timed_in_whole_write_cycles_of_the_long_term_memory():
-    hasty = {"warmup": 0, "min_runs": 1, "max_runs": 1}
-    assert measure_latency(small(), **SMALL, **hasty).runs == 1  # not the 9999 frames of its gap
-    found = measure_latency(small(long_term_gap=5), **SMALL, memory_frames=2, **hasty)
-    assert (found.runs, found.memory_frames) == (5, 2)
+    hasty = Limits(warmup=0, min_runs=1, max_runs=1)
+    assert step(small(), Scene(**SMALL), hasty).frames == 1  # not the 9999 frames of its gap
+    found = step(small(long_term_gap=5), Scene(**SMALL, memory_frames=2), hasty)
+    assert (found.frames, found.memory_frames) == (5, 2)
     timing = frame(small(long_term_gap=2), Scene(**SMALL, memory_frames=3))
     assert timing.frames % 2 == 0 and timing.memory_frames == 3
 
@@ -159,17 +161,17 @@ def test_latency_and_frames_are_timed_in_whole_write_cycles_of_the_long_term_mem
 def test_both_memories_count():
     """Every further frame adds keys and values, and the two products of a query with it; T has one of each."""
     method = small(long_term_gap=1)
-    few, some, many = (measure_memory(method, **SMALL, memory_frames=n) for n in (50, 100, 150))
+    few, some, many = (measure_memory(method, Scene(**SMALL, memory_frames=n)) for n in (50, 100, 150))
     assert many - some == pytest.approx(some - few, rel=0.01)
     kept = (32 + 256) * PIXELS * 4 / MIB
     assert (some - few) / 50 > kept
-    assert measure_memory(small(), **SMALL) > 4 * sum(p.numel() for p in small().parameters()) / MIB
+    assert measure_memory(small(), Scene(**SMALL)) > 4 * sum(p.numel() for p in small().parameters()) / MIB
 
 
 def test_growth_is_flat_where_annotated_frames_alone_are_kept():
-    flat = growth(small(), **SMALL, lengths=(1, 10, 30))
+    flat = growth(small(), Scene(**SMALL), lengths=(1, 10, 30))
     assert len(set(flat["latency_ms"])) == len(set(flat["memory_mb_peak"])) == 1
-    growing = growth(small(long_term_gap=2), **SMALL, lengths=(1, 30))["memory_mb_peak"]
+    growing = growth(small(long_term_gap=2), Scene(**SMALL), lengths=(1, 30))["memory_mb_peak"]
     assert growing[0] < growing[1]
 
 

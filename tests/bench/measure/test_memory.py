@@ -8,6 +8,7 @@ import methods
 from bench.measure import full_size as module
 from bench.measure.full_size import full_size
 from bench.measure.memory import MIB, measure_memory, peak_memory_mb
+from bench.measure.scene import Scene
 from bench.plan.ablation import Network
 from bench.system.errors import ConfigError
 from bench.system.files import read_json, write_json
@@ -94,7 +95,7 @@ def test_on_a_gpu():
     assert peak_memory_mb(lambda: a + b, "cuda", kept=[a, b]) == 3
     assert peak_memory_mb(lambda: repeat(torch.exp, other, 5), "cuda") == 2
     method = methods.create("mobilevos_mnv2", width=0.25)
-    assert measure_memory(method, **SMALL, device="cuda") > 0
+    assert measure_memory(method, Scene(**SMALL, device="cuda")) > 0
 
 
 class Layer(nn.Module):
@@ -114,11 +115,11 @@ class Layer(nn.Module):
 
 
 def test_weights_and_buffers_count_and_what_the_start_needed_does_not():
-    assert measure_memory(Layer(), **SMALL) == 2 + 3
+    assert measure_memory(Layer(), Scene(**SMALL)) == 2 + 3
 
 
 def test_a_method_without_weights():
-    peak = measure_memory(CopyFirstMask(), **SMALL, objects=3)
+    peak = measure_memory(CopyFirstMask(), Scene(**SMALL, objects=3))
     assert peak == (3 + 1) * 64 * 96 * 4 / MIB
 
 
@@ -127,13 +128,15 @@ def student(**options):
 
 
 def test_the_memory_is_at_capacity_unless_told_otherwise():
-    peaks = [measure_memory(student(queue_length=9), **SMALL, memory_frames=n) for n in (1, 5, 9)]
-    assert peaks[0] < peaks[1] < peaks[2] == measure_memory(student(queue_length=9), **SMALL)
+    peaks = [measure_memory(student(queue_length=9), Scene(**SMALL, memory_frames=n)) for n in (1, 5, 9)]
+    assert peaks[0] < peaks[1] < peaks[2] == measure_memory(student(queue_length=9), Scene(**SMALL))
 
 
 def test_an_unbounded_memory_holds_eight_frames():
     unbounded = student(queue_length=None)
-    assert measure_memory(unbounded, **SMALL) == measure_memory(student(queue_length=8), **SMALL)
+    assert measure_memory(unbounded, Scene(**SMALL)) == measure_memory(
+        student(queue_length=8), Scene(**SMALL)
+    )
 
 
 def test_a_frame_that_is_written_to_memory_is_among_those_measured():
@@ -143,13 +146,13 @@ def test_a_frame_that_is_written_to_memory_is_among_those_measured():
             return super().encode_memory(*inputs)
 
     method = WriteHeavy("mobilenet_v2", aspp=False, width=0.25, write_rule="first+every", memory_every=3)
-    assert 50 < measure_memory(method, **SMALL) < 60
+    assert 50 < measure_memory(method, Scene(**SMALL)) < 60
 
 
 def test_the_method_is_left_as_it_was():
     method = student().train()
     method.start(torch.rand(3, 32, 32), 7 * torch.ones(32, 32, dtype=torch.long))
-    measure_memory(method, **SMALL)
+    measure_memory(method, Scene(**SMALL))
     assert method.training
     assert method.object_ids == [7]
     assert method.memory_frames == 1
@@ -161,7 +164,7 @@ def test_the_method_is_left_as_it_was():
 )
 def test_impossible_settings_are_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
-        measure_memory(student(), **SMALL, **arguments)
+        measure_memory(student(), Scene(**SMALL, **arguments))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from bench.measure.complexity import (
 )
 from bench.measure.operators import operators, unseen_by_thop, unseen_by_torch
 from bench.measure.parameters import parameter_count
+from bench.measure.scene import Scene
 
 SMALL = {"height": 64, "width": 96}
 IMAGE = torch.zeros(1, 4, 10, 10)
@@ -74,23 +75,23 @@ def test_modules_that_thop_has_no_rule_for():
 
 def test_what_of_stcn_is_not_counted():
     method = methods.create("stcn", width=0.25)
-    found = operators(method, **SMALL)
+    found = operators(method, Scene(**SMALL))
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in method.modules())
     assert found.torch_unseen["native_batch_norm"][0] == norms
     assert {"topk", "_softmax", "upsample_bilinear2d", "relu"} <= found.torch_unseen.keys()
     assert not {"convolution", "bmm", "mm", "addmm", "view", "empty"} & found.torch_unseen.keys()
     assert {"topk", "softmax"} <= found.fvcore_unseen.keys()
-    # What fvcore counts of one read and one written frame is what its steps add up to.
-    steps = complexity(method, **SMALL).counters["fvcore"]
-    assert sum(found.fvcore_counted.values()) == pytest.approx(sum(steps.values()))
+    # What fvcore counts of one read and one written frame is what its stages add up to.
+    stages = complexity(method, Scene(**SMALL)).counters["fvcore"]
+    assert sum(found.fvcore_counted.values()) == pytest.approx(sum(stages.values()))
     elements = found.torch_unseen["native_batch_norm"][1]
     assert found.fvcore_counted["batch_norm"] * 1e9 == pytest.approx(2 * elements)
 
 
 def test_the_stages_differ_by_the_element_wise_layers_alone():
     method = methods.create("stcn", width=0.25)
-    counters = complexity(method, **SMALL).counters
-    assert counters["torch"] == gmacs_by_step(method, **SMALL)
+    counters = complexity(method, Scene(**SMALL)).counters
+    assert counters["torch"] == gmacs_by_step(method, Scene(**SMALL))
     sizes = []
     for norm in (m for m in method.key_encoder.modules() if isinstance(m, nn.BatchNorm2d)):
         norm.register_forward_hook(lambda _, inputs, output: sizes.append(output.numel()))
@@ -102,21 +103,23 @@ def test_the_stages_differ_by_the_element_wise_layers_alone():
 
 
 def test_a_frame_of_stcn_by_objects_and_memory_is_made_of_the_official_figures():
-    (one,) = frame_gmacs(methods.create("stcn"), objects=(1,), memory_frames=(1,))
+    (one,) = frame_gmacs(methods.create("stcn"), Scene(), objects=(1,), memory_frames=(1,))
     flops = 71.4 + 3.0 + 198.9 + 85.6 / 5  # key encoder, memory read, decoder, a fifth of a value encoder
     assert 2 * one["gmacs"] == pytest.approx(flops, abs=0.2)
 
 
 def test_a_frame_costs_more_with_every_object_and_memory_frame():
     method = methods.create("mobilevos_r18_no_aspp", width=0.25, queue_length=3)
-    cells = frame_gmacs(method, **SMALL, objects=(1, 2), memory_frames=(1, 2, 4))
+    cells = frame_gmacs(method, Scene(**SMALL), objects=(1, 2), memory_frames=(1, 2, 4))
     assert [(c["objects"], c["memory_frames"]) for c in cells] == [
         (1, 1),
         (1, 2),
         (2, 1),
         (2, 2),
     ]  # 4 do not fit
-    assert cells[3]["gmacs"] == pytest.approx(complexity(method, **SMALL, objects=2, memory_frames=2).gmacs)
+    assert cells[3]["gmacs"] == pytest.approx(
+        complexity(method, Scene(**SMALL, objects=2, memory_frames=2)).gmacs
+    )
     costs = [c["gmacs"] for c in cells]
     assert costs[0] < costs[1] < costs[2] < costs[3]
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 import methods
-from bench.measure import latency, protocols, sweep
-from bench.measure import settings as module
+from bench.measure import conditions as module
+from bench.measure import growth, protocols, timing
 from bench.measure.clip import moving_texture, write_frames
-from bench.measure.latency import Limits
-from bench.measure.protocols import PROTOCOLS, Scene, Timing, aot, core, frame, stcn, video
-from bench.measure.settings import Settings, autocast, check, prepare
-from bench.measure.sweep import core_sweep
+from bench.measure.conditions import Conditions, autocast, check, prepare
+from bench.measure.growth import core_sweep
+from bench.measure.protocols import PROTOCOLS, aot, core, frame, stcn, video
+from bench.measure.scene import Scene
+from bench.measure.timing import Limits, Timing
 from bench.plan.compose import load_config, to_dataclass
 from bench.system.errors import ConfigError
 from bench.system.threads import threads
@@ -40,7 +41,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=clock))
     return clock
 
 
@@ -101,8 +102,8 @@ def test_video_counts_files_too(clock, monkeypatch):
 
 def test_frame_ends_with_a_mask_of_ids_on_the_host(clock, monkeypatch):
     seen = []
-    honest = protocols._ids
-    monkeypatch.setattr(protocols, "_ids", lambda *given: seen.append(honest(*given)))
+    honest = protocols.object_masks
+    monkeypatch.setattr(protocols, "object_masks", lambda *given: seen.append(honest(*given)))
     result = frame(Timed(clock), SCENE, Limits(warmup=1, min_runs=4, max_runs=4))
     assert result.fps == pytest.approx(4 / 0.060)
     assert result.ms_first == pytest.approx(20)
@@ -196,7 +197,7 @@ def test_states_of_the_sweep_that_are_alike_are_timed_once(monkeypatch):
         timed.append((scene.memory_frames, scene.objects))
         return SimpleNamespace(ms_median=float(len(timed)))
 
-    monkeypatch.setattr(sweep, "core", fake)
+    monkeypatch.setattr(growth, "core", fake)
     method = methods.create("mobilevos_mnv2_no_aspp", width=0.25)
     assert method.policy == MemoryPolicy(every=1, capacity=2)
     found = core_sweep(method, Scene(objects=1), (1, 10, 30), (1, 2))
@@ -206,9 +207,9 @@ def test_states_of_the_sweep_that_are_alike_are_timed_once(monkeypatch):
     assert core_sweep(CopyFirstMask(), Scene(), (1,), (1,)) is None
 
 
-def configured(**changes) -> Settings:
+def configured(**changes) -> Conditions:
     overrides = [f"measure.{key}={value}" for key, value in changes.items()]
-    return to_dataclass(load_config(["job=measure", *overrides]).measure, Settings)
+    return to_dataclass(load_config(["job=measure", *overrides]).measure, Conditions)
 
 
 def test_the_default_settings_are_those_of_the_published_size():

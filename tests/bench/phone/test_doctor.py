@@ -8,7 +8,7 @@ import pytest
 from bench.__main__ import main
 from bench.phone import doctor
 from bench.phone.doctor import examine, passed
-from bench.phone.settings import PhoneSettings
+from bench.phone.runtime import PhoneSettings
 from bench.system.errors import ConfigError
 
 

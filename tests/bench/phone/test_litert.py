@@ -19,8 +19,8 @@ from bench.phone import litert
 from bench.phone.adb import PhoneError, connect
 from bench.phone.litert import INSTALL, LITERT, MODULES, pack, read_statistics
 from bench.phone.process import install
+from bench.phone.runtime import PhoneSettings
 from bench.phone.session import difference
-from bench.phone.settings import PhoneSettings
 from bench.system.errors import ConfigError
 from methods.steps import Step
 

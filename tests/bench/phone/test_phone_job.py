@@ -17,14 +17,15 @@ from bench.__main__ import main
 from bench.export.formats import FORMATS
 from bench.phone import cargo as cargo_module
 from bench.phone.executorch import pack
-from bench.phone.report import summarise
 from bench.phone.session import Job, Protocol, Session
+from bench.phone.summary import summarise
 from bench.plan.compose import load_config, to_dataclass
 from bench.record import read_records
 from bench.system.errors import ConfigError
 from methods.copy_first_mask import CopyFirstMask
 from methods.steps import STEPS, Step
 from reports.__main__ import main as report
+from reports.measure import write_measured
 
 ROOT = Path(__file__).resolve().parents[3]
 TOY, STUDENT = "copy_first_mask", "mobilevos_r18_no_aspp"
@@ -90,7 +91,7 @@ def test_the_tables_hold_what_was_measured(toy, fake_phone, command, tmp_path, c
     assert frame["ms_median"] == pytest.approx(look["ms_median"] + 0.5 * match["ms_median"])
     assert content["runtime"].startswith("ExecuTorch 1.")
 
-    text = (tmp_path / "out/measure.md").read_text()
+    text = write_measured(tmp_path / "out").read_text()
     assert "Nobody has run this on a physical phone yet" in text
     assert "frame = look + 0.5 x match" in text
     assert re.search(r"\| frame \| 1 \| [\d.]+ \|", text)

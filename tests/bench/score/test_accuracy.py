@@ -16,7 +16,7 @@ from bench.score.accuracy import (
     score_sequence,
     summarize,
 )
-from bench.score.boundary import dilate, tolerance_radius
+from bench.score.metrics.boundary import dilate, tolerance_radius
 from datasets.images import read_mask
 
 KEYS = ("j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", "jf_mean")

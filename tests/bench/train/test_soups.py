@@ -9,6 +9,7 @@ from torch import nn
 
 import methods
 from bench.measure.complexity import complexity, parameters
+from bench.measure.scene import Scene
 from bench.plan.cells import Soup, Training
 from bench.plan.data import open_training
 from bench.plan.recipe import Recipe, Schedule
@@ -208,4 +209,4 @@ def costs(weights: str, options: dict) -> tuple[int, float]:
     """Parameters and GMACs a frame."""
     method = methods.create("mobilevos_r18", **options)
     load_weights(method, weights)
-    return parameters(method), complexity(method, height=64, width=96).gmacs
+    return parameters(method), complexity(method, Scene(height=64, width=96)).gmacs

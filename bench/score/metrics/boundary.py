@@ -1,4 +1,4 @@
-"""The boundary measure F of DAVIS, computed for up to four objects at once.
+"""F, the boundary measure of DAVIS, computed for up to four objects at once.
 
 A mask needs one bit per pixel, so a uint8 image has room for eight: its bit-planes. All operations here
 are byte-wise and so treat the planes together. Object k has two of them, bit 2k for the prediction and
@@ -12,9 +12,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.score.metric import Metric
+
 MAX_OBJECTS = 4
 _PLANES = (np.arange(256)[:, None] >> np.arange(8)) & 1  # (256, 8): the planes that are set in a byte
 _PREDICTIONS = 0b01010101
+
+
+def boundary(
+    prediction: np.ndarray, truth: np.ndarray, object_ids: Sequence[int], radius: int | None = None
+) -> np.ndarray:
+    """F of each object in integer (H, W) masks of ids: float64 (N,) in [0, 1]; 1 where it is in neither mask.
+
+    radius: see `boundary_scores`; by default the one for masks of this size.
+    """
+    radius = radius or tolerance_radius(*truth.shape)
+    chunks = [object_ids[i : i + MAX_OBJECTS] for i in range(0, len(object_ids), MAX_OBJECTS)]
+    scores = [boundary_scores([prediction == i for i in c], [truth == i for i in c], radius) for c in chunks]
+    return np.concatenate(scores) if scores else np.empty(0)
 
 
 def tolerance_radius(height: int, width: int) -> int:
@@ -116,3 +131,8 @@ def dilate(padded: np.ndarray, radius: int) -> np.ndarray:
 def _count_planes(values: np.ndarray) -> np.ndarray:
     """How often each of the eight planes is set: uint8 (n,) -> int64 (8,)."""
     return np.bincount(values, minlength=256) @ _PLANES
+
+
+METRIC = Metric(
+    "f", "F", boundary, note="F: the boundary measure of DAVIS, with a tolerance of 0.8 % of the diagonal."
+)

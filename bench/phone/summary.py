@@ -1,35 +1,15 @@
-"""What the repeats on a phone say: statistics, flags, and the page, the csv and the records made of them."""
-
-import csv
-import io
-import json
+"""What the repeats on a phone say: statistics, flags, and the records made of them."""
 
 import numpy as np
 
+from bench.measure.results import record_of
 from bench.phone.session import SUSTAINED_RUNS, Session
-from bench.plan.cells import content_hash
 from bench.record import Record
 
 SPREAD = (
     0.05  # between the repeats' medians: above it a row is flagged (MLPerf Mobile: replicable within 5 %)
 )
 TOLERANCE = 1e-3  # of an output, relative to its largest value
-MISSING = "—"
-UNTRIED = "Nobody has run this on a physical phone yet: check times against another tool before quoting them."
-TIMES = {
-    "executorch": "The median is over all runs",
-    "litert": "LiteRT's benchmark_model tells no single runs: the median is that of the repeats' medians, p95 the "
-    "largest of theirs",
-}
-OUTPUTS = {
-    "executorch": "on the phone",
-    "litert": "of LiteRT on this computer (on the phone its benchmark_model reads noise and keeps its outputs)",
-}
-COLUMNS = {
-    "stage": "stage", "threads": "threads", "median (ms)": "ms_median", "p90": "ms_p90", "p95": "ms_p95",
-    "min": "ms_min", "IQR": "ms_iqr", "medians of the repeats": "ms_medians", "runs": "runs",
-    "memory (MB)": "peak_rss_mb", "largest difference": "max_abs", "relative": "relative",
-}  # fmt: skip
 
 
 def summarise(session: Session, per_frame: dict[str, float]) -> dict:
@@ -158,126 +138,19 @@ def _nan_last(value: float) -> float:
     return float("inf") if np.isnan(value) else value
 
 
-def page(content: dict) -> str:
-    """measure.md."""
-    settings, phone = content["settings"], content["phone"]
-    scene = f"{settings['height']}x{settings['width']}, {settings['objects']} object(s)"
-    lines = [
-        "# Latency on a phone", "",
-        f"{content['device']}, Android {phone['android_version']}, {phone['abi']}; {content['runtime']}; "
-        f"{phone['libc']}; frames of {scene}; fp32, batch 1; {content['weights']}"
-        f"{', options ' + str(content['options']) if content['options'] else ''}.", "",
-    ]  # fmt: skip
-    for name, found in content["methods"].items():
-        lines += [f"## {name}", ""]
-        for mode in dict.fromkeys(row["mode"] for row in found.get("rows", [])):
-            rows = [row for row in [*found["frames"], *found["rows"]] if row["mode"] == mode]
-            lines += [f"{mode.capitalize()}:", "", *_table(rows), ""]
-        if found["status"] != "ok":
-            lines.append(f"- {found['status']}.")
-        lines += [f"- Warning: {text}." for text in found["warnings"]]
-        if found["status"] != "ok" or found["warnings"]:
-            lines.append("")
-    return "\n".join([*lines, "## How to read this", "", *(f"- {text}" for text in _notes(content))]) + "\n"
-
-
-def _notes(content: dict) -> list[str]:
-    phone = content["settings"]["phone"]
-    shares = {
-        row["stage"]: row["per_frame"]
-        for found in content["methods"].values() for row in found.get("rows", [])
-    }  # fmt: skip
-    terms = [name if share == 1 else f"{share:g} x {name}" for name, share in shares.items()]
-    repeats = (
-        f"{phone['repeats']} repeats in fresh processes, each {phone['warmups']} warm-ups, then at least "
-    )
-    sentences = [
-        UNTRIED,
-        *([f"frame = {' + '.join(terms)}; its p90 and p95 are the sums of theirs"] if terms else []),
-        f"Burst: {repeats}{phone['runs']} runs and {phone['seconds']:g} s, at most {phone['max_seconds']:g} s. "
-        f"{TIMES[phone['runtime']]}; setting a stage's inputs is not timed.",
-        "Threads are held on the fastest cores. Clocks are as the phone sets them unless its governor is fixed: "
-        "never compare rows of fixed and of free clocks.",
-        f"Differences are those of the outputs {OUTPUTS[phone['runtime']]} to the method's own in PyTorch, the "
-        "largest of all.",
-        f"Governors: {', '.join(_governors(content)) or 'unknown'}.",
-    ]
-    if phone["sustained"]:
-        sentences.append(
-            f"Sustained: every stage for at least {phone['sustained']:g} s and {SUSTAINED_RUNS} runs; read its "
-            f"{'p95' if phone['runtime'] == 'litert' else 'p90'}."
-        )
-    return sentences
-
-
-def _governors(content: dict) -> list[str]:
-    found = content["methods"].values()
-    return sorted({name for one in found for row in one.get("rows", []) for name in row["governors"]})
-
-
-def _table(rows: list[dict]) -> list[str]:
-    rules = ["---" if column == "stage" else "---:" for column in COLUMNS]
-    cells = [[_cell(key, row.get(key)) for key in COLUMNS.values()] for row in rows]
-    return ["| " + " | ".join(line) + " |" for line in (list(COLUMNS), rules, *cells)]
-
-
-def _cell(key: str, value) -> str:
-    if value is None:
-        return MISSING
-    if isinstance(value, list):
-        return " ".join(_cell(key, each) for each in value)
-    if key in ("max_abs", "relative"):
-        return f"{value:.1e}"
-    if isinstance(value, float):
-        return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
-    return str(value)
-
-
-def csv_text(content: dict) -> str:
-    """measure.csv: a line for each row, frames first."""
-    text = io.StringIO()
-    lines = [
-        {"method": name, **_flat(row), "device": content["device"], "size": content["size"]}
-        for name, found in content["methods"].items()
-        for row in [*found.get("frames", []), *found.get("rows", [])]
-    ]
-    if lines:
-        fields = list(dict.fromkeys(key for line in lines for key in line))
-        writer = csv.DictWriter(text, fields, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    return text.getvalue()
-
-
-def _flat(row: dict) -> dict:
-    joined = {"ms_medians": " ", "flags": "; ", "governors": " "}
-    return {key: joined[key].join(map(str, value)) if key in joined else value for key, value in row.items()}
-
-
 def records(content: dict) -> list[Record]:
     """One for each method and number of threads; one for a method without times."""
     return [
-        _record(name, found, frame, content)
+        _record(name, frame, content)
         for name, found in content["methods"].items()
         for frame in [f for f in found.get("frames", []) if f["mode"] == "burst"] or [None]
     ]
 
 
-def _record(name: str, found: dict, frame: dict | None, content: dict) -> Record:
-    threads = f", {_threads(frame['threads'])}" if frame else ""
-    return Record(
-        label=f"{name}{threads}",
-        method=name,
-        recipe="none",
-        dataset="none",
-        seed=0,
-        status=found["status"],
-        objects=content["settings"]["objects"],
-        resolution=content["size"],
-        options=json.dumps(content["options"]),
-        latency_ms_median=frame["ms_median"] if frame else None,
-        device=f"{content['device']}{threads}",
-        versions=content["runtime"],
-        git_commit=content["git_commit"],
-        config_hash=content_hash([name, content["options"], content["settings"]]),
-    )
+def _record(name: str, frame: dict | None, content: dict) -> Record:
+    measured = {"versions": content["runtime"]}
+    if frame is None:
+        return record_of(name, content, **measured)
+    threads = f", {_threads(frame['threads'])}"
+    measured["latency_ms_median"] = frame["ms_median"]
+    return record_of(name, content, name + threads, content["device"] + threads, **measured)

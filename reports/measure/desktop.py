@@ -1,10 +1,10 @@
-"""What job=measure wrote down, as a page to read (Markdown) and as raw numbers (csv)."""
+"""The page and the csv of what was measured on this machine."""
 
-import csv
-import io
 from collections.abc import Iterable
+from typing import Any
 
-from bench.measure.explanations import (
+from reports.measure.cells import cell, table
+from reports.measure.explanations import (
     COUNTERS_EXPLAINED,
     MEMORY,
     PROTOCOLS_EXPLAINED,
@@ -12,16 +12,23 @@ from bench.measure.explanations import (
     PUBLISHED_SAM,
     VIDEOS,
 )
-from methods.steps import STEPS, WRITE
 
-MISSING = "—"
-COUNTERS = ("torch", "fvcore", "thop")
+COUNTERS = {"torch": "gmacs", "fvcore": "gmacs_fvcore", "thop": "gmacs_thop"}  # and their totals' names
+MAIN = {
+    "Method": "method", "Params (M)": "params_m", "Trainable (M)": "trainable_m", "GMACs (torch)": "gmacs_torch",
+    "GMACs (fvcore)": "gmacs_fvcore", "GMACs (thop)": "gmacs_thop", "core (ms)": "core_ms_median",
+    "frame (ms)": "frame_ms_median", "stcn (FPS)": "stcn_fps", "aot (FPS)": "aot_fps", "video (FPS)": "video_fps",
+    "Peak memory (MB)": "memory_mb_peak",
+}  # fmt: skip
+LATENCY = {
+    "first (ms)": "ms_first", "median": "ms_median", "p90": "ms_p90", "p99": "ms_p99", "IQR": "ms_iqr",
+    "FPS": "fps", "frames": "frames", "objects": "objects", "memory frames": "memory_frames",
+}  # fmt: skip
 MOST = 8  # operators that a list names
 STUDENTS = "mobilevos"  # their names begin so
-SPREAD = ("ms_first", "ms_median", "ms_p90", "ms_p99", "ms_iqr")
 
 
-def row(name: str, found: dict) -> dict:
+def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
     """The raw numbers of one method, flat; None: not measured. Units stand in the names."""
     counted, cost = found.get("parameters") or {}, found.get("complexity") or {}
     numbers = {
@@ -34,10 +41,12 @@ def row(name: str, found: dict) -> dict:
         "gmacs_fvcore": cost.get("gmacs_fvcore"),
         "gmacs_thop": cost.get("gmacs_thop"),
     }
-    numbers |= {f"{step}_ms": (found.get("stage_ms") or {}).get(step) for step in STEPS}
+    numbers |= {f"{stage}_ms": (found.get("stage_ms") or {}).get(stage) for stage in stages}
     for protocol in PROTOCOLS_EXPLAINED:
         timing = (found.get("protocols") or {}).get(protocol) or {}
-        numbers |= {f"{protocol}_{key}": timing.get(key) for key in (*SPREAD, "fps", "frames", "objects")}
+        numbers |= {
+            f"{protocol}_{key}": timing.get(key) for key in LATENCY.values() if key != "memory_frames"
+        }
     load = found.get("load") or {}
     return numbers | {
         "memory_mb_peak": found.get("memory_mb_peak"),
@@ -48,41 +57,30 @@ def row(name: str, found: dict) -> dict:
     }
 
 
-def csv_text(content: dict) -> str:
-    """measure.csv: a line for each method, with the settings and the device in every one."""
+def lines(content: dict) -> list[dict[str, Any]]:
+    """Of measure.csv: one for each method, with the settings and the device in every one."""
     shared = {key: _flat(value) for key, value in content["settings"].items()} | {"device": content["device"]}
-    lines = [
-        {**numbers, **shared, "precision": numbers["precision"]}  # as it was, not as it was wished for
-        for numbers in (row(name, found) for name, found in content["methods"].items())
-    ]
-    text = io.StringIO()
-    if lines:
-        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    return text.getvalue()
+    rows = [row(name, found, content["stages"]) for name, found in content["methods"].items()]
+    # the precision as it was, not as it was wished for
+    return [{**numbers, **shared, "precision": numbers["precision"]} for numbers in rows]
 
 
 def page(content: dict) -> str:
     """measure.md: the table of all methods, what must be known to read it, and the details."""
-    found = content["methods"]
-    sections = [
-        ["# Speed, size and operations", "", *_table(*_main(found))],
-        ["", *(f"- {sentence}" for sentence in notes(content))],
-        ["", "## Latency", "", *_table(*_latency(found))],
-        ["", "## Latency of the stages (ms, each apart)", "", *_table(*_step_times(found))],
-        ["", "## Multiply-adds of the stages (GMACs)", "", *_table(*_steps(found))],
-        [
-            "",
-            "## Multiply-adds of a frame (GMACs, torch) by objects and memory frames",
-            "",
-            *_table(*_grid(found)),
+    found, stages = content["methods"], content["stages"]
+    sections = {
+        "# Speed, size and operations": [*table(_main(found)), "", *(f"- {text}" for text in notes(content))],
+        "## Latency": table(_latency(found)),
+        "## Latency of the stages (ms, each apart)": table(_stage_times(found, stages)),
+        "## Multiply-adds of the stages (GMACs)": table(_stages(found, stages)),
+        "## Multiply-adds of a frame (GMACs, torch) by objects and memory frames": table(_grid(found)),
+        "## What the counters do and do not see": [
+            *(f"- {text}" for text in COUNTERS_EXPLAINED),
+            *_operators(found),
         ],
-        ["", "## What the counters do and do not see", "", *(f"- {text}" for text in COUNTERS_EXPLAINED), ""],
-        _operators(found),
-        ["", "## Parameters by module", "", *_modules(found)],
-    ]
-    return "\n".join(line for section in sections for line in section) + "\n"
+        "## Parameters by module": _modules(found),
+    }
+    return "\n".join(line for title, lines in sections.items() if lines for line in (title, "", *lines, ""))
 
 
 def notes(content: dict) -> list[str]:
@@ -113,11 +111,11 @@ def ratios(found: dict) -> list[str]:
     stcn, sentences = found.get("stcn"), []
     if stcn is None:
         return []
-    theirs = row("stcn", stcn)
+    theirs = row("stcn", stcn, [])
     for name, one in found.items():
         if not name.startswith(STUDENTS):
             continue
-        ours = row(name, one)
+        ours = row(name, one, [])
         parts = [
             f"{theirs[key] / ours[key]:.1f} times {what}"
             for key, what in (
@@ -133,96 +131,57 @@ def ratios(found: dict) -> list[str]:
     return sentences
 
 
-def _main(found: dict) -> tuple[list[str], list[list[str]]]:
-    columns = {
-        "Params (M)": "params_m",
-        "Trainable (M)": "trainable_m",
-        "GMACs (torch)": "gmacs_torch",
-        "GMACs (fvcore)": "gmacs_fvcore",
-        "GMACs (thop)": "gmacs_thop",
-        "core (ms)": "core_ms_median",
-        "frame (ms)": "frame_ms_median",
-        "stcn (FPS)": "stcn_fps",
-        "aot (FPS)": "aot_fps",
-        "video (FPS)": "video_fps",
-        "Peak memory (MB)": "memory_mb_peak",
-    }
-    if any(row(name, one)["frame_joules"] is not None for name, one in found.items()):
+def _main(found: dict) -> list[dict[str, Any]]:
+    columns = dict(MAIN)
+    if any(row(name, one, [])["frame_joules"] is not None for name, one in found.items()):
         columns["frame (J)"] = "frame_joules"
-    lines = []
-    for name, one in found.items():
-        numbers = row(name, one)
-        lines.append([name, *(_digits(numbers[key]) for key in columns.values())])
-    return ["Method", *columns], lines
+    rows = [row(name, one, []) for name, one in found.items()]
+    return [{column: numbers[key] for column, key in columns.items()} for numbers in rows]
 
 
-def _latency(found: dict) -> tuple[list[str], list[list[str]]]:
-    head = [
-        "Method",
-        "Protocol",
-        "first (ms)",
-        "median",
-        "p90",
-        "p99",
-        "IQR",
-        "FPS",
-        "frames",
-        "objects",
-        "memory frames",
-    ]
-    lines = [
-        [
-            name,
-            protocol,
-            *(_digits(timing[key]) for key in (*SPREAD, "fps", "frames", "objects", "memory_frames")),
-        ]
+def _latency(found: dict) -> list[dict[str, Any]]:
+    return [
+        {"Method": name, "Protocol": protocol, **{column: timing[key] for column, key in LATENCY.items()}}
         for name, one in found.items()
         for protocol, timing in (one.get("protocols") or {}).items()
         if timing
     ]
-    return head, lines
 
 
-def _step_times(found: dict) -> tuple[list[str], list[list[str]]]:
-    lines = [
-        [name, *(_digits(one["stage_ms"].get(stage)) for stage in STEPS)]
+def _stage_times(found: dict, stages: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"Method": name, **{stage: one["stage_ms"].get(stage) for stage in stages}}
         for name, one in found.items()
         if one.get("stage_ms")
     ]
-    return ["Method", *STEPS], lines
 
 
-def _steps(found: dict) -> tuple[list[str], list[list[str]]]:
-    lines = []
-    for name, one in found.items():
-        cost = one.get("complexity")
-        for counter in COUNTERS if cost else ():
-            steps = cost["counters"][counter]
-            total = sum(steps.values()) - (1 - cost["writes_per_frame"]) * steps.get(WRITE, 0)
-            lines.append(
-                [
-                    name,
-                    counter,
-                    *(_digits(steps.get(s)) for s in STEPS),
-                    _digits(cost["writes_per_frame"]),
-                    _digits(total),
-                ]
-            )
-    return ["Method", "Counter", *STEPS, "writes a frame", "frame"], lines
+def _stages(found: dict, stages: list[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "Method": name,
+            "Counter": counter,
+            **{stage: cost["counters"][counter].get(stage) for stage in stages},
+            "writes a frame": cost["writes_per_frame"],
+            "frame": cost[total],
+        }
+        for name, one in found.items()
+        if (cost := one.get("complexity"))
+        for counter, total in COUNTERS.items()
+    ]
 
 
-def _grid(found: dict) -> tuple[list[str], list[list[str]]]:
+def _grid(found: dict) -> list[dict[str, Any]]:
     cells = {
         (name, cell["objects"], cell["memory_frames"]): cell["gmacs"]
         for name, one in found.items()
         for cell in one.get("frame_gmacs") or []
     }
     memory = sorted({frames for _, _, frames in cells})
-    rows = dict.fromkeys((name, objects) for name, objects, _ in cells)
-    lines = [
-        [name, str(n), *(_digits(cells.get((name, n, frames))) for frames in memory)] for name, n in rows
+    return [
+        {"Method": name, "Objects": n, **{f"{m} in memory": cells.get((name, n, m)) for m in memory}}
+        for name, n in dict.fromkeys((name, objects) for name, objects, _ in cells)
     ]
-    return ["Method", "Objects", *(f"{frames} in memory" for frames in memory)], lines
 
 
 def _operators(found: dict) -> list[str]:
@@ -232,7 +191,7 @@ def _operators(found: dict) -> list[str]:
         if not seen:
             continue
         unseen = [
-            f"{op} ({calls}x, {_digits(size / 1e6)} M elements)"
+            f"{op} ({calls}x, {cell(size / 1e6)} M elements)"
             for op, (calls, size) in seen["torch_unseen"].items()
         ]
         others = [f"{op} {gmacs:.2f}" for op, gmacs in seen["fvcore_counted"].items() if gmacs >= 0.005]
@@ -255,12 +214,6 @@ def _modules(found: dict) -> list[str]:
     ]
 
 
-def _table(head: list[str], lines: list[list[str]]) -> list[str]:
-    texts = {"Method", "Protocol", "Counter"}
-    rules = ["---" if column in texts else "---:" for column in head]
-    return ["| " + " | ".join(cells) + " |" for cells in (head, rules, *lines)]
-
-
 def _listed(names: Iterable[str]) -> str:
     names = list(names)
     more = [f"{len(names) - MOST} more"] if len(names) > MOST else []
@@ -277,13 +230,3 @@ def _millions(count: int | None) -> float | None:
 
 def _flat(value):
     return " ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _digits(value: float | None) -> str:
-    """About three significant digits, without an exponent."""
-    if value is None:
-        return MISSING
-    if isinstance(value, int) or value == 0:
-        return str(int(value))
-    places = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:.{places}f}"

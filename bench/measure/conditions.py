@@ -1,4 +1,4 @@
-"""How job=measure measures (the keys `measure.*`), and whether this machine can do so."""
+"""Under which conditions job=measure measures (the keys `measure.*`), and whether this machine allows them."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, is_dataclass
 import torch
 from torch import nn
 
-from bench.measure.protocols import PROTOCOLS, Scene
+from bench.measure.protocols import PROTOCOLS
+from bench.measure.scene import Scene
 from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering
 
@@ -17,7 +18,7 @@ CPU_FRAMES = 11  # two writes of a memory that keeps every 5th frame
 
 
 @dataclass
-class Settings:
+class Conditions:
     """The keys `measure.*`; bench/configs/job/measure.yaml says what each means."""
 
     protocols: list[str]
@@ -49,38 +50,40 @@ class Settings:
         )
 
 
-def check(settings: Settings, device: str) -> None:
+def check(conditions: Conditions, device: str) -> None:
     """Raise ConfigError, in one line that names the key, for what is impossible in general or on this device."""
-    for name in settings.protocols:
+    for name in conditions.protocols:
         if name not in PROTOCOLS:
             raise ConfigError(f"measure.protocols: unknown protocol '{name}'; known: {', '.join(PROTOCOLS)}")
     for key in ("height", "width", "objects", "aot_objects"):
-        if getattr(settings, key) < 1:
-            raise ConfigError(f"measure.{key}={getattr(settings, key)}: give 1 or more")
+        if getattr(conditions, key) < 1:
+            raise ConfigError(f"measure.{key}={getattr(conditions, key)}: give 1 or more")
     for key in ("lengths", "object_counts"):
-        if min(getattr(settings, key), default=1) < 1:
-            raise ConfigError(f"measure.{key}={getattr(settings, key)}: give numbers of 1 or more")
-    if max(settings.objects, settings.aot_objects, *settings.object_counts) >= settings.width:
+        if min(getattr(conditions, key), default=1) < 1:
+            raise ConfigError(f"measure.{key}={getattr(conditions, key)}: give numbers of 1 or more")
+    if max(conditions.objects, conditions.aot_objects, *conditions.object_counts) >= conditions.width:
         raise ConfigError(
-            f"measure.width={settings.width}: too narrow, each object gets a stripe of the frame"
+            f"measure.width={conditions.width}: too narrow, each object gets a stripe of the frame"
         )
-    if settings.frames is not None and settings.frames < 2:
-        raise ConfigError(f"measure.frames={settings.frames}: give 2 or more, the first is the annotated one")
-    if settings.threads is not None and settings.threads < 1:
+    if conditions.frames is not None and conditions.frames < 2:
         raise ConfigError(
-            f"measure.threads={settings.threads}: give 1 or more, or null for torch's own choice"
+            f"measure.frames={conditions.frames}: give 2 or more, the first is the annotated one"
         )
-    if settings.precision not in PRECISIONS:
-        raise ConfigError(f"measure.precision={settings.precision}: choose one of {', '.join(PRECISIONS)}")
-    _check_precision(settings, device)
-    if settings.cuda_graphs and not device.startswith("cuda"):
+    if conditions.threads is not None and conditions.threads < 1:
+        raise ConfigError(
+            f"measure.threads={conditions.threads}: give 1 or more, or null for torch's own choice"
+        )
+    if conditions.precision not in PRECISIONS:
+        raise ConfigError(f"measure.precision={conditions.precision}: choose one of {', '.join(PRECISIONS)}")
+    _check_precision(conditions, device)
+    if conditions.cuda_graphs and not device.startswith("cuda"):
         raise ConfigError(f"measure.cuda_graphs=true cannot work on {device}: a GPU alone records its work")
-    if settings.compile:
+    if conditions.compile:
         one = torch.ones(8, device=device)
         _try("measure.compile=true", device, "leave it out", lambda: torch.compile(lambda x: 2 * x + 1)(one))
 
 
-def prepare(method: Method, settings: Settings, device: str, compiled: bool = False) -> Method:
+def prepare(method: Method, conditions: Conditions, device: str, compiled: bool = False) -> Method:
     """The same object on the device, ready for inference, in channels_last and (`compiled`) compiled if so set.
 
     Raises ConfigError where compilation is wanted of a network whose steps are not known. A compiled method
@@ -89,20 +92,20 @@ def prepare(method: Method, settings: Settings, device: str, compiled: bool = Fa
     if not isinstance(method, nn.Module):
         return method
     method = method.to(device).eval().requires_grad_(False)
-    if settings.channels_last:
+    if conditions.channels_last:
         method = method.to(memory_format=torch.channels_last)
-    if (settings.compile or settings.cuda_graphs) and compiled:
+    if (conditions.compile or conditions.cuda_graphs) and compiled:
         if not isinstance(method, Remembering):
             raise ConfigError(f"measure.compile=true cannot compile a {type(method).__name__}: leave it out")
-        faster = _recorded if settings.cuda_graphs else torch.compile
+        faster = _recorded if conditions.cuda_graphs else torch.compile
         for name in method.compiled_parts:
             setattr(method, name, faster(getattr(method, name)))
     return method
 
 
-def autocast(settings: Settings, device: str):
+def autocast(conditions: Conditions, device: str):
     """The context in which networks run at the wanted precision."""
-    dtype = PRECISIONS[settings.precision]
+    dtype = PRECISIONS[conditions.precision]
     return torch.autocast(torch.device(device).type, dtype) if dtype else nullcontext()
 
 
@@ -121,11 +124,11 @@ def _copy(results):
     return tuple(map(_copy, results))
 
 
-def _check_precision(settings: Settings, device: str) -> None:
-    key = f"measure.precision={settings.precision}"
-    if PRECISIONS[settings.precision] is None:
+def _check_precision(conditions: Conditions, device: str) -> None:
+    key = f"measure.precision={conditions.precision}"
+    if PRECISIONS[conditions.precision] is None:
         return
-    if settings.precision == "bf16" and device.startswith("cuda"):
+    if conditions.precision == "bf16" and device.startswith("cuda"):
         if not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError(f"{key} cannot work on {device}: this GPU has no bfloat16; choose fp16 or fp32")
     else:
@@ -133,7 +136,7 @@ def _check_precision(settings: Settings, device: str) -> None:
 
         @torch.no_grad()
         def compute() -> None:
-            with autocast(settings, device):
+            with autocast(conditions, device):
                 conv(torch.ones(1, 3, 8, 8, device=device))
 
         _try(key, device, "choose fp32", compute)
@@ -145,3 +148,14 @@ def _try(key: str, device: str, advice: str, work: Callable[[], object]) -> None
     except Exception as error:  # torch and its compilers raise errors of many kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ConfigError(f"{key} cannot work on {device}: {reason.strip()}; {advice}") from None
+
+
+def precision_name(method: Method, device: torch.device) -> str:
+    """fp32, tf32, bf16 or fp16, by torch's autocast or else the weights; fp32 for a method without any."""
+    dtype = next(method.parameters()).dtype if isinstance(method, nn.Module) else torch.float32
+    if isinstance(method, nn.Module) and torch.is_autocast_enabled(device.type):
+        dtype = torch.get_autocast_dtype(device.type)
+    if dtype == torch.float32:
+        # By default torch lets a GPU convolve fp32 tensors in TF32, which is faster and coarser.
+        return "tf32" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "fp32"
+    return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, str(dtype).removeprefix("torch."))

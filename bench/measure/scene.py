@@ -1,0 +1,92 @@
+"""What is measured on: frames of a size with a number of objects, and how full the memory is."""
+
+import copy
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.system.errors import ConfigError
+from methods.interface import Method, Remembering, Stepped
+from methods.memory import MemoryPolicy
+from methods.steps import Step, stripes
+
+# With every 5th frame kept, a frame of DAVIS 2016 val finds 8.0 in memory (mean over all but the first ones).
+UNBOUNDED_MEMORY_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is segmented, and on which device.
+
+    memory_frames: in the memory that is read; None: its capacity, or 8 when it is unbounded.
+    frames: of the videos that some protocols run, the annotated one included; 2 or more.
+    Whatever takes a scene raises ConfigError for an impossible `memory_frames` or `objects`.
+    """
+
+    height: int = 480
+    width: int = 864
+    objects: int = 1
+    memory_frames: int | None = None
+    frames: int = 11
+    device: str = "cpu"
+
+    def stripes(self) -> Tensor:
+        """Its first mask, on its device, as `methods.steps.stripes`."""
+        check_objects(self.objects, self.width)
+        return stripes(self.height, self.width, self.objects).to(self.device)
+
+
+def frame_steps(method: Stepped, scene: Scene) -> list[Step]:
+    """The method's steps, its memory, if any, as full as the scene says. It must be in evaluation mode."""
+    check_objects(scene.objects, scene.width)
+    return method.frame_steps(
+        scene.height, scene.width, scene.objects, frames_read(method, scene.memory_frames)
+    )
+
+
+def frames_read(method: Method, memory_frames: int | None = None) -> int:
+    """`steady_memory_frames` of a method with a memory, 0 without one."""
+    return steady_memory_frames(method.policy, memory_frames) if isinstance(method, Remembering) else 0
+
+
+def frozen_copy(method: Stepped, device: str | torch.device | None = None) -> Stepped:
+    """A copy in evaluation mode that needs no gradients, on its device or on another, "meta" among them."""
+    return copy.deepcopy(method).eval().requires_grad_(False).to(device)
+
+
+def started_copy(method: Method, scene: Scene) -> tuple[Method, Tensor]:
+    """A copy of the method on the scene's device in evaluation mode, started on a frame of noise; and that frame.
+
+    What cannot be copied, as a class that holds objects of OpenCV, is started itself.
+    """
+    mask = scene.stripes()
+    with suppress(TypeError):
+        method = copy.deepcopy(method)
+    if isinstance(method, nn.Module):
+        method = method.to(scene.device).eval()
+    frame = torch.rand(3, scene.height, scene.width, generator=torch.Generator().manual_seed(0))
+    frame = frame.to(scene.device)
+    method.start(frame, mask)
+    return method, frame
+
+
+def steady_memory_frames(policy: MemoryPolicy, memory_frames: int | None = None) -> int:
+    """Frames in memory once a video has run for a while: the capacity, or 8 when it is unbounded.
+
+    `memory_frames` overrides. Raises ConfigError when the memory cannot hold that many, or for less than 1.
+    """
+    if memory_frames is None:
+        return policy.capacity or UNBOUNDED_MEMORY_FRAMES
+    if memory_frames < 1:
+        raise ConfigError(f"memory_frames={memory_frames}: give 1 or more, the annotated frame is there")
+    if policy.capacity is not None and memory_frames > policy.capacity:
+        raise ConfigError(f"memory_frames={memory_frames} do not fit in a memory of {policy.capacity} frames")
+    return memory_frames
+
+
+def check_objects(objects: int, width: int) -> None:
+    """Raise ConfigError unless each object can have a stripe of a frame that is `width` wide."""
+    if not 1 <= objects < width:
+        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
