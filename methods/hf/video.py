@@ -66,8 +66,8 @@ class PromptedVideo(Follower, nn.Module):
         self._run(session, frame)
 
     def _follow(self, frame: Tensor) -> Tensor:
-        """The highest logit wins, the background where all are below 0: so SAM 2's own evaluation decides where
-        objects overlap (`non_overlap_masks`).
+        """As `Follower`; the highest logit wins, the background where all are below 0: so SAM 2's own evaluation
+        decides where objects overlap (`non_overlap_masks`).
         """
         self._index += 1
         logits = torch.cat([self._run(session, frame) for session in self._sessions])
@@ -77,10 +77,10 @@ class PromptedVideo(Follower, nn.Module):
         """Logits (N, H, W) of a session's objects."""
         pixels = _pixels(frame, self.model.config.image_size).to(session.dtype)
         masks = self.model(session, frame=pixels, frame_idx=self._index).pred_masks
-        self._forget(session)
+        self._trim(session)
         return F.interpolate(masks.float(), frame.shape[1:], mode="bilinear", align_corners=False)[:, 0]
 
-    def _forget(self, session) -> None:
+    def _trim(self, session) -> None:
         """Drop what no later frame reads, which a session would keep for the whole video."""
         config = self.model.config
         oldest = self._index - max(config.num_maskmem, config.max_object_pointers_in_encoder)
