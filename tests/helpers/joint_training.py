@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 import methods
-from bench.plan.recipe import PolyCrossEntropy, Recipe, Schedule
+from bench.losses.cross_entropy import PolyCrossEntropy
+from bench.plan.recipe import Recipe, Schedule
 from bench.train.answers import answer
 from bench.train.group import batches, train_group
 from bench.train.learner import Diverged, Learner
@@ -72,7 +73,7 @@ def first_steps(
             taught_by = methods.create(teacher[0], **teacher[1]).requires_grad_(False)
             learner = make_learner(ranks, student, recipe, taught_by)
             with torch.no_grad():
-                answers = answer(taught_by, batch, {learner.teacher_map} - {None})
+                answers = answer(taught_by, batch, learner.teacher_maps)
             learner.learn(batch, answers, seed=0)
             named = [*learner.method.named_parameters(), *learner.projectors.named_parameters()]
             found[case] = {f"loss {name}": torch.tensor(value) for name, value in learner.curve[0].items()}
@@ -90,7 +91,7 @@ def objects(ranks: Ranks, data: Path, device: str) -> list[int]:
 def one_diverges(ranks: Ranks, data: Path, device: str) -> list[float]:
     """By rank, 1 where a step ends as diverged, of which only the last rank's clips are the reason."""
     learner, batch = (
-        make_learner(ranks, ("mobilevos_r18", {"width": 0.25}), Recipe()),
+        make_learner(ranks, ("mobilevos_r18", {"width": 0.25}), Recipe.of(PolyCrossEntropy())),
         first_batch(ranks, data, device),
     )
     if ranks.number == ranks.size - 1:
@@ -114,7 +115,7 @@ def steps_until_stopped(
     ranks: Ranks, data: Path, folder: Path, device: str, on_step=None
 ) -> list[list[float]]:
     """By rank, the steps of two learners whose training the first rank watches."""
-    recipes = [Recipe(), Recipe(poly_ce=PolyCrossEntropy(0.5))]
+    recipes = [Recipe.of(PolyCrossEntropy()), Recipe.of(PolyCrossEntropy(0.5))]
     learners = [
         make_learner(ranks, ("mobilevos_r18", {"width": 0.25}), recipe, folder=folder / f"{number}")
         for number, recipe in enumerate(recipes)

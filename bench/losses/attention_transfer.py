@@ -1,0 +1,19 @@
+"""Attention transfer (Zagoruyko & Komodakis, ICLR 2017)."""
+
+from dataclasses import dataclass
+
+from bench.losses.base import Loss, Reads, Sums, register, weighed
+from bench.losses.seen import Seen
+
+
+@register("attention_transfer")
+@dataclass
+class AttentionTransfer(Loss):
+    """Attention transfer: the student's features are large where the teacher's are."""
+
+    reads = Reads.FEATURES
+
+    def sums(self, seen: Seen) -> Sums:
+        from methods.distillation.features import attention_transfer
+
+        return weighed(attention_transfer(*seen.features), seen.objects)
