@@ -1,14 +1,10 @@
 """Distillation of attention maps (arXiv 2401.13937)."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, counted, register
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
 from bench.system.choices import choice
 
 
 @register("attention")
-@dataclass
 class Attention(Loss):
     """Distillation of long-term attention maps, the student's last from one of the teacher's, by `cka` or `kl`.
 

@@ -1,13 +1,9 @@
 """Attention transfer (Zagoruyko & Komodakis, ICLR 2017)."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, register, weighed
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
 
 
 @register("attention_transfer")
-@dataclass
 class AttentionTransfer(Loss):
     """Attention transfer: the student's features are large where the teacher's are."""
 

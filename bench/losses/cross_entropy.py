@@ -1,13 +1,9 @@
 """Poly-1 cross-entropy (Leng et al., ICLR 2022), plain or bootstrapped."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, register, weighed
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
 
 
 @register("poly_ce")
-@dataclass
 class PolyCrossEntropy(Loss):
     """Poly-1 cross-entropy on the labels; epsilon 0 is plain cross-entropy.
 

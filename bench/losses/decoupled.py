@@ -1,13 +1,9 @@
 """MobileSAM's decoupled distillation (arXiv 2306.14289)."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, register
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, register
 
 
 @register("decoupled")
-@dataclass
 class Decoupled(Loss):
     """MSE between what the student's encoder and the teacher's make of an image or frame (MobileSAM)."""
 

@@ -1,13 +1,9 @@
 """DIST's losses between and within classes (Huang et al., NeurIPS 2022)."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, register, weighed
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
 
 
 @register("inter")
-@dataclass
 class Inter(Loss):
     """DIST's loss between classes: in every pixel the student's probabilities correlate with the teacher's."""
 
@@ -22,7 +18,6 @@ class Inter(Loss):
 
 
 @register("intra")
-@dataclass
 class Intra(Loss):
     """DIST's loss within classes: every class's probabilities correlate over the pixels of a clip."""
 

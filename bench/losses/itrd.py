@@ -1,17 +1,9 @@
 """The two losses of ITRD (Miles et al., BMVC 2022) on the features of sampled pixels."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from bench.losses.base import Loss, Reads, Sums, register, weighed
-from bench.losses.seen import Seen
-
-if TYPE_CHECKING:
-    from torch import nn
+from bench.losses.base import Loss, Projected, Reads, Seen, Sums, register, weighed
 
 
 @register("itrd_mutual_information")
-@dataclass
 class MutualInformation(Loss):
     """ITRD's mutual-information loss of the sampled pixels' features."""
 
@@ -25,18 +17,12 @@ class MutualInformation(Loss):
 
 
 @register("itrd_correlation")
-@dataclass
-class Correlation(Loss):
+class Correlation(Projected):
     """ITRD's correlation loss of the sampled pixels' features, the student's through a linear layer."""
 
     alpha: float = 1.01
 
     reads = Reads.LABELS | Reads.PIXELS
-
-    def projector(self, student_width: int, teacher_width: int) -> "nn.Module":
-        from torch import nn
-
-        return nn.Linear(student_width, teacher_width)
 
     def sums(self, seen: Seen) -> Sums:
         from methods.distillation.itrd import correlation_loss

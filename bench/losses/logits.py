@@ -1,15 +1,11 @@
 """Distillation of the teacher's logits."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, counted, register
+from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
 from bench.losses.pixels import EMBEDDING_STRIDE
-from bench.losses.seen import Seen
 from bench.system.choices import choice
 
 
 @register("logits")
-@dataclass
 class Logits(Loss):
     """Distillation of the teacher's logits, on `all` pixels or near a `boundary` alone."""
 

@@ -1,13 +1,9 @@
 """SAM's losses of the masks that prompts ask for."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, counted, register
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
 
 
 @register("masks")
-@dataclass
 class Masks(Loss):
     """SAM's loss of the masks that prompts ask for, focal and Dice 20 to 1, and of their predicted IoUs.
 

@@ -1,10 +1,8 @@
 """Losses on how far each object and its ground truth overlap."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.losses.base import Loss, Reads, Sums, counted, register
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +21,6 @@ class Overlap(Loss):
 
 
 @register("dice")
-@dataclass
 class Dice(Overlap):
     """Dice loss of every object; ours: with few steps, cross-entropy alone is slow to find small objects."""
 
@@ -34,7 +31,6 @@ class Dice(Overlap):
 
 
 @register("jaccard")
-@dataclass
 class Jaccard(Overlap):
     """Soft Jaccard loss of every object, which AOT and DeAOT are trained with."""
 

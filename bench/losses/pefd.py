@@ -1,17 +1,14 @@
 """PEFD: feature distillation through an ensemble of projectors (Chen et al., NeurIPS 2022)."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.losses.base import Loss, Reads, Sums, register, weighed
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @register("pefd")
-@dataclass
 class ProjectorEnsemble(Loss):
     """PEFD: the mean of several projections of the student's features points where the teacher's do."""
 

@@ -1,15 +1,11 @@
 """MobileVOS's representation loss."""
 
-from dataclasses import dataclass
-
-from bench.losses.base import Loss, Reads, Sums, register, weighed
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
 from bench.system.choices import choice
 from methods.distillation import NORMALIZERS
 
 
 @register("representation")
-@dataclass
 class Representation(Loss):
     """MobileVOS's representation loss; omega 1 is distillation alone, 0 contrastive learning alone."""
 

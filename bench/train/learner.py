@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.losses.base import Reads
-from bench.losses.seen import Seen
+from bench.losses.base import Reads, Seen
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint

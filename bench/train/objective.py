@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from bench.losses.base import Loss
-from bench.losses.seen import Seen
+from bench.losses.base import Loss, Seen
 from bench.train.ranks import ALONE, Ranks
 
 

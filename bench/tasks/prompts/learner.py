@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.losses.base import Loss, Reads
-from bench.losses.seen import Prompted, Seen
+from bench.losses.base import Loss, Prompted, Reads, Seen
 from bench.tasks.prompts.draw import Prompts, best, boxes_around
 from bench.tasks.prompts.exam import Exam
 from bench.tasks.prompts.images import prompts_of

@@ -12,14 +12,11 @@ from bench.plan.compose import load_config
 from bench.system.errors import ConfigError
 
 MODULE = '''
-from dataclasses import dataclass
-
 from bench.losses.base import Loss, Reads, counted, register
 from bench.system.choices import choice
 
 
 @register("distance")
-@dataclass
 class Distance(Loss):
     """How far the student's probabilities are from the teacher's."""
 
