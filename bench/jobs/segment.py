@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder
 from bench.plan.ablation import given_network
-from bench.plan.cells import RESULTS_VERSION, Network, content_hash, file_hash, identity, name_for_files
+from bench.plan.cells import EVALUATION_VERSION, Network, content_hash, file_hash, identity, name_for_files
 from bench.plan.data import fingerprint
 from bench.run.networks import build
 from bench.score.segment import GIF_FRAMES, Task, check_first_frame, draw, segment
@@ -72,7 +72,7 @@ def _task(config: DictConfig) -> Task:
             raise ConfigError(f"{key}={value}: give a {'whole ' * (key != 'fps')}number of at least {least}")
     video, mask_path = open_video(Path(full_path(config.video))), Path(full_path(config.mask))
     options = OmegaConf.to_container(config.options)
-    key = [RESULTS_VERSION, _stamp(video), file_hash(str(mask_path)), config.start, config.size]
+    key = [EVALUATION_VERSION, _stamp(video), file_hash(str(mask_path)), config.start, config.size]
     key += [identity(config.method), options, file_hash(full_path(config.weights))]
     return Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash(key))
 

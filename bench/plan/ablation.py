@@ -2,26 +2,23 @@
 
 import warnings
 from dataclasses import asdict, dataclass, field, replace
-from itertools import product
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 import methods
+from bench.losses.base import Reads
 from bench.plan.cells import Cell, Network, Soup, Training
-from bench.plan.compose import STAGES, to_dataclass, with_override
+from bench.plan.compose import STAGES, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
 from bench.plan.questions import Questions, check
 from bench.plan.recipe import Recipe, Schedule
+from bench.plan.rows import rows
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
 from methods import outside
 
 PICKS = ("uniform", "greedy")
-LABELS = ("truth", "teacher")
-MEASURES = ("cka", "kl")
-REST = ("own", "teacher", "frozen")
-OF_IMAGES = {"decoupled", "masks"}  # losses of networks that answer prompts
 
 
 @dataclass(frozen=True)
@@ -90,26 +87,6 @@ def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
     return own
 
 
-def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
-    """{label: {dotted key: value}}: the named `cells`, after the product of the values of each `sweep`.
-
-    `sweep` is {dotted key: list of values}, or a list of such; a row's label is made of the values.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    sweeps = OmegaConf.to_container(ablation, resolve=True).get("sweep") or []
-    for sweep in [sweeps] if isinstance(sweeps, dict) else sweeps:
-        lists = {key: values if isinstance(values, list) else [values] for key, values in sweep.items()}
-        for values in product(*lists.values()):
-            overrides = dict(zip(lists, values, strict=True))
-            label = ", ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in overrides.items())
-            found[label] = overrides
-    named = OmegaConf.to_container(ablation.get("cells") or OmegaConf.create({}), resolve=True)
-    found |= {str(label): overrides or {} for label, overrides in named.items()}
-    if not found:
-        raise ConfigError("the ablation has no rows: give it `cells`, or a `sweep` of a key over values")
-    return found
-
-
 def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
     """The one cell of job=evaluate: `config.method` with `config.weights`."""
     return [Cell(outside.label(config.method), given_network(config), dataset, 0)]
@@ -153,7 +130,7 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     teacher = teacher_network(config, data) if taught else None
     method, options = config.method, OmegaConf.to_container(config.options)
     options = _with_scale(config, method, options)
-    if "decoupled" in recipe.losses and methods.entry(method).learns != "images":
+    if Reads.ENCODINGS in recipe.reads and methods.entry(method).learns != "images":
         method, options = _borrower(method, options, teacher)
     return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
 
@@ -188,7 +165,8 @@ def _trained(
         why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
     prompted = "prompts" in data.dataset
-    foreign = recipe.losses - OF_IMAGES if prompted else recipe.losses & {"masks"}
+    offered = Reads.ON_IMAGES if prompted else Reads.ON_CLIPS
+    foreign = sorted(name for name, loss in recipe.losses.items() if loss.reads not in offered)
     if (methods.entry(method).learns == "images") != prompted:
         raise ConfigError(
             f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
@@ -202,7 +180,7 @@ def _trained(
     if foreign:
         raise ConfigError(
             f"recipe '{recipe.name}' has a loss on {'clips' if prompted else 'images and prompts'}, "
-            f"{', '.join(sorted(foreign))}, which ablation={config.ablation.name} cannot compute: choose another"
+            f"{', '.join(foreign)}, which ablation={config.ablation.name} cannot compute: choose another"
         )
     scale = config.scale
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
@@ -239,26 +217,20 @@ def _borrower(method: str, options: dict[str, Any], teacher: Network) -> tuple[s
 
 def _recipe(node: DictConfig) -> Recipe:
     """Raises ConfigError, before hours are spent, for what no training can follow."""
-    recipe = to_dataclass(node, Recipe)
+    recipe = to_recipe(node)
     if not recipe.losses:
         raise ConfigError(f"recipe '{recipe.name}' has no loss: give one a weight above 0")
-    if recipe.rest not in REST:
-        raise ConfigError(f"unknown recipe.rest '{recipe.rest}'; known: {', '.join(REST)}")
-    if "decoupled" in recipe.losses and recipe.rest != "frozen":
-        raise ConfigError("recipe.decoupled teaches the encoder alone: give recipe.rest=frozen too")
-    if "decoupled" in recipe.losses and recipe.losses - OF_IMAGES:
-        others = ", ".join(sorted(recipe.losses - OF_IMAGES))
-        raise ConfigError(
-            f"recipe.decoupled goes with no other loss on clips: set the weight of {others} to 0"
-        )
+    alone = [name for name, loss in recipe.losses.items() if Reads.ENCODINGS in loss.reads]
+    others = sorted(name for name, loss in recipe.losses.items() if loss.reads not in Reads.ON_IMAGES)
+    for name in alone:
+        if recipe.rest != "frozen":
+            raise ConfigError(f"recipe.{name} teaches the encoder alone: give recipe.rest=frozen too")
+        if others:
+            raise ConfigError(
+                f"recipe.{name} goes with no other loss on clips: set the weight of {', '.join(others)} to 0"
+            )
     if not 0 <= recipe.finetune < 1:
         raise ConfigError(f"recipe.finetune={recipe.finetune}: give a share of at least 0 and below 1")
-    if recipe.labels not in LABELS:
-        raise ConfigError(f"unknown labels '{recipe.labels}'; known: {', '.join(LABELS)}")
-    if recipe.attention.measure not in MEASURES:
-        raise ConfigError(
-            f"unknown recipe.attention.measure '{recipe.attention.measure}'; known: {', '.join(MEASURES)}"
-        )
     return recipe
 
 
@@ -299,7 +271,3 @@ def check_held_out(what: str, last: Training) -> None:
                 f"{what} is picked on data that an earlier stage learnt from: give all stages hold_out={held}"
             )
         stage = stage.start
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else str(value)

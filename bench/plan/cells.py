@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import methods
-from bench.plan.recipe import Recipe, Schedule
+from bench.plan.recipe import Recipe, Schedule, differences
 from bench.system.files import sha256
 from methods import outside
 
-# Raise when a change of the code changes what a cell reaches: finished cells of older versions are then redone.
-RESULTS_VERSION = 2
+# Raise the first when a change of the code or of a default changes what a training reaches: it is then redone, and
+# all that is evaluated of it. Raise the second when what is evaluated changes: finished trainings then stay.
+TRAINING_VERSION = 3
+EVALUATION_VERSION = 3
 # Names of the metrics beside J and F; `bench.score.metrics` enters them.
 EXTRA_METRICS: list[str] = []
 
@@ -36,12 +38,12 @@ class Training:
     def key(self) -> str:
         return content_hash(
             {
-                "version": RESULTS_VERSION,
+                "version": TRAINING_VERSION,
                 "method": identity(self.method),
                 "options": self.options,
-                "recipe": {**asdict(self.recipe), "name": ""},
+                "recipe": {**differences(self.recipe), "name": ""},
                 # workers change only the speed, and a limit nothing
-                "schedule": {**asdict(self.schedule), "workers": 0, "embeddings_gb": 0},
+                "schedule": {**differences(self.schedule), "workers": 0, "embeddings_gb": 0},
                 "data": placeless(self.data),
                 "seed": self.seed,
                 "imagenet": {k: file_hash(v) for k, v in self.imagenet.items() if v},
@@ -148,7 +150,7 @@ class Cell:
     def key(self) -> str:
         """Content hash of what is evaluated on what, by which metrics."""
         metrics = [] if self.prompted or not EXTRA_METRICS else [sorted(EXTRA_METRICS)]
-        return content_hash([RESULTS_VERSION, self.network.key, placeless(self.dataset), *metrics])
+        return content_hash([EVALUATION_VERSION, self.network.key, placeless(self.dataset), *metrics])
 
 
 def groups(trainings: list[Training]) -> list[list[Training]]:

@@ -1,7 +1,7 @@
 """From `key=value` arguments to one checked configuration. Imports neither torch nor mlflow: errors are quick."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 import methods
-from bench.plan.recipe import Recipe, Schedule
+from bench.losses.base import table
+from bench.plan.recipe import Recipe, Schedule, Settings, recipe_keys
+from bench.plan.rows import rows
+from bench.system.choices import choices_of
 from bench.system.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -64,7 +67,7 @@ def load_config(overrides: list[str]) -> DictConfig:
     overrides = [text for given in overrides for text in _lines_of_file(given)]
     _check_choices(overrides)
     store = ConfigStore.instance()
-    store.store(name="schema", group="recipe", node=Recipe)
+    store.store(name="schema", group="recipe", node=recipe_keys())
     store.store(name="schema", group="scale", node=Scale)
     try:
         with initialize_config_module("bench.configs", version_base="1.3"):
@@ -85,6 +88,10 @@ def load_config(overrides: list[str]) -> DictConfig:
     for name in (config.method, config.teacher.method or config.scale.teacher_method, *listed):
         if name is not None:  # job=measure: all methods
             methods.check_name(name)
+    _check_words({key: OmegaConf.select(config, key) for key in _words()})
+    if config.job == "ablate":
+        for overrides in rows(config.ablation).values():
+            _check_words(_flat(overrides))
     return config
 
 
@@ -103,9 +110,17 @@ def to_dataclass(node: DictConfig, kind: type, changes: DictConfig | None = None
         raise ConfigError(_first_line(error)) from None
 
 
+def to_recipe(node: DictConfig) -> Recipe:
+    """The recipe of a config node, with those of its losses that have weight; ConfigError as `to_dataclass`."""
+    keys = to_dataclass(node, recipe_keys())
+    losses = [getattr(keys, name) for name in table()]
+    return Recipe.of(*losses, **{each.name: getattr(keys, each.name) for each in fields(Settings)})
+
+
 def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
     """A copy of the configuration with one dotted key replaced; raises ConfigError when there is none."""
     config = config.copy()
+    _check_words(_flat({key: value}))
     try:
         OmegaConf.update(config, key, value, merge=True, force_add=bool(FREE.match(key)))
     except OmegaConfBaseException as error:
@@ -179,16 +194,34 @@ def _explain(error: Exception, overrides: list[str]) -> str:
 def _known_keys(group_choices: list[str]) -> list[str]:
     with initialize_config_module("bench.configs", version_base="1.3"):
         plain = OmegaConf.to_container(compose("config", group_choices), resolve=False)
-    keys = []
+    return list(_flat(plain))
 
-    def walk(node, prefix=""):
-        for key, value in node.items():
-            keys.append(prefix + key)
-            if isinstance(value, dict):
-                walk(value, f"{prefix}{key}.")
 
-    walk(plain)
-    return keys
+def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{dotted key: value} of nested dictionaries, of which each is a value too."""
+    found = {}
+    for key, value in node.items():
+        found[prefix + key] = value
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+    return found
+
+
+def _words() -> dict[str, tuple[str, ...]]:
+    """{key: what it may be} of all settings of recipes and schedules that are one of a few words."""
+    known = {}
+    for place in ("recipe", "teacher.recipe", "stage_recipe"):
+        known |= choices_of(recipe_keys(), place)
+    for place in ("scale", *(f"scale.{stage}" for stage in STAGES)):
+        known |= choices_of(Schedule, f"{place}.teacher") | choices_of(Schedule, f"{place}.student")
+    return known
+
+
+def _check_words(values: dict[str, Any]) -> None:
+    """Raise ConfigError for a value at a key of `_words` that it may not have; None stands for no value."""
+    for key, known in _words().items():
+        if values.get(key) is not None and values[key] not in known:
+            raise ConfigError(f"unknown {key} '{values[key]}'; known: {', '.join(known)}")
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,145 +1,18 @@
 """How a student is trained: the losses, their weights, the pixels they look at."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
+from functools import cache, reduce
+from operator import or_
+from typing import Any
+
+from bench.losses.base import Loss, Reads, table
+from bench.losses.pixels import Sampling
+from bench.system.choices import choice
 
 
 @dataclass
-class PolyCrossEntropy:
-    """Poly-1 cross-entropy on the labels; epsilon 0 is plain cross-entropy.
-
-    share: only this share of a clip's pixels, its hardest, counts (bootstrapping; STCN: 0.15). It falls from
-    1 to that between the shares `start` and `end` of the schedule (STCN: steps 20K and 70K of 150K).
-    """
-
-    weight: float = 1.0
-    epsilon: float = 1.0
-    share: float = 1.0
-    start: float = 0.13
-    end: float = 0.47
-
-
-@dataclass
-class Dice:
-    """Dice loss of every object; ours: with few steps, cross-entropy alone is slow to find small objects."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class Jaccard:
-    """Soft Jaccard loss of every object, which AOT and DeAOT are trained with."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class Representation:
-    """MobileVOS's representation loss; omega 1 is distillation alone, 0 contrastive learning alone."""
-
-    weight: float = 0.0
-    omega: float = 0.95
-    normalizer: str = "n"
-
-
-@dataclass
-class Logits:
-    """Distillation of the teacher's logits, on `all` pixels or near a `boundary` alone."""
-
-    weight: float = 0.0
-    temperature: float = 0.1
-    pixels: str = "all"
-
-
-@dataclass
-class MutualInformation:
-    """ITRD's mutual-information loss of the sampled pixels' features."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class Correlation:
-    """ITRD's correlation loss of the sampled pixels' features, the student's through a linear layer."""
-
-    weight: float = 0.0
-    alpha: float = 1.01
-
-
-@dataclass
-class Hint:
-    """FitNet's loss: the student's features, through a linear layer, become the teacher's."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class AttentionTransfer:
-    """Attention transfer: the student's features are large where the teacher's are."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class Inter:
-    """DIST's loss between classes: in every pixel the student's probabilities correlate with the teacher's."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class Intra:
-    """DIST's loss within classes: every class's probabilities correlate over the pixels of a clip."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class Attention:
-    """Distillation of long-term attention maps, the student's last from one of the teacher's, by `cka` or `kl`.
-
-    teacher_map: which of the teacher's modules gives the map, counted from 1; null: the last.
-    """
-
-    weight: float = 0.0
-    measure: str = "cka"
-    teacher_map: int | None = None
-
-
-@dataclass
-class ProjectorEnsemble:
-    """PEFD: the mean of several projections of the student's features points where the teacher's do."""
-
-    weight: float = 0.0
-    projectors: int = 3
-
-
-@dataclass
-class Decoupled:
-    """MSE between what the student's encoder and the teacher's make of an image or frame (MobileSAM)."""
-
-    weight: float = 0.0
-
-
-@dataclass
-class Masks:
-    """SAM's loss of the masks that prompts ask for, focal and Dice 20 to 1, and of their predicted IoUs."""
-
-    weight: float = 0.0
-    predicted_iou: float = 1.0
-
-
-@dataclass
-class Sampling:
-    """Pixels (at stride 4) that the losses on features compare: random, boundary, uncertainty or all."""
-
-    pixels: str = "boundary"
-    count: int = 256
-    boundary_width: int = 1
-
-
-@dataclass
-class Recipe:
-    """One way of training; see docs/ablations.md for where each value comes from.
+class Settings:
+    """What a recipe says beside its losses; see docs/ablations.md for where each value comes from.
 
     labels: what the losses take for the truth after a clip's first mask: the data's own (`truth`), or what the
     `teacher` answers; then those of the data are never read.
@@ -149,44 +22,74 @@ class Recipe:
     """
 
     name: str = "supervised"
-    labels: str = "truth"
-    rest: str = "own"
+    labels: str = choice("truth", "teacher")
+    rest: str = choice("own", "teacher", "frozen")
     finetune: float = 0.0
-    poly_ce: PolyCrossEntropy = field(default_factory=PolyCrossEntropy)
-    dice: Dice = field(default_factory=Dice)
-    jaccard: Jaccard = field(default_factory=Jaccard)
-    representation: Representation = field(default_factory=Representation)
-    logits: Logits = field(default_factory=Logits)
-    itrd_mutual_information: MutualInformation = field(default_factory=MutualInformation)
-    itrd_correlation: Correlation = field(default_factory=Correlation)
-    hint: Hint = field(default_factory=Hint)
-    attention_transfer: AttentionTransfer = field(default_factory=AttentionTransfer)
-    inter: Inter = field(default_factory=Inter)
-    intra: Intra = field(default_factory=Intra)
-    attention: Attention = field(default_factory=Attention)
-    pefd: ProjectorEnsemble = field(default_factory=ProjectorEnsemble)
-    decoupled: Decoupled = field(default_factory=Decoupled)
-    masks: Masks = field(default_factory=Masks)
     sampling: Sampling = field(default_factory=Sampling)
 
+
+@dataclass
+class Recipe(Settings):
+    """One way of training: settings, and the losses that count, by name. `Recipe.of` makes it.
+
+    finetuning: the losses of the last steps, where `finetune` says that there are such.
+    """
+
+    losses: dict[str, Loss] = field(default_factory=dict)
+    finetuning: dict[str, Loss] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, *given: Loss, **settings: Any) -> "Recipe":
+        """A recipe of those of the losses that have weight."""
+        recipe = cls(**settings, losses={loss.name: loss for loss in given if loss.weight > 0})
+        if recipe.finetune > 0:
+            tuning = (loss for loss in given if Reads.PROMPTED in loss.reads)
+            recipe.finetuning = {loss.name: replace(loss, weight=loss.weight or 1.0) for loss in tuning}
+        return recipe
+
     @property
-    def losses(self) -> set[str]:
-        """Names of the losses that count."""
-        return {name for name, loss in vars(self).items() if getattr(loss, "weight", 0) > 0}
+    def reads(self) -> Reads:
+        """All that its losses read."""
+        return reduce(or_, (loss.reads for loss in self.losses.values()), Reads(0))
 
     @property
     def needs_teacher(self) -> bool:
-        learns = bool(self.losses - {"poly_ce", "dice", "jaccard", "masks"})
-        return learns or self.labels == "teacher" or self.rest != "own"
+        return bool(self.reads & Reads.TEACHER) or self.labels == "teacher" or self.rest != "own"
 
     @property
-    def judges_answers(self) -> bool:
-        """Whether a loss is on the logits, from which all of a network learns: others leave its classifier out."""
-        return bool(self.losses & {"poly_ce", "dice", "jaccard", "logits", "inter", "intra"})
+    def teacher_maps(self) -> list[int | None]:
+        """Numbers, from 1, of the teacher's attention maps that its losses compare; None: the last."""
+        return [loss.teacher_map for loss in self.losses.values() if Reads.MAPS in loss.reads]
 
-    @property
-    def samples_pixels(self) -> bool:
-        return bool(self.losses & {"representation", "itrd_mutual_information", "itrd_correlation"})
+
+@cache
+def _keys(losses: tuple[tuple[str, type[Loss]], ...]) -> type[Settings]:
+    own = [(name, kind, field(default_factory=kind)) for name, kind in losses]
+    return make_dataclass("RecipeKeys", own, bases=(Settings,), namespace={"__module__": __name__})
+
+
+def recipe_keys() -> type[Settings]:
+    """The keys of a recipe in a configuration: its settings, and those of every loss of the table by its name."""
+    found = globals()["RecipeKeys"] = _keys(
+        tuple(table().items())
+    )  # where a pickled configuration looks for it
+    return found
+
+
+recipe_keys()
+
+
+def differences(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass whose values are not the default ones, and those of the dataclasses in it."""
+    plain = type(settings)()
+    found = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return {name: _plainly(value) for name, value in found.items() if value != getattr(plain, name)}
+
+
+def _plainly(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plainly(inner) for key, inner in value.items()}
+    return differences(value) if is_dataclass(value) else value
 
 
 @dataclass
@@ -213,15 +116,15 @@ class Schedule:
     lr: float = 1e-3
     weight_decay: float = 1e-4
     warmup: float = 0.05
-    decay: str = "cosine"
+    decay: str = choice("cosine", "poly", "step")
     drop_at: float = 0.83
     lr_end: float = 0.0
     backbone_lr: float = 1.0
     clip_grad: float = 1.0
     ema: float = 0.0
-    precision: str = "fp32"
+    precision: str = choice("fp32", "bf16")
     workers: int = 0
     snapshots: int = 5
     guided: float = 0.0
-    embeddings: str = "fp32"
+    embeddings: str = choice("fp32", "fp16")
     embeddings_gb: float = 10.0

@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, median
 
@@ -106,12 +106,15 @@ def failed(cell: Cell, setup: Setup, failures: dict[str, str]) -> Record | None:
 
 
 def stored(cell: Cell, runs: Path) -> Record | None:
-    """The record that the cell's folder keeps; None unless it and the files that it names are whole."""
+    """The record that the cell's folder keeps; None unless it and the files that it names are whole.
+
+    One of an older version, which lacks a field, is not: what it lacks has to be evaluated.
+    """
     folder = cell_folder(cell, runs)
-    try:
-        record = to_record(read_json(folder / "record.json", dict) or {})
-    except TypeError:
+    values = read_json(folder / "record.json", dict) or {}
+    if not {field.name for field in fields(Record)} <= values.keys():
         return None
+    record = to_record(values)
     whole = read_json(folder / "scores.json", dict) is not None
     whole &= not record.curve or read_json(folder / "curve.json", list) is not None
     picture = record.sampling_picture

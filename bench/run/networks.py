@@ -150,8 +150,8 @@ def _check_maps(trainings: list[Training]) -> None:
     """Raise ConfigError, before hours are spent, for attention maps that a student or its teacher lacks."""
     asked = {}  # a network of many trainings is built once
     for training in trainings:
-        if "attention" in training.recipe.losses:
-            teacher, wanted = training.teacher, training.recipe.attention.teacher_map
+        for wanted in training.recipe.teacher_maps:
+            teacher = training.teacher
             for name, options, number in (
                 (training.method, training.options, None),
                 (teacher.method, teacher.options, wanted),

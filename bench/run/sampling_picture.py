@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bench.losses.base import Reads
+from bench.losses.pixels import EMBEDDING_STRIDE, sampled_pixels
 from bench.plan.cells import Network
 from bench.plan.data import open_training
 from bench.run.networks import build
 from bench.system.files import replace_atomically
 from bench.train.group import batches
-from bench.train.objective import EMBEDDING_STRIDE, sampled_pixels
 
 ZOOM = 3
 CLIPS = 3
@@ -26,7 +27,7 @@ def sampling_picture(network: Network, folder: Path, runs: Path, device: str) ->
     training, the same for all recipes; each shows its second frame, the first one that is judged.
     """
     training = network.training
-    if training is None or not training.recipe.samples_pixels:
+    if training is None or Reads.PIXELS not in training.recipe.reads:
         return ""
     teacher = build(training.teacher, runs, device)
     stream = open_training(training.data, training.schedule, training.seed)
@@ -35,7 +36,7 @@ def sampling_picture(network: Network, folder: Path, runs: Path, device: str) ->
         with torch.inference_mode():
             answers = teacher.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
         generator = torch.Generator().manual_seed(training.seed << 32)
-        _, index = sampled_pixels(training.recipe, answers, batch["masks"][:, 1:], generator)
+        _, index = sampled_pixels(training.recipe.sampling, answers, batch["masks"][:, 1:], generator)
         per_frame = index.view(len(answers.video), -1, index.shape[1])
         for clip in range(len(batch["frames"])):
             at = (answers.video == clip).nonzero()[0, 0]

@@ -144,7 +144,7 @@ def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> I
 @torch.no_grad()
 def teach(teacher: nn.Module, batch: dict[str, Tensor], learners: list[Learner], precision: str) -> Rollout:
     """The teacher's rollout over a batch, with the attention maps that the learners compare."""
-    maps = {x.teacher_map for x in learners if x.teacher_map is not None}
+    maps = set().union(*(x.teacher_maps for x in learners))
     device = batch["frames"].device.type
     with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         return answer(teacher, batch, maps)

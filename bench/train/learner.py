@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench.losses.base import Reads, Seen
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
 from bench.train.answers import answer, map_number
 from bench.train.norms import share_statistics
-from bench.train.objective import losses, make_projectors
+from bench.train.objective import make_projectors, weighted
 from bench.train.ranks import ALONE, Ranks
-from methods.borrowed import imitation_loss, rest_of
+from methods.borrowed import rest_of
 from methods.checkpoint import read_file
 from methods.errors import MethodError
 from methods.masks import normalize
@@ -28,8 +29,6 @@ from methods.space_time import Rollout
 
 CURVE_POINTS = 200
 PIXELS, DROPS = 0, 1  # what noise is drawn for
-DECAYS = ("cosine", "poly", "step")
-EMBEDDINGS = ("fp32", "fp16")
 
 
 class Diverged(RuntimeError):
@@ -63,13 +62,10 @@ class Learner:
                 part.requires_grad_(False)
         self.average = copy.deepcopy(method) if schedule.ema else None
         width = teacher.embedding_channels if teacher is not None else None
-        self.projectors = make_projectors(recipe, method.embedding_channels, width)
-        self.map, self.teacher_map = None, None  # numbers of the attention maps to compare
-        if "attention" in recipe.losses:
-            self.map, self.teacher_map = (
-                map_number(method, None),
-                map_number(teacher, recipe.attention.teacher_map),
-            )
+        self.projectors = make_projectors(recipe.losses, method.embedding_channels, width)
+        # numbers of the attention maps to compare
+        self.teacher_maps = {map_number(teacher, wanted) for wanted in recipe.teacher_maps}
+        self.maps = [map_number(method, None)] if self.teacher_maps else []
         self.optimizer = torch.optim.AdamW(
             parameter_groups(method, self.projectors, schedule),
             weight_decay=schedule.weight_decay,
@@ -109,35 +105,42 @@ class Learner:
     def _spread_losses(self) -> Callable[..., dict[str, Tensor]]:
         """`_losses`, made when the first step is: the weights are those of the checkpoint then, on the device."""
         parts = [self.method, self.projectors]
-        return self.ranks.spread(self._losses, parts, partly=not self.recipe.judges_answers)
+        return self.ranks.spread(self._losses, parts, partly=Reads.ANSWERS not in self.recipe.reads)
 
     def _losses(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> dict[str, Tensor]:
         """The losses of the recipe and their weighted `total`."""
-        if "decoupled" in self.recipe.losses:
-            return self._imitate(batch, teacher)
+        seen = (self._imitated if Reads.ENCODINGS in self.recipe.reads else self._answered)(
+            batch, teacher, seed
+        )
+        return weighted(self.recipe.losses, seen, self.ranks)
+
+    def _answered(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> Seen:
+        """What both say of the clips."""
         progress = self.step / self.schedule.steps
         labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
         noise = generator_at(seed, self.step, DROPS)
         noise.part, noise.parts = self.ranks.number, self.ranks.size
         device = batch["frames"].device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            rollout = answer(
-                self.method,
-                batch,
-                [] if self.map is None else [self.map],
-                noise,
-                labels if progress < self.schedule.guided else None,
-            )
-        generator = generator_at(seed, self.step, PIXELS)
-        return losses(self.recipe, rollout, teacher, labels, generator, self.projectors, progress, self.ranks)
+            guide = labels if progress < self.schedule.guided else None
+            rollout = answer(self.method, batch, self.maps, noise, guide)
+        return Seen(
+            rollout,
+            teacher,
+            labels[:, 1:],
+            self.recipe.sampling,
+            generator_at(seed, self.step, PIXELS),
+            self.projectors,
+            progress,
+            rows=self.ranks.rows,
+            before=self.ranks.before,
+        )
 
-    def _imitate(self, batch: dict[str, Tensor], teacher: Rollout) -> dict[str, Tensor]:
-        """Decoupled distillation, in which the encoder of frames is all that learns."""
+    def _imitated(self, batch: dict[str, Tensor], teacher: Rollout, _: int) -> Seen:
+        """What both encoders make of the frames; the student's is all that learns."""
         frames = normalize(batch["frames"].flatten(0, 1))
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            query = self.method.encode_query(frames)
-        loss = imitation_loss(query, teacher.query)
-        return {"decoupled": loss, "total": self.recipe.decoupled.weight * loss}
+            return Seen(self.method.encode_query(frames), teacher.query)
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -274,12 +277,6 @@ def check_schedule(schedule: Schedule, ranks: int = 1) -> None:
     """Raise ConfigError for values that cannot work, before hours are spent."""
     if schedule.crop % 16:
         raise ConfigError(f"crop={schedule.crop} must be a multiple of 16, the networks' stride")
-    if schedule.precision not in ("fp32", "bf16"):
-        raise ConfigError(f"unknown precision '{schedule.precision}'; known: fp32, bf16")
-    if schedule.embeddings not in EMBEDDINGS:
-        raise ConfigError(f"unknown embeddings '{schedule.embeddings}'; known: {', '.join(EMBEDDINGS)}")
-    if schedule.decay not in DECAYS:
-        raise ConfigError(f"unknown decay '{schedule.decay}'; known: {', '.join(DECAYS)}")
     if min(schedule.steps, schedule.batch) < 1 or schedule.length < 2:
         raise ConfigError("steps and batch must be at least 1 and length (frames a clip) at least 2")
     if schedule.batch % ranks:

@@ -61,11 +61,6 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
 
 
-def dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
-    """`dice_losses`, averaged over the leading axes."""
-    return dice_losses(probabilities, target).mean()
-
-
 def dice_losses(probabilities: Tensor, target: Tensor) -> Tensor:
     """1 - 2 |P T| / (|P| + |T|) of each plane (V-Net, Milletari et al. 2016): (..., H, W) -> (...).
 
@@ -77,11 +72,11 @@ def dice_losses(probabilities: Tensor, target: Tensor) -> Tensor:
     return 1 - (2 * overlap + 1) / (total + 1)
 
 
-def jaccard_loss(probabilities: Tensor, target: Tensor) -> Tensor:
-    """1 - |P T| / (|P| + |T| - |P T|), averaged over the leading axes (soft Jaccard, as AOT trains).
+def jaccard_losses(probabilities: Tensor, target: Tensor) -> Tensor:
+    """1 - |P T| / (|P| + |T| - |P T|) of each plane (soft Jaccard, as AOT trains): (..., H, W) -> (...).
 
-    Arguments and the added pixel as in `dice_loss`.
+    Arguments and the added pixel as in `dice_losses`.
     """
     overlap = (probabilities * target).sum((-2, -1))
     union = probabilities.sum((-2, -1)) + target.sum((-2, -1)) - overlap
-    return (1 - (overlap + 1) / (union + 1)).mean()
+    return 1 - (overlap + 1) / (union + 1)

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.distillation import NORMALIZERS
 from methods.errors import MethodError
-
-NORMALIZERS = ("n", "n2")
 
 
 def representation_loss(

@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.distillation import SAMPLERS
 from methods.errors import MethodError
-
-SAMPLERS = ("random", "boundary", "uncertainty", "all")
 
 
 def boundary(labels: Tensor, width: int = 1) -> Tensor:

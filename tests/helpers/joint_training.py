@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import methods
-from bench.plan.recipe import PolyCrossEntropy, Recipe, Schedule
+from bench.losses.cross_entropy import PolyCrossEntropy
+from bench.plan.recipe import Recipe, Schedule
 from bench.system.stopping import Stopped, ask, listening
 from bench.train.answers import answer
 from bench.train.group import batches, train_group
@@ -118,7 +119,7 @@ def first_steps(
             taught_by = methods.create(teacher[0], **teacher[1]).requires_grad_(False)
             learner = make_learner(ranks, student, recipe, taught_by)
             with torch.no_grad():
-                answers = answer(taught_by, batch, {learner.teacher_map} - {None})
+                answers = answer(taught_by, batch, learner.teacher_maps)
             learner.learn(batch, answers, seed=0)
             named = [*learner.method.named_parameters(), *learner.projectors.named_parameters()]
             found[case] = {f"loss {name}": torch.tensor(value) for name, value in learner.curve[0].items()}
@@ -135,7 +136,7 @@ def objects(ranks: Ranks, data: Path) -> list[int]:
 
 def one_diverges(ranks: Ranks, data: Path) -> list[float]:
     """By rank, 1 where a step ends as diverged, of which only the last rank's clips are the reason."""
-    learner, batch = make_learner(ranks, SMALL, Recipe()), first_batch(ranks, data)
+    learner, batch = make_learner(ranks, SMALL, Recipe.of(PolyCrossEntropy())), first_batch(ranks, data)
     if ranks.number == ranks.size - 1:
         batch["frames"] *= torch.nan
     try:
@@ -155,7 +156,7 @@ def last_fails(ranks: Ranks) -> None:
 
 def steps_until_watcher_stops(ranks: Ranks, data: Path, folder: Path) -> list[list[float]]:
     """By rank, the steps of two learners, of which the first rank's watcher stops the second after two."""
-    recipes = [Recipe(poly_ce=PolyCrossEntropy(0.5)), Recipe()]
+    recipes = [Recipe.of(PolyCrossEntropy(0.5)), Recipe.of(PolyCrossEntropy())]
     learners = [
         make_learner(ranks, SMALL, recipe, folder=folder / f"{number}")
         for number, recipe in enumerate(recipes)
@@ -171,7 +172,7 @@ def steps_until_watcher_stops(ranks: Ranks, data: Path, folder: Path) -> list[li
 
 def steps_until_one_is_asked_to_stop(ranks: Ranks, data: Path, folder: Path) -> list[float]:
     """By rank, the steps of a training, in whose second the last one hears SIGTERM; then the checkpoint's."""
-    learner = make_learner(ranks, SMALL, Recipe(), folder=folder)
+    learner = make_learner(ranks, SMALL, Recipe.of(PolyCrossEntropy()), folder=folder)
     honest = learner.learn
 
     def learn(*rest) -> float:

@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from bench.losses.base import Loss, Prompted, Reads, Seen
 from bench.tasks.prompts.draw import Prompts, best, boxes_around
 from bench.tasks.prompts.exam import Exam
 from bench.tasks.prompts.images import prompts_of
 from bench.train.learner import Learner
-from methods.distillation.prompted import mask_iou, mask_losses
+from bench.train.objective import weighted
 from methods.sam.network import Sam
 
 LOOKS = 8  # at the held-out images along a training
@@ -62,8 +62,13 @@ class PromptLearner(Learner):
         return math.ceil((1 - self.recipe.finetune) * self.schedule.steps)
 
     @property
+    def losses(self) -> dict[str, Loss]:
+        """Those that count at this step."""
+        return self.recipe.finetuning if self.finetunes else self.recipe.losses
+
+    @property
     def learns_masks(self) -> bool:
-        return "masks" in self.recipe.losses or self.finetunes
+        return any(Reads.PROMPTED in loss.reads for loss in self.losses.values())
 
     def _train_mode(self) -> None:
         super()._train_mode()
@@ -74,26 +79,15 @@ class PromptLearner(Learner):
 
     def _losses(self, batch: dict[str, Tensor], teacher: Answers | None, seed: int) -> dict[str, Tensor]:
         """The losses of the recipe and their weighted `total`."""
-        recipe, parts = self.recipe, {}
-        with torch.autocast(
-            batch["image"].device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"
-        ):
+        device, enabled = batch["image"].device.type, self.schedule.precision == "bf16"
+        with torch.autocast(device, torch.bfloat16, enabled=enabled):
             embeddings = self.method.encode_image(batch["image"])
-            if "decoupled" in recipe.losses and not self.finetunes:
-                parts["decoupled"] = F.mse_loss(embeddings.float(), teacher.embeddings)
+            tasks = []
             if self.learns_masks:
-                tasks = _of_labels(batch) if recipe.labels == "truth" else teacher.tasks
-                found = [_loss_of(task, self.method, embeddings, batch["valid"]) for task in tasks]
-                parts["masks"], parts["predicted_iou"] = (
-                    torch.stack(x).mean() for x in zip(*found, strict=True)
-                )
-        weights = {
-            "decoupled": recipe.decoupled.weight,
-            "masks": recipe.masks.weight or 1.0,
-            "predicted_iou": recipe.masks.predicted_iou,
-        }
-        parts["total"] = sum(weights[name] * value for name, value in parts.items())
-        return parts
+                tasks = _of_labels(batch) if self.recipe.labels == "truth" else teacher.tasks
+            prompted = [_answered(task, self.method, embeddings, batch["valid"]) for task in tasks]
+        taught = None if teacher is None else teacher.embeddings
+        return weighted(self.losses, Seen(embeddings.float(), taught, prompted=prompted), self.ranks)
 
     def _look(self) -> None:
         if self.exam is None:
@@ -105,17 +99,10 @@ class PromptLearner(Learner):
         self.curve.append(point)
 
 
-def _loss_of(task: Task, model: Sam, embeddings: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Of M answers to each prompt the best one learns the mask, and all learn how good they are: two scalars.
-
-    valid: bool (B, S / 4, S / 4).
-    """
+def _answered(task: Task, model: Sam, embeddings: Tensor, valid: Tensor) -> Prompted:
+    """valid: bool (B, S / 4, S / 4)."""
     logits, scores = (x.float() for x in task.prompts.decode(model, embeddings))
-    target, valid = task.target[:, :, None], valid[:, None, None]
-    least = mask_losses(logits, target, valid).min(2).values.mean()
-    with torch.no_grad():
-        reached = mask_iou((logits > 0) & valid, target & valid)
-    return least, F.mse_loss(scores, reached)
+    return Prompted(logits, scores, task.target[:, :, None], valid[:, None, None])
 
 
 def _of_labels(batch: dict[str, Tensor]) -> list[Task]:

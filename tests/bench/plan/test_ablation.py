@@ -128,7 +128,7 @@ def test_every_ablation_plans_rows_of_their_own(name):
 def test_a_sweep_is_given_on_the_command_line():
     planned = [c for c in cells("ablation=omega", "omega=[0,0.3]", "seeds=1") if c.varied]
     assert [c.label for c in planned] == ["omega=0", "omega=0.3"]
-    assert [c.network.training.recipe.representation.omega for c in planned] == [0, 0.3]
+    assert [c.network.training.recipe.losses["representation"].omega for c in planned] == [0, 0.3]
     assert [c.varied for c in planned] == [{"recipe.representation.omega": value} for value in (0, 0.3)]
 
 
@@ -168,7 +168,7 @@ def test_the_rows_of_the_label_free_ablations_share_what_is_the_same():
         return cell.network.training
 
     default = row("kd", "DIST + CKA")
-    assert default.recipe.labels == "teacher" and not default.recipe.losses & {"poly_ce", "dice"}
+    assert default.recipe.labels == "teacher" and not default.recipe.losses.keys() & {"poly_ce", "dice"}
     assert default.teacher.method == "deaot_l"
     assert default.key == row("attention", "deformable attention").key
     assert default.key == row("attention_map", "map 3 + intra").key
@@ -190,7 +190,7 @@ def test_a_family_of_methods_has_settings_of_its_own_at_a_scale():
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
-        (["recipe.labels=nobody"], "unknown labels 'nobody'; known: truth, teacher"),
+        (["recipe.labels=nobody"], "unknown recipe.labels 'nobody'; known: truth, teacher"),
         (
             ["recipe=supervised", "recipe.poly_ce.weight=0", "recipe.dice.weight=0"],
             "'supervised' has no loss",

@@ -163,3 +163,17 @@ def test_a_clock_that_jumps_changes_nothing(small_grid, finished_grid, monkeypat
     learnt.clear()
     assert small_grid() == 0
     assert learnt == []
+
+
+def test_a_record_that_lacks_a_column_is_evaluated_again_and_trained_no_more(
+    done_grid, finished_grid, learnt
+):
+    """It is of a version of the suite that did not have it yet."""
+    place = done_grid.cells[0] / "record.json"
+    values = json.loads(place.read_text())
+    expected = values.pop("f_mean")
+    place.write_text(json.dumps(values))
+    assert done_grid() == 0
+    assert json.loads(place.read_text())["f_mean"] == expected
+    assert done_grid.scores == finished_grid.scores
+    assert not learnt

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import methods
+from bench.losses.decoupled import Decoupled
+from bench.losses.masks import Masks
 from bench.plan.questions import Questions
-from bench.plan.recipe import Decoupled, Masks, PolyCrossEntropy, Recipe, Schedule
+from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError, DiskFull
 from bench.tasks.prompts import embeddings
 from bench.tasks.prompts.draw import Prompts, best, boxes_around, draw_background, draw_points
@@ -26,7 +28,6 @@ from methods.borrowed import rest_of, take_over
 from methods.distillation.prompted import focal_loss, mask_iou, mask_losses
 
 SIDE = 64
-NONE = PolyCrossEntropy(weight=0.0)
 SMALL = {"image_size": SIDE, "width": 0.1, "depth": 0.1, "decoder_channels": 16}
 
 
@@ -355,7 +356,7 @@ def moved(before: dict, after: dict) -> set[str]:
 
 
 def test_a_decoupled_student_comes_nearer_to_the_teachers_embedding(stream, teacher, tmp_path):
-    recipe = Recipe("decoupled", "teacher", "frozen", poly_ce=NONE, decoupled=Decoupled(1.0))
+    recipe = Recipe.of(Decoupled(1.0), labels="teacher", rest="frozen")
     student = learner(tmp_path, recipe, teacher, steps=40)
     long = ImageStream(stream.images, SIDE, 40, 3, seed=0)
     states = run(student, long, teacher)
@@ -365,7 +366,7 @@ def test_a_decoupled_student_comes_nearer_to_the_teachers_embedding(stream, teac
 
 
 def test_semi_coupled_students_learn_masks_through_a_decoder_that_stays(stream, teacher, tmp_path):
-    recipe = Recipe("semi-coupled", "teacher", "frozen", poly_ce=NONE, masks=Masks(1.0))
+    recipe = Recipe.of(Masks(1.0), labels="teacher", rest="frozen")
     student = learner(tmp_path, recipe, teacher)
     states = run(student, stream, teacher)
     assert moved(states[0], states[-1]) == {"image_encoder"}
@@ -373,7 +374,7 @@ def test_semi_coupled_students_learn_masks_through_a_decoder_that_stays(stream, 
 
 
 def test_finetuning_moves_the_decoder_and_leaves_the_encoder_with_its_statistics(stream, teacher, tmp_path):
-    recipe = Recipe("r", "teacher", "frozen", 0.5, poly_ce=NONE, decoupled=Decoupled(1.0))
+    recipe = Recipe.of(Decoupled(1.0), Masks(), labels="teacher", rest="frozen", finetune=0.5)
     student = learner(tmp_path, recipe, teacher)
     states = run(student, stream, teacher)
     assert moved(states[0], states[2]) == {"image_encoder"}
@@ -381,7 +382,7 @@ def test_finetuning_moves_the_decoder_and_leaves_the_encoder_with_its_statistics
 
 
 def test_labels_are_not_read_where_the_teacher_is_the_truth(stream, teacher, tmp_path):
-    recipe = Recipe("semi-coupled", "teacher", "frozen", poly_ce=NONE, masks=Masks(1.0))
+    recipe = Recipe.of(Masks(1.0), labels="teacher", rest="frozen")
     batch = next(iter(stream.loader()))
     losses = []
     for noise in (False, True):

@@ -13,23 +13,18 @@ import torch
 from joint_training import all_of_it, first_steps, in_two_processes
 from omegaconf import OmegaConf
 
-from bench.plan.recipe import (
-    Attention,
-    AttentionTransfer,
-    Correlation,
-    Dice,
-    Hint,
-    Inter,
-    Intra,
-    Jaccard,
-    Logits,
-    MutualInformation,
-    PolyCrossEntropy,
-    ProjectorEnsemble,
-    Recipe,
-    Representation,
-    Sampling,
-)
+from bench.losses.attention import Attention
+from bench.losses.attention_transfer import AttentionTransfer
+from bench.losses.cross_entropy import PolyCrossEntropy
+from bench.losses.dist import Inter, Intra
+from bench.losses.hint import Hint
+from bench.losses.itrd import Correlation, MutualInformation
+from bench.losses.logits import Logits
+from bench.losses.overlap import Dice, Jaccard
+from bench.losses.pefd import ProjectorEnsemble
+from bench.losses.pixels import Sampling
+from bench.losses.representation import Representation
+from bench.plan.recipe import Recipe
 from bench.system.errors import ConfigError
 from bench.train.place import Place, find_place, first_host
 from bench.train.ranks import ALONE
@@ -41,35 +36,34 @@ CASES = {  # every loss, every sampler of pixels, every kind of norm and of nois
     "hard pixels, means over objects and clips": (
         R18,
         STCN,
-        Recipe(
-            poly_ce=PolyCrossEntropy(share=0.15, start=0.0, end=0.5),
-            dice=Dice(1.0),
-            jaccard=Jaccard(1.0),
-            logits=Logits(1.0, pixels="boundary"),
-            inter=Inter(1.0),
-            intra=Intra(1.0),
-            pefd=ProjectorEnsemble(1.0),
-            representation=Representation(10.0),
+        Recipe.of(
+            PolyCrossEntropy(share=0.15, start=0.0, end=0.5),
+            Dice(1.0),
+            Jaccard(1.0),
+            Logits(1.0, pixels="boundary"),
+            Inter(1.0),
+            Intra(1.0),
+            ProjectorEnsemble(1.0),
+            Representation(10.0),
             sampling=Sampling("uncertainty", count=8),
         ),
     ),
     "features alone, which leave the classifier out": (
         R18,
         STCN,
-        Recipe(
-            poly_ce=PolyCrossEntropy(0.0),
-            representation=Representation(1.0),
-            itrd_mutual_information=MutualInformation(1.0),
-            itrd_correlation=Correlation(1.0),
-            hint=Hint(1.0),
-            attention_transfer=AttentionTransfer(1.0),
+        Recipe.of(
+            Representation(1.0),
+            MutualInformation(1.0),
+            Correlation(1.0),
+            Hint(1.0),
+            AttentionTransfer(1.0),
             sampling=Sampling("random", count=8),
         ),
     ),
     "attention maps, slots and drops": (
         ("deaot_t", {"width": 0.25, "attention": "deformable", "drop": 0.5}),
         ("deaot_s", {"width": 0.25}),
-        Recipe(labels="teacher", inter=Inter(1.0), intra=Intra(1.0), attention=Attention(1.5)),
+        Recipe.of(PolyCrossEntropy(), Inter(1.0), Intra(1.0), Attention(1.5), labels="teacher"),
     ),
 }
 

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 import methods
-from bench.plan.recipe import Dice, Logits, Recipe, Representation, Schedule
+from bench.losses.cross_entropy import PolyCrossEntropy
+from bench.losses.logits import Logits
+from bench.losses.overlap import Dice
+from bench.losses.representation import Representation
+from bench.plan.recipe import Recipe, Schedule
 from bench.train.group import train_group
 from bench.train.learner import Learner
 from datasets.clips import ClipStream, VideoClips
@@ -40,7 +44,7 @@ def test_a_sweep_of_eight_under_a_full_size_teacher_is_three_times_faster_fused(
 
     def learner(number: int) -> Learner:
         representation = Representation(10.0, omega=number / (CELLS - 1))
-        recipe = Recipe("mobilevos", dice=Dice(1.0), representation=representation, logits=Logits(0.1))
+        recipe = Recipe.of(PolyCrossEntropy(), Dice(1.0), representation, Logits(0.1))
         torch.manual_seed(0)
         student = methods.create("mobilevos_r18", width=0.25)
         folder = tmp_path / f"{time.monotonic_ns()}"  # nothing to resume from

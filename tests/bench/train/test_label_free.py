@@ -1,13 +1,13 @@
 """A DeAOT student learns from what a DeAOT teacher answers, and from nothing else."""
 
-import dataclasses
-
 import pytest
 import torch
 
 import methods
-from bench.plan.compose import load_config, to_dataclass
-from bench.plan.recipe import Attention, Recipe, Schedule
+from bench.losses.attention import Attention
+from bench.losses.overlap import Dice
+from bench.plan.compose import load_config, to_recipe
+from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.train.answers import answer, map_number
 from bench.train.group import batches, train_group
@@ -16,7 +16,7 @@ from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
 
 SCHEDULE = Schedule(steps=3, batch=2, crop=48, lr=1e-3, snapshots=1)
-LABEL_FREE = to_dataclass(load_config(["recipe=deaot"]).recipe, Recipe)
+LABEL_FREE = to_recipe(load_config(["recipe=deaot"]).recipe)
 NARROW = {"width": 0.125, "drop": 0.1}
 
 
@@ -61,9 +61,7 @@ def test_no_label_after_the_first_mask_is_read(tmp_path, clips, teacher):
     clean = train(tmp_path / "clean", LABEL_FREE, clips, teacher)
     other = train(tmp_path / "poisoned", LABEL_FREE, poisoned, teacher)
     assert all(torch.equal(clean[key], other[key]) for key in clean)
-    labels = dataclasses.replace(
-        LABEL_FREE, labels="truth", dice=dataclasses.replace(LABEL_FREE.dice, weight=1)
-    )
+    labels = Recipe.of(*LABEL_FREE.losses.values(), Dice(1.0), labels="truth")
     differently = train(tmp_path / "labels", labels, clips, teacher)
     poisonous = train(tmp_path / "labels-poisoned", labels, poisoned, teacher)
     assert any(not torch.equal(differently[key], poisonous[key]) for key in clean)
@@ -74,7 +72,8 @@ def test_no_label_after_the_first_mask_is_read(tmp_path, clips, teacher):
 )
 @pytest.mark.parametrize("factor", [1, 2])
 def test_every_way_of_comparing_attention_teaches_something_else(tmp_path, clips, teacher, attention, factor):
-    recipe = dataclasses.replace(LABEL_FREE, attention=attention)
+    losses = {**LABEL_FREE.losses, "attention": attention}
+    recipe = Recipe.of(*losses.values(), labels="teacher")
     default = train(tmp_path / "a", LABEL_FREE, clips, teacher, attention_factor=factor)
     other = train(tmp_path / "b", recipe, clips, teacher, attention_factor=factor)
     assert any(not torch.equal(default[key], other[key]) for key in default)

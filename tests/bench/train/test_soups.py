@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import methods
+from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.measure.complexity import complexity, parameters
 from bench.measure.scene import Scene
 from bench.plan.cells import Soup, Training
@@ -48,7 +49,7 @@ def data(tmp_path_factory) -> dict:
 
 
 def training(data: dict, seed: int = 0) -> Training:
-    return Training("mobilevos_r18", OPTIONS, Recipe(), SCHEDULE, data, seed)
+    return Training("mobilevos_r18", OPTIONS, Recipe.of(PolyCrossEntropy()), SCHEDULE, data, seed)
 
 
 def network(seed: int) -> nn.Module:

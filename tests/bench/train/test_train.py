@@ -7,24 +7,18 @@ import pytest
 import torch
 
 import methods
-from bench.plan.recipe import (
-    AttentionTransfer,
-    Correlation,
-    Decoupled,
-    Dice,
-    Hint,
-    Inter,
-    Intra,
-    Jaccard,
-    Logits,
-    MutualInformation,
-    PolyCrossEntropy,
-    ProjectorEnsemble,
-    Recipe,
-    Representation,
-    Sampling,
-    Schedule,
-)
+from bench.losses.attention_transfer import AttentionTransfer
+from bench.losses.cross_entropy import PolyCrossEntropy
+from bench.losses.decoupled import Decoupled
+from bench.losses.dist import Inter, Intra
+from bench.losses.hint import Hint
+from bench.losses.itrd import Correlation, MutualInformation
+from bench.losses.logits import Logits
+from bench.losses.overlap import Dice, Jaccard
+from bench.losses.pefd import ProjectorEnsemble
+from bench.losses.pixels import Sampling
+from bench.losses.representation import Representation
+from bench.plan.recipe import Recipe, Schedule
 from bench.train import group
 from bench.train.group import train_group
 from bench.train.learner import Learner, lr_factor, snapshot_steps
@@ -33,8 +27,8 @@ from datasets.davis import open_davis
 from methods.borrowed import rest_of, take_over
 
 SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3, snapshots=2)
-DISTILLED = Recipe("distilled", representation=Representation(1.0), logits=Logits(0.1))
-RECIPE = dataclasses.asdict(Recipe())
+PLAIN = Recipe.of(PolyCrossEntropy())
+DISTILLED = Recipe.of(PolyCrossEntropy(), Representation(1.0), Logits(0.1), name="distilled")
 RANDOM = dataclasses.replace(DISTILLED, sampling=Sampling("random"))
 
 
@@ -88,12 +82,19 @@ def test_students_trained_side_by_side_equal_students_trained_alone(tmp_path, cl
     together = [
         learner(tmp_path / "t0"),
         learner(tmp_path / "t1", RANDOM),
-        learner(tmp_path / "t2", Recipe(), name="mobilevos_mnv2"),
+        learner(tmp_path / "t2", PLAIN, name="mobilevos_mnv2"),
     ]
     train_group(together, clips, SCHEDULE, 0, teacher, "cpu")
     train_group([learner(tmp_path / "a0")], clips, SCHEDULE, 0, teacher, "cpu")
     train_group([learner(tmp_path / "a1", RANDOM)], clips, SCHEDULE, 0, teacher, "cpu")
-    train_group([learner(tmp_path / "a2", Recipe(), name="mobilevos_mnv2")], clips, SCHEDULE, 0, None, "cpu")
+    train_group(
+        [learner(tmp_path / "a2", PLAIN, name="mobilevos_mnv2")],
+        clips,
+        SCHEDULE,
+        0,
+        None,
+        "cpu",
+    )
     for number in range(3):
         assert_same(weights(tmp_path / f"t{number}"), weights(tmp_path / f"a{number}"))
 
@@ -101,24 +102,24 @@ def test_students_trained_side_by_side_equal_students_trained_alone(tmp_path, cl
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(itrd_mutual_information=MutualInformation(1.0)),
-        Recipe(itrd_correlation=Correlation(0.1)),
-        Recipe(hint=Hint(1.0)),
-        Recipe(attention_transfer=AttentionTransfer(1.0)),
-        Recipe(representation=Representation(1.0), sampling=Sampling("uncertainty")),
-        Recipe(representation=Representation(1.0), sampling=Sampling("all")),
-        Recipe(poly_ce=PolyCrossEntropy(share=0.15, start=0.0, end=0.5)),
-        Recipe(jaccard=Jaccard(1.0)),
-        Recipe(inter=Inter(1.0)),
-        Recipe(intra=Intra(1.0)),
-        Recipe(pefd=ProjectorEnsemble(1.0)),
+        Recipe.of(PolyCrossEntropy(), MutualInformation(1.0)),
+        Recipe.of(PolyCrossEntropy(), Correlation(0.1)),
+        Recipe.of(PolyCrossEntropy(), Hint(1.0)),
+        Recipe.of(PolyCrossEntropy(), AttentionTransfer(1.0)),
+        Recipe.of(PolyCrossEntropy(), Representation(1.0), sampling=Sampling("uncertainty")),
+        Recipe.of(PolyCrossEntropy(), Representation(1.0), sampling=Sampling("all")),
+        Recipe.of(PolyCrossEntropy(share=0.15, start=0.0, end=0.5)),
+        Recipe.of(PolyCrossEntropy(), Jaccard(1.0)),
+        Recipe.of(PolyCrossEntropy(), Inter(1.0)),
+        Recipe.of(PolyCrossEntropy(), Intra(1.0)),
+        Recipe.of(PolyCrossEntropy(), ProjectorEnsemble(1.0)),
     ],
-    ids=lambda recipe: ", ".join(k for k, v in dataclasses.asdict(recipe).items() if v != RECIPE[k]),
+    ids=lambda recipe: ", ".join([*recipe.losses, recipe.sampling.pixels]),
 )
 def test_every_loss_teaches(tmp_path, clips, teacher, recipe):
     """The weights differ from those of the plain recipe, and only the method's own are kept."""
     schedule = dataclasses.replace(SCHEDULE, steps=2)
-    train_group([learner(tmp_path / "a", Recipe(), schedule)], clips, schedule, 0, teacher, "cpu")
+    train_group([learner(tmp_path / "a", PLAIN, schedule)], clips, schedule, 0, teacher, "cpu")
     train_group([learner(tmp_path / "b", recipe, schedule)], clips, schedule, 0, teacher, "cpu")
     plain, changed = weights(tmp_path / "a"), weights(tmp_path / "b")
     assert plain.keys() == changed.keys()
@@ -127,7 +128,7 @@ def test_every_loss_teaches(tmp_path, clips, teacher, recipe):
 
 def test_a_decoupled_student_learns_its_encoder_and_keeps_the_teachers_rest(tmp_path, clips):
     """Nothing else moves, normalisation's statistics included, and it comes nearer to the teacher's features."""
-    recipe = Recipe("decoupled", rest="frozen", poly_ce=PolyCrossEntropy(0.0), decoupled=Decoupled(1.0))
+    recipe = Recipe.of(Decoupled(1.0), rest="frozen")
     schedule = dataclasses.replace(SCHEDULE, steps=12, warmup=0.0)
     torch.manual_seed(1)
     teacher = methods.create("mobilevos_r18", width=0.25).requires_grad_(False)
@@ -160,7 +161,7 @@ class Poisoned:
 
 @pytest.mark.parametrize("labels", ["teacher", "truth"])
 def test_labels_are_read_only_by_recipes_that_name_them(tmp_path, clips, teacher, labels):
-    recipe = Recipe("r", labels, PolyCrossEntropy(0.5), Dice(1.0), inter=Inter(1.0), intra=Intra(1.0))
+    recipe = Recipe.of(PolyCrossEntropy(0.5), Dice(1.0), Inter(1.0), Intra(1.0), labels=labels)
     poisoned = ClipStream(Poisoned(clips.source), 4, 2)
     train_group([learner(tmp_path / "clean", recipe)], clips, SCHEDULE, 0, teacher, "cpu")
     train_group([learner(tmp_path / "poisoned", recipe)], poisoned, SCHEDULE, 0, teacher, "cpu")
@@ -169,11 +170,11 @@ def test_labels_are_read_only_by_recipes_that_name_them(tmp_path, clips, teacher
 
 
 def test_a_layer_towards_the_teacher_resumes_with_the_student(tmp_path, clips, teacher):
-    student = learner(tmp_path, Recipe(hint=Hint(1.0)))
+    student = learner(tmp_path, Recipe.of(PolyCrossEntropy(), Hint(1.0)))
     batch = next(group.batches(clips, SCHEDULE, 0, "cpu"))
     student.learn(batch, group.teach(teacher, batch, [student], "fp32"), 0)
     student.save()
-    fresh = learner(tmp_path, Recipe(hint=Hint(1.0)))
+    fresh = learner(tmp_path, Recipe.of(PolyCrossEntropy(), Hint(1.0)))
     fresh.resume()
     assert_same(student.projectors.state_dict(), fresh.projectors.state_dict(), atol=0, rtol=0)
 
@@ -238,7 +239,7 @@ def test_averaged_weights_follow_the_current_ones(tmp_path, clips, teacher):
 
 
 def test_frozen_normalisation_keeps_its_statistics(tmp_path, clips):
-    student = learner(tmp_path, Recipe())
+    student = learner(tmp_path, PLAIN)
     student.freeze_norm = True
     before = student.method.query_encoder.bn1.running_mean.clone()
     train_group([student], clips, SCHEDULE, 0, None, "cpu")
@@ -264,7 +265,7 @@ def test_the_learning_rate_can_fall_as_aot_s():
 
 def test_the_encoder_of_frames_can_stay_as_it_is(tmp_path, clips):
     schedule = dataclasses.replace(SCHEDULE, steps=1, backbone_lr=0.0, weight_decay=0.0, warmup=0.0)
-    student = learner(tmp_path, Recipe(), schedule)
+    student = learner(tmp_path, PLAIN, schedule)
     before = {key: value.clone() for key, value in student.method.named_parameters()}
     train_group([student], clips, schedule, 0, None, "cpu")
     moved = {key for key, value in student.method.named_parameters() if not torch.equal(value, before[key])}
@@ -275,7 +276,7 @@ def test_the_encoder_of_frames_can_stay_as_it_is(tmp_path, clips):
 def test_the_encoder_of_frames_can_learn_slower(tmp_path, clips):
     """AdamW moves a weight by about its learning rate in each of its first steps."""
     schedule = dataclasses.replace(SCHEDULE, backbone_lr=0.1, weight_decay=0.0)
-    student = learner(tmp_path, Recipe(), schedule)
+    student = learner(tmp_path, PLAIN, schedule)
     before = {key: value.detach().clone() for key, value in student.method.named_parameters()}
     train_group([student], clips, schedule, 0, None, "cpu")
     moved = {

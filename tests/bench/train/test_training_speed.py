@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import methods
+from bench.losses.cross_entropy import PolyCrossEntropy
+from bench.losses.overlap import Dice
 from bench.plan.compose import load_config, to_dataclass
-from bench.plan.recipe import Dice, Recipe, Schedule
+from bench.plan.recipe import Recipe, Schedule
 from bench.system.threads import threads
 from bench.train.group import train_group
 from bench.train.learner import Learner
@@ -34,7 +36,9 @@ def test_a_step_of_scale_cpu_takes_two_thirds_of_the_time(tmp_path, capsys):
         torch.manual_seed(0)
         student = methods.create("mobilevos_mnv2_no_aspp")
         folder = tmp_path / f"{time.monotonic_ns()}"  # nothing to resume from
-        learner = Learner("", student, Recipe(dice=Dice(1.0)), schedule, folder, {}, freeze_norm=True)
+        learner = Learner(
+            "", student, Recipe.of(PolyCrossEntropy(), Dice(1.0)), schedule, folder, {}, freeze_norm=True
+        )
         start = time.process_time()
         train_group([learner], clips, schedule, 0, None, "cpu")
         return time.process_time() - start

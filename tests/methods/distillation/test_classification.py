@@ -9,8 +9,8 @@ from methods import MethodError
 from methods.distillation.classification import (
     bootstrap_share,
     bootstrapped,
-    dice_loss,
-    jaccard_loss,
+    dice_losses,
+    jaccard_losses,
     logit_distillation,
     masked_mean,
     poly_cross_entropy,
@@ -60,15 +60,15 @@ def test_dice_counts_overlap_twice_over_both_areas():
     target[0, :2] = 1  # 8 pixels, 4 of them predicted and 4 elsewhere
     predicted = torch.zeros(1, 4, 4)
     predicted[0, 1:3] = 1
-    assert dice_loss(predicted, target) == pytest.approx(1 - (2 * 4 + 1) / (8 + 8 + 1))
-    assert dice_loss(target, target) == dice_loss(torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)) == 0
+    assert dice_losses(predicted, target) == pytest.approx(1 - (2 * 4 + 1) / (8 + 8 + 1))
+    assert dice_losses(target, target) == dice_losses(torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)) == 0
 
 
 def test_jaccard_counts_overlap_over_the_union():
     predicted, target = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)
     predicted[:, :2], target[:, 1:3] = 1, 1
-    assert jaccard_loss(predicted, target) == pytest.approx(1 - (4 + 1) / (12 + 1))
-    assert jaccard_loss(target, target) == 0
+    assert jaccard_losses(predicted, target) == pytest.approx(1 - (4 + 1) / (12 + 1))
+    assert jaccard_losses(target, target) == 0
 
 
 def test_bootstrapping_averages_the_hardest_pixels_of_each_clip():

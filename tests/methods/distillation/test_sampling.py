@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from methods import MethodError
-from methods.distillation.sampling import SAMPLERS, binary_entropy, boundary, sample_pixels
+from methods.distillation import SAMPLERS
+from methods.distillation.sampling import binary_entropy, boundary, sample_pixels
 
 
 def seeded(seed=0):

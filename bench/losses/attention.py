@@ -1,0 +1,28 @@
+"""Distillation of attention maps (arXiv 2401.13937)."""
+
+from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
+from bench.system.choices import choice
+
+
+@register("attention")
+class Attention(Loss):
+    """Distillation of long-term attention maps, the student's last from one of the teacher's, by `cka` or `kl`.
+
+    teacher_map: which of the teacher's modules gives the map, counted from 1; null: the last.
+    """
+
+    measure: str = choice("cka", "kl")
+    teacher_map: int | None = None
+
+    reads = Reads.MAPS
+
+    def sums(self, seen: Seen) -> Sums:
+        """Over the frames, whose maps may differ in their number of keys."""
+        import torch
+
+        from methods.distillation.cka import attention_kl, attention_loss
+
+        compare = {"cka": attention_loss, "kl": attention_kl}[self.measure]
+        (own,) = seen.student.maps.values()
+        theirs = seen.teacher.maps[self.teacher_map or max(seen.teacher.maps)]
+        return counted(torch.stack([compare(*maps) for maps in zip(own, theirs, strict=True)]))

@@ -1,0 +1,28 @@
+"""Poly-1 cross-entropy (Leng et al., ICLR 2022), plain or bootstrapped."""
+
+from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
+
+
+@register("poly_ce")
+class PolyCrossEntropy(Loss):
+    """Poly-1 cross-entropy on the labels; epsilon 0 is plain cross-entropy.
+
+    share: only this share of a clip's pixels, its hardest, counts (bootstrapping; STCN: 0.15). It falls from
+    1 to that between the shares `start` and `end` of the schedule (STCN: steps 20K and 70K of 150K).
+    """
+
+    weight: float = 1.0
+    epsilon: float = 1.0
+    share: float = 1.0
+    start: float = 0.13
+    end: float = 0.47
+
+    reads = Reads.LABELS | Reads.ANSWERS
+
+    def sums(self, seen: Seen) -> Sums:
+        from methods.distillation.classification import bootstrap_share, bootstrapped, poly_cross_entropy
+
+        per_pixel = poly_cross_entropy(seen.student.logits.transpose(1, 2), seen.target, self.epsilon)
+        frames = per_pixel.flatten(0, 1)
+        share = bootstrap_share(seen.progress, self.start, self.end, self.share)
+        return weighed(bootstrapped(frames, share), len(frames))

@@ -1,0 +1,55 @@
+"""Which pixels the losses on features compare."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.system.choices import choice
+from methods.distillation import SAMPLERS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from methods.space_time import Rollout
+
+EMBEDDING_STRIDE = 4
+
+
+@dataclass
+class Sampling:
+    """Pixels (at stride 4) that the losses on features compare: random, boundary, uncertainty or all."""
+
+    pixels: str = choice(*SAMPLERS, default="boundary")
+    count: int = 256
+    boundary_width: int = 1
+
+
+def sampled_pixels(
+    sampling: Sampling, teacher: "Rollout", target: "Tensor", generator: "torch.Generator", before: int = 0
+) -> "tuple[Tensor, Tensor]":
+    """Which pixels the losses on features compare.
+
+    target: (B, T - 1, H, W) slots -> masks int64 (G, h, w) in {0, 1} at the embeddings' stride and flat
+    positions in them, int64 (G, count). A group is one object in one frame, so that pixels of different
+    videos never meet. before: how many objects the parts of the batch before these clips have.
+    """
+    import torch
+
+    from methods.distillation.sampling import binary_entropy, sample_pixels
+
+    own = (_small(target)[teacher.video] == teacher.slot.view(-1, 1, 1, 1) + 1).long().flatten(0, 1)
+    torch.rand(before * target.shape[1], *own.shape[1:], generator=generator)  # theirs
+    uncertainty = None
+    if sampling.pixels == "uncertainty":
+        probabilities = _small(teacher.logits.float().softmax(2))[teacher.video, :, teacher.slot + 1]
+        uncertainty = binary_entropy(probabilities).flatten(0, 1)
+    index = sample_pixels(
+        own, sampling.count, sampling.pixels, generator, sampling.boundary_width, uncertainty=uncertainty
+    )
+    return own, index
+
+
+def _small(maps: "Tensor") -> "Tensor":
+    """(..., H, W) at the stride of the embeddings, each pixel read at the centre of its cell."""
+    half = EMBEDDING_STRIDE // 2
+    return maps[..., half::EMBEDDING_STRIDE, half::EMBEDDING_STRIDE]

@@ -1,0 +1,21 @@
+"""MobileVOS's representation loss."""
+
+from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
+from bench.system.choices import choice
+from methods.distillation import NORMALIZERS
+
+
+@register("representation")
+class Representation(Loss):
+    """MobileVOS's representation loss; omega 1 is distillation alone, 0 contrastive learning alone."""
+
+    omega: float = 0.95
+    normalizer: str = choice(*NORMALIZERS)
+
+    reads = Reads.LABELS | Reads.PIXELS
+
+    def sums(self, seen: Seen) -> Sums:
+        from methods.distillation.representation import representation_loss
+
+        kinds, student, teacher = seen.pixels
+        return weighed(representation_loss(student, teacher, kinds, self.omega, self.normalizer), len(kinds))
