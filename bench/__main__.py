@@ -71,7 +71,21 @@ def main(arguments: list[str]) -> int:
             print(OmegaConf.to_yaml(config))
             return 0
         place = find_place(config)
-        return _run(config, place)
+        warnings.showwarning = show_warning
+        check_launcher(config)
+        # torch and its company load only now: mistakes in the arguments have been answered before that
+        if place.size > 1:
+            from bench.train.together import follow, leading
+        runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+        if place.rank > 0:
+            return follow(place, config.device, runs) if place.size > 1 else 0
+        job = import_module(f"bench.jobs.{config.job}")
+        with (
+            listening(),
+            room_in(runs),
+            leading(place, config.device, runs) if place.size > 1 else nullcontext(),
+        ):
+            return job.run(config, runs)
     except USER_ERRORS as error:
         if place.rank == 0:  # the others' command line has the same mistake
             print(f"error: {error}", file=sys.stderr)
@@ -79,20 +93,6 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return EXIT_CODE if isinstance(error, Stopped) else 130
-
-
-def _run(config, place: Place) -> int:
-    warnings.showwarning = show_warning
-    check_launcher(config)
-    # torch and its company load only now: mistakes in the arguments have been answered before that
-    if place.size > 1:
-        from bench.train.together import follow, leading
-    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
-    if place.rank > 0:
-        return follow(place, config.device, runs) if place.size > 1 else 0
-    job = import_module(f"bench.jobs.{config.job}")
-    with listening(), room_in(runs), leading(place, config.device, runs) if place.size > 1 else nullcontext():
-        return job.run(config, runs)
 
 
 def _help() -> str:

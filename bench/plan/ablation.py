@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 import methods
-from bench.plan.cells import Cell, Network, Soup, Training
+from bench.plan.cells import Cell, Network, Soup, Training, task_of, task_of_method
 from bench.plan.compose import STAGES, to_dataclass, with_override
 from bench.plan.data import synthesis_of
 from bench.plan.questions import Questions, check
@@ -21,6 +21,7 @@ PICKS = ("uniform", "greedy")
 LABELS = ("truth", "teacher")
 MEASURES = ("cka", "kl")
 REST = ("own", "teacher", "frozen")
+LEARNT_FROM = {"videos": "clips", "prompts": "images and prompts"}  # by the name of a task
 OF_IMAGES = {"decoupled", "masks"}  # losses of networks that answer prompts
 
 
@@ -110,9 +111,9 @@ def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
     return found
 
 
-def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
+def plan_evaluation(config: DictConfig, data: Data) -> list[Cell]:
     """The one cell of job=evaluate: `config.method` with `config.weights`."""
-    return [Cell(outside.label(config.method), given_network(config), dataset, 0)]
+    return [Cell(outside.label(config.method), given_network(config), data.dataset, 0)]
 
 
 def given_network(config: DictConfig) -> Network:
@@ -153,7 +154,7 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     teacher = teacher_network(config, data) if taught else None
     method, options = config.method, OmegaConf.to_container(config.options)
     options = _with_scale(config, method, options)
-    if "decoupled" in recipe.losses and not methods.learns_from_images(method):
+    if "decoupled" in recipe.losses and task_of_method(method) == "videos":
         method, options = _borrower(method, options, teacher)
     return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
 
@@ -185,22 +186,19 @@ def _trained(
         fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.needs_weights(method))
         why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
-    prompted = "prompts" in data.dataset
-    foreign = recipe.losses - OF_IMAGES if prompted else recipe.losses & {"masks"}
-    if methods.learns_from_images(method) != prompted:
+    task = task_of(data.dataset)
+    (other,) = (LEARNT_FROM[name] for name in LEARNT_FROM if name != task)
+    foreign = recipe.losses - OF_IMAGES if task == "prompts" else recipe.losses & {"masks"}
+    if task_of_method(method) != task:
+        does = "; ablation=decoupled does, and job=evaluate evaluates it with weights=... on videos"
         raise ConfigError(
-            f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
-            f"ablation={config.ablation.name} cannot train it"
-            + (
-                ""
-                if prompted
-                else "; ablation=decoupled does, and job=evaluate judges it with weights=... on videos"
-            )
+            f"'{method}' learns from {other}: ablation={config.ablation.name} cannot train it"
+            + (does if task == "videos" else "")
         )
     if foreign:
         raise ConfigError(
-            f"recipe '{recipe.name}' has a loss on {'clips' if prompted else 'images and prompts'}, "
-            f"{', '.join(sorted(foreign))}, which ablation={config.ablation.name} cannot compute: choose another"
+            f"recipe '{recipe.name}' has a loss on {other}, {', '.join(sorted(foreign))}, "
+            f"which ablation={config.ablation.name} cannot compute: choose another"
         )
     scale = config.scale
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}

@@ -49,6 +49,11 @@ class Training:
         )
 
     @property
+    def task(self) -> str:
+        """Name of what it learns (bench.tasks.TASKS)."""
+        return task_of_method(self.method)
+
+    @property
     def stream(self) -> str:
         """Trainings of one stream see the same batches."""
         return content_hash([placeless(self.data), {**asdict(self.schedule), "lr": 0}, self.seed])
@@ -134,9 +139,9 @@ class Cell:
         return methods.needs_weights(network.method) and not (network.trainings or network.weights)
 
     @property
-    def prompted(self) -> bool:
-        """Whether it is judged by its answers to prompts on images, not by following objects through videos."""
-        return "prompts" in self.dataset
+    def task(self) -> str:
+        """Name of what it is evaluated by (bench.tasks.TASKS)."""
+        return task_of(self.dataset)
 
     @property
     def recipe_name(self) -> str:
@@ -146,6 +151,16 @@ class Cell:
     def key(self) -> str:
         """Content hash of what is evaluated on what."""
         return content_hash([RESULTS_VERSION, self.network.key, placeless(self.dataset)])
+
+
+def task_of(dataset: dict[str, Any]) -> str:
+    """The task that a located dataset is for: that of the prompts where it comes with some."""
+    return "prompts" if "prompts" in dataset else "videos"
+
+
+def task_of_method(method: str) -> str:
+    """The task that the suite trains a method for. Raises MethodError for an unknown name."""
+    return "prompts" if methods.learns_from_images(method) else "videos"
 
 
 def groups(trainings: list[Training]) -> list[list[Training]]:

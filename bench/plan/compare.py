@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import methods
 from bench.plan.ablation import Data, ablation_seeds, student_network, teacher_network
-from bench.plan.cells import Cell, Network
+from bench.plan.cells import Cell, Network, task_of_method
 from bench.plan.compose import load_config, method_entries, with_override
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
@@ -31,7 +31,11 @@ def check_entries(config: DictConfig) -> None:
     for number, (name, weights) in enumerate(entries):
         if (name, weights) in entries[:number]:
             raise ConfigError(f"methods: '{name}' is listed twice")
-        if not weights and methods.needs_weights(name) and not _learns_from_clips(name):
+        if (
+            not weights
+            and methods.needs_weights(name)
+            and not (methods.is_trainable(name) and task_of_method(name) == "videos")
+        ):
             raise ConfigError(
                 f"methods: '{name}' is not trained here, it needs weights: {name}@/path/to/them"
             )
@@ -39,10 +43,6 @@ def check_entries(config: DictConfig) -> None:
             raise ConfigError(f"methods: no weights at {weights}")
         if weights and not (methods.needs_weights(name) or outside.is_outside(name)):
             raise ConfigError(f"methods: '{name}' has no weights; leave out @{weights}")
-
-
-def _learns_from_clips(name: str) -> bool:
-    return methods.is_trainable(name) and not methods.learns_from_images(name)
 
 
 def is_trained(name: str, weights: str | None) -> bool:

@@ -9,19 +9,18 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bench.plan.cells import Cell
-from bench.plan.data import open_evaluation
 from bench.record import Record, to_jsonl
-from bench.run.judge import blank, cell_folder, store, stored
-from bench.run.local import Local
+from bench.run.items import work_here
 from bench.run.networks import progress
-from bench.run.slurm import Slurm
-from bench.score.cell_pictures import choose_sequences
+from bench.run.records import Setup, blank, cell_folder, here, store, stored
+from bench.run.slurm import work_on_cluster
 from bench.system.databases import without_passwords
+from bench.system.environment import git_commit, versions
 from bench.system.files import write_text
 from bench.system.locks import alone
+from bench.tasks import TASKS
 from bench.tracking.tracker import Tracker
 
-LAUNCHERS = {"local": Local, "slurm": Slurm}
 NOT_RUN = "not run: an earlier cell is still at work"
 
 
@@ -31,22 +30,32 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     `config.launcher` says where. A cell whose training or evaluation fails is recorded as failed and stops
     nothing; when the user stops the run, unfinished cells are recorded so.
     """
-    if not cells[0].prompted:
-        choose_sequences(open_evaluation(cells[0].dataset), config.pictures)  # a wrong name is told first
-    launcher = LAUNCHERS[config.launcher.name](config, runs)
+    task = TASKS[cells[0].task]
+    data = task.open(cells[0].dataset)
+    task.check(data, config)  # a wrong name is told first
+    elsewhere = config.launcher.name == "slurm"
+    setup = _somewhere(config, runs) if elsewhere else here(config, runs)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     tracker = Tracker(config.tracking_uri, runs, out.name)
-    with tracker.invocation(title, config, launcher.setup.facts, out):
-        records = [blank(cell, launcher.setup, status=NOT_RUN) for cell in cells]
+    with tracker.invocation(title, config, setup.facts, out):
+        records = [blank(cell, setup, status=NOT_RUN) for cell in cells]
         with _told_when_stopped(cells, records, runs, out):
-            for number, record in launcher.finish(cells):
-                records[number] = _tracked(cells[number], record, runs, tracker)
-                write_text(out / "records.jsonl", to_jsonl(records))
+            for item, record in (work_on_cluster if elsewhere else work_here)(cells, setup, data):
+                if isinstance(record, Record):
+                    (number,) = item.keys
+                    records[number] = _tracked(cells[number], record, runs, tracker)
+                    write_text(out / "records.jsonl", to_jsonl(records))
         tracker.log_table(records)
     records = [replace(record, mlflow_run_id=tracker.name(record.mlflow_run_id)) for record in records]
     write_text(out / "records.jsonl", to_jsonl(records))
     return records
+
+
+def _somewhere(config: DictConfig, runs: Path) -> Setup:
+    """Which device there is, every job finds out for itself: the machine that submits needs none."""
+    facts = {"device": "", "versions": versions(), "git_commit": git_commit()}
+    return Setup(config, runs, config.device, facts)
 
 
 def _tracked(cell: Cell, record: Record, runs: Path, tracker: Tracker) -> Record:

@@ -8,14 +8,13 @@ import math
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.plan.launcher import Settings
-from bench.run.job import Work
 from bench.system.errors import ConfigError
 
 NAME = "vos-bench"
@@ -60,8 +59,8 @@ class Scheduler:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def submit(self, works: list[Work], folder: Path) -> list[Job]:
-        """A job for each, as one array. Raises ConfigError with sbatch's own words when it refuses."""
+    def submit(self, element: Callable, count: int, folder: Path) -> list[Job]:
+        """So many jobs that all do the same, as one array. Raises ConfigError with sbatch's words if it refuses."""
         import submitit
 
         settings = self.settings
@@ -76,7 +75,6 @@ class Scheduler:
             job_name=NAME,
             time=max(1, math.ceil(60 * settings.hours)),
             cpus_per_task=settings.cpus,
-            array_parallelism=settings.at_once,
             stderr_to_stdout=True,
             signal_delay_s=SECONDS_BEFORE_TIME_IS_UP,
             additional_parameters={"requeue": True, **settings.sbatch},
@@ -85,7 +83,7 @@ class Scheduler:
         )
         try:
             with _outside_any_job():
-                submitted = executor.submit_array(works)
+                submitted = executor.submit_array([element] * count)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ConfigError(f"launcher=slurm: {lines[-1] if lines else 'sbatch failed'}") from None
@@ -96,7 +94,7 @@ class Scheduler:
 
         None while Slurm does not answer.
         """
-        found = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
+        found = ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
         if found is None:
             return None
         states = {}
@@ -108,15 +106,15 @@ class Scheduler:
 
     def ending(self, job: Job) -> str:
         """The last state of a job that has left the queue, such as TIMEOUT, for as long as Slurm knows it."""
-        found = re.search(r"JobState=(\w+)", _ask("scontrol", "--oneliner", "show", "job", job.id) or "")
+        found = re.search(r"JobState=(\w+)", ask("scontrol", "--oneliner", "show", "job", job.id) or "")
         return found[1] if found else "unknown"
 
     def cancel(self, jobs: list[Job]) -> None:
         if jobs:
-            _ask("scancel", *(job.id for job in jobs))
+            ask("scancel", *(job.id for job in jobs))
 
 
-def _ask(*command: str) -> str | None:
+def ask(*command: str) -> str | None:
     """What a program prints; None when it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout

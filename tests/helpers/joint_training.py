@@ -9,16 +9,20 @@ from torch import Tensor
 
 import methods
 from bench.plan.recipe import PolyCrossEntropy, Recipe, Schedule
+from bench.tasks import TASKS
 from bench.train.answers import answer
-from bench.train.group import batches, train_group
+from bench.train.group import train_group
 from bench.train.learner import Diverged, Learner
 from bench.train.ranks import Ranks
+from bench.train.stream import batches
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
 from datasets.errors import DataError
 
 SCHEDULE = Schedule(steps=3, batch=4, crop=32, snapshots=0)
 Network = tuple[str, dict]  # name and options of a method
+
+VIDEOS = TASKS["videos"]
 
 
 @contextmanager
@@ -57,7 +61,7 @@ def first_batch(ranks: Ranks, data: Path, device: str) -> dict[str, Tensor]:
 def make_learner(ranks: Ranks, student: Network, recipe: Recipe, teacher=None, folder=Path()) -> Learner:
     torch.manual_seed(0)
     method = methods.create(student[0], **student[1])
-    return Learner(student[0], method, recipe, SCHEDULE, folder, {}, teacher=teacher, ranks=ranks)
+    return Learner(student[0], method, recipe, SCHEDULE, folder, {}, VIDEOS, teacher=teacher, ranks=ranks)
 
 
 def first_steps(

@@ -7,6 +7,7 @@ import torch
 
 import methods
 from bench.plan.recipe import Dice, Logits, Recipe, Representation, Schedule
+from bench.tasks import TASKS
 from bench.train.group import train_group
 from bench.train.learner import Learner
 from datasets.clips import ClipStream, VideoClips
@@ -16,6 +17,8 @@ from datasets.embedded import EmbeddedSpec, ensure_embedded
 CELLS = 8
 SCHEDULE = Schedule(steps=2, batch=2, crop=96, length=4, snapshots=0)  # scale=laptop, but few steps
 LEAST = 3.0
+
+VIDEOS = TASKS["videos"]
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_a_sweep_of_eight_under_a_full_size_teacher_is_three_times_faster_fused(
         torch.manual_seed(0)
         student = methods.create("mobilevos_r18", width=0.25)
         folder = tmp_path / f"{time.monotonic_ns()}"  # nothing to resume from
-        return Learner("", student, recipe, SCHEDULE, folder, {}, teacher=teacher)
+        return Learner("", student, recipe, SCHEDULE, folder, {}, VIDEOS, teacher=teacher)
 
     def seconds(learners: list[Learner]) -> float:
         start = time.process_time()

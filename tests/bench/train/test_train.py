@@ -25,6 +25,7 @@ from bench.plan.recipe import (
     Sampling,
     Schedule,
 )
+from bench.tasks import TASKS
 from bench.train import group
 from bench.train.group import train_group
 from bench.train.learner import Learner, lr_factor, snapshot_steps
@@ -36,6 +37,8 @@ SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3, snapshots=2)
 DISTILLED = Recipe("distilled", representation=Representation(1.0), logits=Logits(0.1))
 RECIPE = dataclasses.asdict(Recipe())
 RANDOM = dataclasses.replace(DISTILLED, sampling=Sampling("random"))
+
+VIDEOS = TASKS["videos"]
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def learner(folder, recipe=DISTILLED, schedule=SCHEDULE, name="mobilevos_r18") -
     teacher = make_teacher()
     torch.manual_seed(0)
     method = methods.create(name, width=0.25)
-    return Learner(name, method, recipe, schedule, folder, {}, teacher=teacher)
+    return Learner(name, method, recipe, schedule, folder, {}, VIDEOS, teacher=teacher)
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
@@ -136,7 +139,7 @@ def test_a_decoupled_student_learns_its_encoder_and_keeps_the_teachers_rest(tmp_
     take_over(method, teacher)
     for part in rest_of(method).values():
         part.requires_grad_(False)
-    student = Learner("student", method, recipe, schedule, tmp_path, {}, teacher=teacher)
+    student = Learner("student", method, recipe, schedule, tmp_path, {}, VIDEOS, teacher=teacher)
     long = ClipStream(clips.source, 12, 2)
     train_group([student], long, schedule, 0, teacher, "cpu")
     after, before = weights(tmp_path), teacher.state_dict()
