@@ -48,23 +48,14 @@ class Notes:
         return self.folder / f"{key}.json"
 
 
-@dataclass(frozen=True)
 class Board:
     """A run's folder: records of cells by number, failures of trainings, and by which jobs each was begun."""
 
-    folder: Path
-
-    @property
-    def records(self) -> Notes:
-        return Notes(self.folder / "records")
-
-    @property
-    def failures(self) -> Notes:
-        return Notes(self.folder / "failures")
-
-    @property
-    def begun(self) -> Notes:
-        return Notes(self.folder / "begun")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records, self.failures, self.begun = (
+            Notes(folder / x) for x in ("records", "failures", "begun")
+        )
 
     def items(self, cells: list[Cell], setup: Setup, data, job: str = "") -> list[Item]:
         """What there is to do for the cells, of which each job has the same list."""

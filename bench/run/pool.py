@@ -75,7 +75,8 @@ def _side_by_side(items: list[Item], write: Callable, processes: int, tight: lis
                 if not any(item.ready() for item in waiting):
                     break
                 time.sleep(SECONDS_BETWEEN_LOOKS)  # another run holds them
-            for receiver in connection.wait(list(running)) if running else []:
+            patience = SECONDS_BETWEEN_LOOKS if waiting and places else None
+            for receiver in connection.wait(list(running), patience) if running else []:
                 outcome = _received(running[receiver][0], receiver)
                 _, item, place = running.pop(receiver)
                 places.append(place)

@@ -10,7 +10,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +22,17 @@ TURNS = 100  # of a job that needs longer than `hours`
 PATIENCE = 60  # seconds that a program of Slurm may take
 
 
-@dataclass(frozen=True)
-class Job:
-    """A submitted job, or element of an array: `12` or `12_3`, and the folder of its files."""
-
-    id: str
-    folder: Path
-
-    @property
-    def log(self) -> Path:
-        """What it prints."""
-        return self._paths.stdout
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it came to an end by itself."""
-        return self._paths.result_pickle.exists()
-
-    def result(self) -> tuple[str, Any]:
-        """("success", what it returned) or ("error", its traceback)."""
-        from submitit.core.utils import pickle_load
-
-        return pickle_load(self._paths.result_pickle)
-
-    @property
-    def _paths(self):
-        from submitit.core.utils import JobPaths
-
-        return JobPaths(self.folder, self.id)
-
-
 class Scheduler:
     """The Slurm that this machine belongs to."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def submit(self, element: Callable, count: int, folder: Path) -> list[Job]:
-        """So many jobs that all do the same, as one array. Raises ConfigError with sbatch's words if it refuses."""
+    def submit(self, element: Callable, count: int, folder: Path) -> list:
+        """So many jobs (submitit.Job) that all do the same, as one array.
+
+        Raises ConfigError with sbatch's own words when it refuses.
+        """
         import submitit
 
         settings = self.settings
@@ -83,11 +55,10 @@ class Scheduler:
         )
         try:
             with _outside_any_job():
-                submitted = executor.submit_array([element] * count)
+                return executor.submit_array([element] * count)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ConfigError(f"launcher=slurm: {lines[-1] if lines else 'sbatch failed'}") from None
-        return [Job(job.job_id, folder) for job in submitted]
 
     def queue(self) -> dict[str, str] | None:
         """The state of every job of this user that has not ended: {"12_3": "pending (Resources)"}.
@@ -104,14 +75,20 @@ class Scheduler:
             states[name] = state.lower() + (f" ({reason})" if waits else "")
         return states
 
-    def ending(self, job: Job) -> str:
+    def result(self, job) -> tuple[str, Any] | None:
+        """("success", what it returned) or ("error", its traceback); None where it has not come to its end."""
+        from submitit.core.utils import pickle_load
+
+        return pickle_load(job.paths.result_pickle) if job.paths.result_pickle.exists() else None
+
+    def ending(self, job) -> str:
         """The last state of a job that has left the queue, such as TIMEOUT, for as long as Slurm knows it."""
-        found = re.search(r"JobState=(\w+)", ask("scontrol", "--oneliner", "show", "job", job.id) or "")
+        found = re.search(r"JobState=(\w+)", ask("scontrol", "--oneliner", "show", "job", job.job_id) or "")
         return found[1] if found else "unknown"
 
-    def cancel(self, jobs: list[Job]) -> None:
+    def cancel(self, jobs: list) -> None:
         if jobs:
-            ask("scancel", *(job.id for job in jobs))
+            ask("scancel", *(job.job_id for job in jobs))
 
 
 def ask(*command: str) -> str | None:

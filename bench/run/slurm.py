@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,7 +14,7 @@ from bench.plan.launcher import read_settings
 from bench.record import Record, to_record
 from bench.run.element import Board, Element
 from bench.run.records import Setup, blank, named_after, stored
-from bench.run.scheduler import Job, Scheduler
+from bench.run.scheduler import Scheduler
 from bench.run.work import Item, held_by_another
 from bench.system.databases import without_passwords
 from bench.system.errors import USER_ERRORS
@@ -74,7 +75,7 @@ class Jobs:
 
     def __init__(self, scheduler: Scheduler, element: Element, board: Board, setup: Setup) -> None:
         self.scheduler, self.element, self.board, self.setup = scheduler, element, board, setup
-        self.alive: dict[str, Job] = {}
+        self.alive: dict[str, Any] = {}
         self.dead: set[str] = set()
         self.wasted = 0  # that died before they began anything
         self.missed: dict[str, float] = {}  # since when a job is not in the queue
@@ -114,30 +115,30 @@ class Jobs:
             count = min(self.scheduler.settings.at_once, len(ready)) - len(self.alive)
             jobs = self.scheduler.submit(self.element, count, self.board.folder) if count > 0 else []
             for job in jobs:
-                _tell(f"job {job.id}; log: {job.log}")
-            self.alive |= {job.id: job for job in jobs}
+                _tell(f"job {job.job_id}; log: {job.paths.stdout}")
+            self.alive |= {job.job_id: job for job in jobs}
 
-    def _follow(self, job: Job, items: list[Item]) -> None:
-        if job.has_ended:
-            del self.alive[job.id]
-            kind, value = job.result()
+    def _follow(self, job, items: list[Item]) -> None:
+        if found := self.scheduler.result(job):
+            del self.alive[job.job_id]
+            kind, value = found
             if isinstance(value, USER_ERRORS):
                 raise value
             if kind != "success":
                 self._bury(job, (value.strip().splitlines() or ["error"])[-1], items)
-        elif job.id in self.queue:
-            self.missed.pop(job.id, None)
-        elif time.monotonic() - self.missed.setdefault(job.id, time.monotonic()) > SECONDS_OF_SILENCE:
-            del self.alive[job.id]
+        elif job.job_id in self.queue:
+            self.missed.pop(job.job_id, None)
+        elif time.monotonic() - self.missed.setdefault(job.job_id, time.monotonic()) > SECONDS_OF_SILENCE:
+            del self.alive[job.job_id]
             self._bury(job, self.scheduler.ending(job), items)
 
-    def _bury(self, job: Job, why: str, items: list[Item]) -> None:
+    def _bury(self, job, why: str, items: list[Item]) -> None:
         """A job is dead: what it was at is left to another, or has failed."""
-        self.dead.add(job.id)
-        retries, text = self.scheduler.settings.retries, f"job {job.id} ended without a result: {why}"
+        self.dead.add(job.job_id)
+        retries, text = self.scheduler.settings.retries, f"job {job.job_id} ended without a result: {why}"
         hopeless = "OUT_OF_MEMORY" in why
         begun = {item.keys: {n for key in item.keys for n in self.board.begun[key] or []} for item in items}
-        lost = [item for item in items if job.id in begun[item.keys] and not item.done()]
+        lost = [item for item in items if job.job_id in begun[item.keys] and not item.done()]
         self.wasted += not lost
         failed = [item for item in lost if hopeless or len(begun[item.keys] & self.dead) > retries]
         if self.wasted > retries:
@@ -148,9 +149,9 @@ class Jobs:
             outcome = dict.fromkeys(item.keys, why)
             if isinstance(number, int):
                 outcome = blank(self.element.cells[number], self.setup, status=f"failed: {why}")
-            self.board.write(item, outcome, job.log)
+            self.board.write(item, outcome, job.paths.stdout)
         if not failed:
-            _tell(f"{text}; another takes its place; log: {job.log}")
+            _tell(f"{text}; another takes its place; log: {job.paths.stdout}")
 
 
 def _tell(text: str) -> None:

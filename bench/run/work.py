@@ -20,6 +20,11 @@ Failures = dict[str, str]  # key -> why it failed
 TIGHT = ("can't allocate memory", "is killed by signal: Killed")
 
 
+def always() -> bool:
+    """In place of a lambda, as items go to other processes."""
+    return True
+
+
 @dataclass(frozen=True)
 class Item:
     """Something that is done once, by whoever holds its locks.
@@ -33,8 +38,8 @@ class Item:
     keys: tuple
     do: Callable[[], Any]
     locks: dict[Path, str] = field(default_factory=dict)
-    ready: Callable[[], bool] = lambda: True
-    done: Callable[[], bool] = lambda: False
+    ready: Callable[[], bool] = always
+    done: Callable[[], bool] = bool
     halves: Callable[[], list["Item"]] = list
     may_fail: bool = True
 

@@ -38,7 +38,9 @@ class Teacher:
     embeddings: Embeddings
 
 
-def prompt_losses(learner: Learner, batch: dict[str, Tensor], teacher: Answers | None) -> dict[str, Tensor]:
+def prompt_losses(
+    learner: Learner, batch: dict[str, Tensor], teacher: Answers | None, seed: int
+) -> dict[str, Tensor]:
     """The losses of the learner's recipe on a batch of an `ImageStream`, and their weighted `total`."""
     recipe, parts = learner.recipe, {}
     with learner.autocast(batch["image"]):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from bench.measure.full_size import PROMPTED
 from bench.plan.cells import Cell, Network, Training, content_hash, placeless
@@ -15,9 +15,8 @@ from bench.tasks.prompts.embeddings import store_embeddings
 from bench.tasks.prompts.evaluation import evaluate_answers
 from bench.tasks.prompts.exam import Exam
 from bench.tasks.prompts.images import ImageStream
-from bench.tasks.prompts.lesson import Answers, Teacher, prompt_losses, teach
+from bench.tasks.prompts.lesson import Teacher, prompt_losses, teach
 from bench.tasks.task import Task
-from bench.train.learner import Learner
 from datasets.static import StillImage
 from methods.sam.network import Sam
 
@@ -52,15 +51,8 @@ class Prompts(Task):
         storing = (runs / "embeddings", schedule.embeddings, schedule.embeddings_gb)
         return Teacher(teacher, store_embeddings(teacher, key, stream, *storing, device))
 
-    def teach(
-        self, teacher: Teacher, batch: dict[str, Tensor], learners: list[Learner], precision: str
-    ) -> Answers:
-        return teach(teacher, batch, learners, precision)
-
-    def losses(
-        self, learner: Learner, batch: dict[str, Tensor], answers: Answers | None, seed: int
-    ) -> dict[str, Tensor]:
-        return prompt_losses(learner, batch, answers)
+    teach = staticmethod(teach)
+    losses = staticmethod(prompt_losses)
 
     def look(
         self, training: Training, stream: ImageStream, teacher: Sam | None, device: str

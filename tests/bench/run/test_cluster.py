@@ -7,19 +7,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from submitit.core.utils import cloudpickle_dump
+from submitit.core.utils import JobPaths, cloudpickle_dump
 
 from bench.__main__ import main
 from bench.run import slurm as module
 from bench.run.element import Board, Element
-from bench.run.scheduler import Job
+from bench.run.scheduler import Scheduler
 from bench.run.slurm import Jobs
 from bench.run.work import Item
 from bench.system.errors import ConfigError
 from bench.system.stopping import Stopped, ask
 
 
-class Fake:
+class Fake(Scheduler):
     """A scheduler whose jobs do what the test says."""
 
     def __init__(self, folder: Path, at_once: int = 16, retries: int = 1) -> None:
@@ -27,24 +27,27 @@ class Fake:
         self.folder, self.jobs, self.cancelled, self.states = folder, [], [], {}
         self.ends, self.silent = "NODE_FAIL", False
 
-    def submit(self, element: object, count: int, folder: Path) -> list[Job]:
-        jobs = [Job(str(len(self.jobs) + n), self.folder) for n in range(count)]
+    def submit(self, element: object, count: int, folder: Path) -> list:
+        jobs = [self._job(str(len(self.jobs) + n)) for n in range(count)]
         self.jobs += jobs
-        self.states |= {job.id: "running" for job in jobs}
+        self.states |= {job.job_id: "running" for job in jobs}
         return jobs
+
+    def _job(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(job_id=name, paths=JobPaths(self.folder, name))
 
     def queue(self) -> dict[str, str] | None:
         return None if self.silent else self.states
 
-    def ending(self, job: Job) -> str:
+    def ending(self, job: object) -> str:
         return self.ends
 
-    def cancel(self, jobs: list[Job]) -> None:
+    def cancel(self, jobs: list) -> None:
         self.cancelled += jobs
 
     def end(self, number: int, value: object = None) -> None:
         """Job `number` returns its value."""
-        cloudpickle_dump(("success", value), self.jobs[number]._paths.result_pickle)
+        cloudpickle_dump(("success", value), self.jobs[number].paths.result_pickle)
         del self.states[str(number)]
 
 

@@ -74,7 +74,6 @@ def test_from_main_to_a_loss_there_are_at_most_fourteen_frames_of_ours(tiny_run,
             frame = frame.f_back
         ours = [file.relative_to(ROOT).parts[0] for file in files if file.is_relative_to(ROOT)]
         depths.append(sum(part in ("bench", "methods") for part in ours) + 1)  # and the loss itself
-        depths.append(len(ours) + 1)  # and the loss itself
         return honest(*arguments, **options)
 
     for module in [m for m in sys.modules.values() if getattr(m, "representation_loss", None) is honest]:
