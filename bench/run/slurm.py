@@ -1,9 +1,11 @@
 """launcher=slurm: identical jobs that take what no lock holds; this process submits, watches and collects."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from tqdm import tqdm
@@ -29,7 +31,7 @@ SECONDS_OF_SILENCE = 90.0
 def work_on_cluster(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Item, Record]]:
     """The record of each cell, as the jobs leave them."""
     settings = read_settings(setup.config)
-    board = Board(setup.runs / "jobs" / time.strftime("%Y-%m-%d_%H%M%S"))
+    board = Board(setup.runs / "jobs" / f"{time.strftime('%Y-%m-%d_%H%M%S')}_{os.getpid()}")
     items = board.items(cells, setup, data)
     named = {item.keys[0]: item for item in items}
     element = Element(cells, without_passwords(setup.config), setup.runs, board.folder, settings.cpus)
@@ -42,6 +44,7 @@ def work_on_cluster(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Ite
             found = {n: record for n, cell in left.items() if (record := _found(n, cell, board, setup))}
             for number, record in found.items():
                 del left[number]
+                board.records[number] = asdict(record)  # what another run has done, none of our jobs takes up
                 bar.update()
                 yield named[number], record
             if not left:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from slurm import slurm
 
-from bench.record import Record
+from bench.record import Record, read_records
 from bench.run import slurm as launcher
 from bench.system.threads import threads
 from methods.checkpoint import read_file
@@ -244,6 +244,18 @@ def most_at_once(jobs: list[str]) -> int:
         )
         spans.append((start, end))
     return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
+
+
+def test_two_runs_of_one_grid_train_each_network_once(tiny_run, start):
+    runs = [start(*GRID, *ON_SLURM, f"output={tiny_run.out}{number}") for number in (0, 1)]
+    assert [run.wait(PATIENCE) for run in runs] == [0, 0]
+    begun = re.findall(
+        r"^training .*$", "\n".join(log.read_text() for log in logs(tiny_run.runs)), re.MULTILINE
+    )
+    assert len(begun) == len(set(begun)) == 2  # the teacher, its students
+    one, other = (read_records(Path(f"{tiny_run.out}{number}") / "records.jsonl") for number in (0, 1))
+    assert scores(one) == scores(other)
+    assert {record.status for record in one} == {"ok"}
 
 
 def test_a_cell_that_fails_is_told_with_its_log(tiny_run):
