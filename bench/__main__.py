@@ -58,22 +58,26 @@ A killed run goes on where it stopped when the same command is given again.
 
 
 def main(arguments: list[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        print(_help())
-        return 0
-    show = "--config" in arguments
     quiet = (launched() or Place()).rank > 0  # the command line of the first one has the same mistake
     try:
-        config = load_config([a for a in arguments if a != "--config"])
-        if show:
-            from omegaconf import OmegaConf
-
-            print(OmegaConf.to_yaml(config))
+        if text := _asked(arguments):
+            print(text)
             return 0
+        config = load_config(arguments)
         place = find_place(config)
         check_launcher(config)
+        if place.rank > 0 and place.size == 1:  # launched beside one that needs no other
+            return 0
         quiet = False
-        return _run(config, place, arguments)
+        warnings.showwarning = show_warning
+        # torch and its company load only now: mistakes in the arguments have been answered before that
+        together = import_module("bench.train.together") if place.size > 1 else None
+        if together and not place.launcher:
+            return together.launch(place.size, config.device, arguments)
+        job = import_module(f"bench.jobs.{config.job}")
+        runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
+        with listening(), together.joined(place, config.device) if together else nullcontext(), room_in(runs):
+            return job.run(config, runs)
     except USER_ERRORS as error:
         if not quiet:
             print(f"error: {error}", file=sys.stderr)
@@ -83,18 +87,15 @@ def main(arguments: list[str]) -> int:
         return EXIT_CODE if isinstance(error, Stopped) else 130
 
 
-def _run(config, place: Place, arguments: list[str]) -> int:
-    warnings.showwarning = show_warning
-    if place.rank > 0 and place.size == 1:  # launched beside one that needs no other
-        return 0
-    # torch and its company load only now: mistakes in the arguments have been answered before that
-    together = import_module("bench.train.together") if place.size > 1 else None
-    if together and not place.launcher:
-        return together.launch(place.size, config.device, arguments)
-    job = import_module(f"bench.jobs.{config.job}")
-    runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
-    with listening(), together.joined(place, config.device) if together else nullcontext(), room_in(runs):
-        return job.run(config, runs)
+def _asked(arguments: list[str]) -> str:
+    """What --help or --config print; "" without these."""
+    if {"-h", "--help"} & set(arguments):
+        return _help()
+    if "--config" in arguments:
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_yaml(load_config([a for a in arguments if a != "--config"]))
+    return ""
 
 
 def _help() -> str:

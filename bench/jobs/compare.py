@@ -5,28 +5,32 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 import methods
-from bench.jobs.cells import locate_data, run_cells
+from bench.jobs.cells import exit_code, locate_data, told_results
 from bench.plan.ablation import Data
-from bench.plan.compare import check_entries, is_trained, plan_comparison
+from bench.plan.compare import check_entries, is_trained
 from bench.plan.compose import method_entries
 from bench.plan.data import locate
+from bench.plan.plan import plan
+from bench.run.grid import run_grid
 from bench.score.evaluate import check_masks
 from datasets.opening import open_evaluation
 from methods import outside
 
 
 def run(config: DictConfig, runs: Path) -> int:
-    """Judge every method that is listed; those without weights are trained first. Exit code as `run_cells`."""
+    """Evaluate every method that is listed; those without weights are trained first."""
     check_entries(config)
     entries = method_entries(config)
     if any(is_trained(*entry) for entry in entries):
         data = locate_data(config, runs)
     else:
         data = Data({}, locate(config.dataset, "dataset", runs))
-    cells = plan_comparison(config, data)
+    cells = plan(config, data)
     for name, _ in entries:
         if outside.is_masks(name):  # before anything is trained
             check_masks(methods.create(name), open_evaluation(data.dataset))
     labels = list(dict.fromkeys(cell.label for cell in cells))
     title = f"{', '.join(labels[:-1])} and {labels[-1]} on {data.dataset['name']}"
-    return run_cells(cells, config, "compare", title, runs)
+    with told_results(config, "compare") as out:
+        records = run_grid(cells, config, title, runs, out)
+    return exit_code(records)

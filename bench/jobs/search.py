@@ -4,7 +4,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -15,7 +16,8 @@ from bench.jobs.results import results_folder, tell
 from bench.plan.ablation import Data, ablation_seeds, check_held_out
 from bench.plan.cells import content_hash
 from bench.plan.data import locate, locate_stages
-from bench.run.pool import run_jobs
+from bench.run.pool import work_apart
+from bench.run.work import Item
 from bench.search.results import write_results
 from bench.search.settings import Settings, read_settings
 from bench.search.space import grid_size, read_space
@@ -29,11 +31,6 @@ from bench.tracking.tracker import Tracker
 from bench.train.ranks import ranks_here
 
 SECONDS_BETWEEN_LOOKS = 2.0
-
-
-@dataclass(frozen=True)
-class Worker:
-    key: str
 
 
 def run(config: DictConfig, runs: Path) -> int:
@@ -63,11 +60,13 @@ def run(config: DictConfig, runs: Path) -> int:
     try:
         with tracker.invocation(f"Search: {settings.title}", shown, facts, out), _progress(study, settings):
             search = replace(search, parent=tracker.parent)
-            jobs = [[Worker(f"worker {number + 1}")] for number in range(config.workers)]
-            # what fails on one of several ranks ends them all
-            failures = (
-                run_jobs(work, jobs, (search,), config.workers) if ranks.size == 1 else work([], search)
-            )
+            failures: dict[str, str] = {}
+            if ranks.size == 1:
+                items = [Item((f"worker {n + 1}",), partial(work, search)) for n in range(config.workers)]
+                for _, found in work_apart(items, lambda *_: None, config.workers):
+                    failures |= found
+            else:  # what fails on one of them ends them all
+                work(search)
     finally:  # also of a search that is stopped
         records = write_results(study, settings, keys, out)
         tell(out)
@@ -76,7 +75,7 @@ def run(config: DictConfig, runs: Path) -> int:
     return 0 if any(record.status == "ok" for record in records) else 1
 
 
-def work(_: list[Worker], search: Search) -> dict[str, str]:
+def work(search: Search) -> dict[str, str]:
     """The life of one worker, in a process of its own where there are several; returns no failures."""
     study = open_study(search.study, search.url, search.settings, search.reports, search.runs)
     tracker = Tracker(search.config.tracking_uri, search.runs, search.experiment, quiet=True)

@@ -27,37 +27,37 @@ SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
 
 
 def full_size(
-    network: Network, runs: Path, device: str, growth: bool = False, prompted: bool = False
+    network: Network, runs: Path, device: str, fields: list[str] | None = None
 ) -> dict[str, float | str]:
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
 
-    growth: with `growth_full` too, the cost after longer and longer videos, which may take two minutes.
-    prompted: parameters, multiply-adds and steps alone, of a network that is no method for videos here.
+    fields: keys of MEASURES, by default VIDEO; `growth_full`, the cost after longer and longer videos, may take two
+    minutes.
     What the file of an earlier run lacks is measured and added to it. Others' code is measured as it was built;
     where it fails at this size, the fields from there on are left out with a warning.
     """
-    name, wanted = network.method, wanted_fields(network, growth, prompted)
+    name, wanted = network.method, wanted_fields(network, fields or VIDEO)
     options = {key: value for key, value in network.built_with.items() if key not in SIZES}
     others = methods.entry(name).others
     found: dict[str, float | str] = {}
-    for fields in [[field] for field in wanted] if others else [wanted] if wanted else []:
+    for part in [[field] for field in wanted] if others else [wanted] if wanted else []:
         try:
-            found = measured(name, options, fields, runs, device)
+            found = measured(name, options, part, runs, device)
         except Exception as error:
             if not others:
                 raise
             reason = outside.describe_failure(error, name)
             warnings.warn(f"costs of a frame of 480x864 are left out: {reason}", stacklevel=2)
             break
-    return {field: value for field, value in found.items() if growth or field != "growth_full"}
+    return {field: value for field, value in found.items() if field in wanted or field != "growth_full"}
 
 
-def wanted_fields(network: Network, growth: bool, prompted: bool = False) -> list[str]:
-    """The fields of a record that tell whether all costs of the network are measured."""
+def wanted_fields(network: Network, fields: list[str]) -> list[str]:
+    """Those of the fields that this network has."""
     name = network.method
     if outside.is_masks(name) or not (methods.entry(name).others or methods.entry(name).needs_weights):
         return []
-    return PROMPTED if prompted else [*VIDEO, "growth_full"] if growth else VIDEO
+    return fields
 
 
 def measured(

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import methods
 from bench.losses.base import Reads
-from bench.plan.cells import Cell, Network, Soup, Training
+from bench.plan.cells import Cell, Network, Soup, Training, task_of, task_of_method
 from bench.plan.compose import STAGES, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
 from bench.plan.questions import Questions, check
@@ -19,6 +19,7 @@ from bench.system.files import full_path
 from methods import outside
 
 PICKS = ("uniform", "greedy")
+LEARNT_FROM = {"videos": "clips", "prompts": "images and prompts"}  # by the name of a task
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,9 @@ def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
     return own
 
 
-def plan_evaluation(config: DictConfig, dataset: dict[str, Any]) -> list[Cell]:
+def plan_evaluation(config: DictConfig, data: Data) -> list[Cell]:
     """The one cell of job=evaluate: `config.method` with `config.weights`."""
-    return [Cell(outside.label(config.method), given_network(config), dataset, 0)]
+    return [Cell(outside.label(config.method), given_network(config), data.dataset, 0)]
 
 
 def given_network(config: DictConfig) -> Network:
@@ -130,7 +131,7 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     teacher = teacher_network(config, data) if taught else None
     method, options = config.method, OmegaConf.to_container(config.options)
     options = _with_scale(config, method, options)
-    if Reads.ENCODINGS in recipe.reads and methods.entry(method).learns != "images":
+    if Reads.ENCODINGS in recipe.reads and task_of_method(method) == "videos":
         method, options = _borrower(method, options, teacher)
     return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
 
@@ -164,23 +165,20 @@ def _trained(
         )
         why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
-    prompted = "prompts" in data.dataset
-    offered = Reads.ON_IMAGES if prompted else Reads.ON_CLIPS
+    task = task_of(data.dataset)
+    (other,) = (LEARNT_FROM[name] for name in LEARNT_FROM if name != task)
+    offered = Reads.ON_IMAGES if task == "prompts" else Reads.ON_CLIPS
     foreign = sorted(name for name, loss in recipe.losses.items() if loss.reads not in offered)
-    if (methods.entry(method).learns == "images") != prompted:
+    if task_of_method(method) != task:
+        does = "; ablation=decoupled does, and job=evaluate evaluates it with weights=... on videos"
         raise ConfigError(
-            f"'{method}' learns from {'clips' if prompted else 'images and prompts'}: "
-            f"ablation={config.ablation.name} cannot train it"
-            + (
-                ""
-                if prompted
-                else "; ablation=decoupled does, and job=evaluate judges it with weights=... on videos"
-            )
+            f"'{method}' learns from {other}: ablation={config.ablation.name} cannot train it"
+            + (does if task == "videos" else "")
         )
     if foreign:
         raise ConfigError(
-            f"recipe '{recipe.name}' has a loss on {'clips' if prompted else 'images and prompts'}, "
-            f"{', '.join(foreign)}, which ablation={config.ablation.name} cannot compute: choose another"
+            f"recipe '{recipe.name}' has a loss on {other}, {', '.join(foreign)}, "
+            f"which ablation={config.ablation.name} cannot compute: choose another"
         )
     scale = config.scale
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}

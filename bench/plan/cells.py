@@ -53,6 +53,11 @@ class Training:
         )
 
     @property
+    def task(self) -> str:
+        """Name of what it learns (bench.tasks.TASKS)."""
+        return task_of_method(self.method)
+
+    @property
     def stream(self) -> str:
         """Trainings of one stream see the same batches."""
         return content_hash([placeless(self.data), {**asdict(self.schedule), "lr": 0}, self.seed])
@@ -62,6 +67,11 @@ class Training:
         """What must be trained before it."""
         taught = self.teacher.trainings if self.teacher else []
         return taught + ([self.start] if self.start else [])
+
+    @property
+    def all_needs(self) -> list["Training"]:
+        """These, with what they need themselves."""
+        return [each for needed in self.needs for each in (*needed.all_needs, needed)]
 
 
 @dataclass(frozen=True)
@@ -138,9 +148,9 @@ class Cell:
         return methods.entry(network.method).needs_weights and not (network.trainings or network.weights)
 
     @property
-    def prompted(self) -> bool:
-        """Whether it is judged by its answers to prompts on images, not by following objects through videos."""
-        return "prompts" in self.dataset
+    def task(self) -> str:
+        """Name of what it is evaluated by (bench.tasks.TASKS)."""
+        return task_of(self.dataset)
 
     @property
     def recipe_name(self) -> str:
@@ -151,6 +161,16 @@ class Cell:
         """Content hash of what is evaluated on what, by which metrics."""
         metrics = [] if self.prompted or not EXTRA_METRICS else [sorted(EXTRA_METRICS)]
         return content_hash([EVALUATION_VERSION, self.network.key, placeless(self.dataset), *metrics])
+
+
+def task_of(dataset: dict[str, Any]) -> str:
+    """The task that a located dataset is for: that of the prompts where it comes with some."""
+    return "prompts" if "prompts" in dataset else "videos"
+
+
+def task_of_method(method: str) -> str:
+    """The task that the suite trains a method for. Raises MethodError for an unknown name."""
+    return "prompts" if methods.entry(method).learns == "images" else "videos"
 
 
 def groups(trainings: list[Training]) -> list[list[Training]]:

@@ -2,10 +2,9 @@
 
 import sys
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -13,15 +12,14 @@ from torch import nn
 
 import methods
 from bench.plan.cells import Network, Training, content_hash, groups, trained_folder, weights_file
-from bench.plan.data import open_training
-from bench.run.pool import Failures, run_jobs
+from bench.run.pool import work_apart
+from bench.run.work import Failures, Item
 from bench.system.files import drop_unfinished
 from bench.system.locks import alone
 from bench.system.workers import count_processes
-from bench.tasks.prompts.learner import PromptLearner
-from bench.tasks.prompts.train import IMAGES, held_out_exam, open_stream, with_embeddings
+from bench.tasks import TASKS
 from bench.train.answers import map_number
-from bench.train.group import CLIPS, OnStep, train_group
+from bench.train.group import OnStep, train_group
 from bench.train.learner import Learner, check_schedule
 from bench.train.ranks import ranks_here
 from bench.train.soups import make_soup
@@ -61,88 +59,133 @@ def train_all(
     device: str,
     processes: int | str = "auto",
     on_step: OnStep | None = None,
-    elsewhere: Callable[[list[list[Training]]], Failures] | None = None,
 ) -> Failures:
     """Train what has no weights yet, after what it needs; returns {key: why it failed}.
 
-    Trainings of one group share the stream of clips and the teacher's answers; groups (mostly: seeds) run in
-    up to `processes` processes side by side. `on_step` (see `train_group`) watches these trainings, not those
-    that they need, and wants `processes=1`. `elsewhere` trains the groups, in place of this machine. Several
-    ranks train all networks together, one group after the other; the first one says which.
+    `on_step` (see `train_group`) watches these trainings, not those that they need, and wants `processes=1`. Of
+    several ranks the first one says what is trained when, one group after the other.
     """
-    failures: dict[str, str] = {}
+    ranks = ranks_here()
+    if not ranks.leads:
+        return follow(trainings, runs, device, on_step)
+    failures: Failures = {}
+    processes = count_workers(processes, device)
+    items = training_items(trainings, runs, device, failures, processes, on_step)
+    for _ in work_apart(items, lambda _, found: failures.update(found), processes):
+        pass
+    return ranks.from_first(lambda: failures)
+
+
+def follow(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None) -> Failures:
+    """Take part, in a rank after the first, in each training that the first one begins; its failures."""
+    known: dict[str, Training] = {}
+    for training in trainings:
+        known |= {training.key: training} | {needed.key: needed for needed in training.all_needs}
+    while isinstance(found := ranks_here().from_first(list), list):
+        _train([known[key] for key in found], runs, device, on_step)
+    return found
+
+
+def count_workers(processes: int | str, device: str) -> int:
+    """How many trainings run side by side; several ranks train all networks together, one group after the other."""
+    return 1 if ranks_here().size > 1 else count_processes(processes, device)
+
+
+def training_items(
+    trainings: list[Training],
+    runs: Path,
+    device: str,
+    failures: Mapping[str, str],
+    processes: int = 1,
+    on_step: OnStep | None = None,
+) -> list[Item]:
+    """What has no weights yet, after what it needs. Raises ConfigError for trainings that cannot work.
+
+    Trainings of one group share the stream of batches and the teacher's answers. failures: of those that are done
+    by then. processes: how many items are wanted at a time.
+    """
     ranks = ranks_here()
     for training in trainings:
         check_schedule(training.schedule, ranks.size)
     _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
-    if needed:
-        failures |= train_all(list(needed.values()), runs, device, processes, elsewhere=elsewhere)
-    pending = []
-    for training in trainings:
-        reasons = [failures[needed.key] for needed in training.needs if needed.key in failures]
-        if reasons:
-            failures[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
-        elif ranks.from_first(partial(_to_be_made, trained_folder(training, runs) / "weights.pt")):
-            pending.append(training)
+    items = training_items(list(needed.values()), runs, device, failures, processes) if needed else []
+    pending = [
+        training
+        for training in trainings
+        if training.key not in needed and _to_be_made(trained_folder(training, runs) / "weights.pt")
+    ]
     jobs = groups(pending)
-    if elsewhere is not None:
-        found = elsewhere(jobs)
-    elif ranks.size > 1:  # what fails on one of them cannot be tried again
-        found = {key: why for job in jobs for key, why in train_job(job, runs, device, on_step).items()}
-    else:
-        processes = count_processes(processes, device)
-        if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
-            parts = [[job] if any(t.teacher for t in job) else [[t] for t in job] for job in jobs]
-            jobs = [job for part in parts for job in part]
-        found = run_jobs(train_job, jobs, (runs, device, on_step), processes)
-    undone = {training.key for training in pending if not _done(training, runs)}
-    return failures | {key: why for key, why in found.items() if key in undone}
+    if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
+        parts = [[job] if any(t.teacher for t in job) else [[t] for t in job] for job in jobs]
+        jobs = [job for part in parts for job in part]
+    return items + [_item(job, runs, device, failures, on_step) for job in jobs]
 
 
-def train_job(
-    trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None
-) -> dict[str, str]:
-    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}.
+def _item(
+    group: list[Training], runs: Path, device: str, failures: Mapping[str, str], on_step: OnStep | None
+) -> Item:
+    def halves() -> list[Item]:
+        parts = group[: len(group) // 2], group[len(group) // 2 :]
+        return [_item(part, runs, device, failures, on_step) for part in parts] if len(group) > 1 else []
 
-    What another process is training is waited for.
-    """
-    with ExitStack() as locks:
-        keys = ranks_here().from_first(lambda: _taken(trainings, runs, locks))
-        undone = [training for training in trainings if training.key in keys]
-        return _train(undone, runs, device, on_step) if undone else {}
-
-
-def _taken(trainings: list[Training], runs: Path, locks: ExitStack) -> list[str]:
-    """The keys of those that have no weights, even when their locks are held."""
-    pending = {
-        trained_folder(training, runs): training for training in trainings if not _done(training, runs)
-    }
-    for folder in sorted(pending):  # in one order, so that no two wait for each other
-        locks.enter_context(alone(folder / "lock", f"training {folder.name}"))
-        drop_unfinished(folder)
-    return [training.key for training in pending.values() if not _done(training, runs)]
+    folders = [trained_folder(training, runs) for training in group]
+    return Item(
+        tuple(training.key for training in group),
+        partial(train, group, runs, device, failures, on_step),
+        {folder / "lock": f"training {folder.name}" for folder in folders},
+        ready=lambda: ended([needed for training in group for needed in training.needs], runs, failures),
+        done=lambda: ended(group, runs, failures),
+        halves=halves,
+        may_fail=ranks_here().size == 1,  # what fails on one of several cannot be tried again
+    )
 
 
-def _train(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None) -> dict[str, str]:
-    ranks, first = ranks_here(), trainings[0]
+def ended(trainings: list[Training], runs: Path, failures: Mapping[str, str]) -> bool:
+    """Whether all have their weights or have failed."""
+    return all(training.key in failures or _done(training, runs) for training in trainings)
+
+
+def why_failed(training: Training, runs: Path, failures: Mapping[str, str]) -> str | None:
+    """None for a training that has its weights in spite of what befell others of its group, or has not failed."""
+    return failures[training.key] if training.key in failures and not _done(training, runs) else None
+
+
+def train(
+    group: list[Training],
+    runs: Path,
+    device: str,
+    failures: Mapping[str, str],
+    on_step: OnStep | None = None,
+) -> Failures:
+    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
+    found: Failures = {}
+    for training in group:
+        reasons = [why for needed in training.needs if (why := why_failed(needed, runs, failures))]
+        if reasons:
+            found[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
+        drop_unfinished(trained_folder(training, runs))
+    undone = [training for training in group if training.key not in found and not _done(training, runs)]
+    if not undone:
+        return found
+    ranks_here().from_first(lambda: [training.key for training in undone])  # those after it `follow`
+    return found | _train(undone, runs, device, on_step)
+
+
+def _train(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None) -> Failures:
+    ranks, first, task = ranks_here(), trainings[0], TASKS[trainings[0].task]
     taught = next((training.teacher for training in trainings if training.teacher), None)
     teacher = build(taught, runs, device) if taught else None
     if teacher is not None:
         teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
     learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
     bunch = list(learners.values())
-    if methods.entry(first.method).learns == "images":
-        networks = [learner.method for learner in bunch] + ([] if teacher is None else [teacher])
-        stream, lessons = open_stream(trainings, networks), IMAGES
-        exam = held_out_exam(first, stream.side, teacher, device) if ranks.leads else None
-        for learner in bunch:
-            learner.exam = exam
-        if teacher is not None:
-            teacher = with_embeddings(teacher, taught, first, stream, runs, device)
-    else:
-        stream, lessons = open_training(first.data, first.schedule, first.seed), CLIPS
-    train_group(bunch, stream, first.schedule, first.seed, teacher, device, on_step, lessons)
+    networks = [learner.method for learner in bunch] + ([] if teacher is None else [teacher])
+    stream = task.stream(trainings, networks)
+    look = task.look(first, stream, teacher, device) if ranks.leads else None
+    if teacher is not None:
+        teacher = task.prepare(teacher, taught, first, stream, runs, device)
+    train_group(bunch, stream, first.schedule, first.seed, teacher, device, on_step, look)
     return {key: learner.failure for key, learner in learners.items() if learner.failure}
 
 
@@ -168,6 +211,16 @@ def _done(training: Training, runs: Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return _can_be_read(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _can_be_read(path: Path, *_: int) -> bool:
+    """Asked again only of a file that has changed."""
     try:
         read_file(path)
     except MethodError:
@@ -221,8 +274,10 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
         if schedule.backbone_lr == 0 and set(initialisation.values()) == {"random"}:
             # there are no features yet that are worth leaving as they are
             schedule = replace(schedule, backbone_lr=1.0)
-        kind = PromptLearner if methods.entry(training.method).learns == "images" else Learner
-        return kind(name, method, training.recipe, schedule, folder, meta, frozen, teacher, ranks_here())
+        task = TASKS[training.task]
+        return Learner(
+            name, method, training.recipe, schedule, folder, meta, task, frozen, teacher, ranks_here()
+        )
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:

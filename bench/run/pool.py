@@ -1,125 +1,133 @@
-"""Jobs in processes of their own: side by side on a CPU's cores, and smaller when memory does not suffice."""
+"""Items in processes of their own: side by side on a CPU's cores, and smaller when memory does not suffice."""
 
 import os
 import signal
 import sys
-import traceback
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from multiprocessing import connection, get_context
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from bench.run.work import SECONDS_BETWEEN_LOOKS, Failures, Item, describe, is_tight, take, work
 from bench.system.errors import USER_ERRORS, show_warning
 from bench.system.stopping import EXIT_CODE, Stopped, listening
 from bench.system.workers import start_worker
 
-Failures = dict[str, str]  # key of an item -> why it failed
-Outcome = Failures | MemoryError | Exception
-# Errors of torch that have no class of their own: of the CPU's allocator, of a data loader with a killed worker.
-TIGHT = ("can't allocate memory", "is killed by signal: Killed")
+Outcome = Failures | Exception
 
 
-def run_jobs(
-    function: Callable[..., Failures], jobs: list[list], arguments: tuple, processes: int
-) -> Failures:
-    """`function(job, *arguments)` for every job, a list of items with a `key`; at most `processes` at once.
+def work_apart(
+    items: list[Item], write: Callable[[Item, Any], None], processes: int
+) -> Iterator[tuple[Item, Any]]:
+    """As `work`, with at most `processes` items at once, each in a fresh process.
 
-    Returns the failures of all jobs together. A job that runs out of memory, or whose process is killed (as
-    Linux does then), is tried again alone, and then in halves down to single items; `function` goes on from
-    what it has saved. Any other error fails the job's items and no other job. A user's mistake in one of
-    them (USER_ERRORS) ends the others and is raised here. With `processes=1` all happens in this process, one
-    after the other.
+    What runs out of memory, or whose process is killed (as Linux does then), is tried again alone, and then in
+    halves down to single items. With `processes=1` all happens in this process, one after the other.
     """
-    failures: Failures = {}
-    crowd = processes
-    while jobs:
-        outcomes = (
-            _in_turn(function, jobs, arguments)
-            if processes == 1
-            else _side_by_side(function, jobs, arguments, crowd)
-        )
-        jobs, tight = [], [(job, outcome) for job, outcome in outcomes if isinstance(outcome, MemoryError)]
-        for job, outcome in outcomes:
-            if isinstance(outcome, dict):
-                failures |= outcome
-            elif not isinstance(outcome, MemoryError):
-                failures |= dict.fromkeys((item.key for item in job), str(outcome))
-        for job, outcome in tight:
-            if crowd > 1 and len(outcomes) > 1:
-                jobs.append(job)
-            elif len(job) > 1:
-                jobs += [job[: len(job) // 2], job[len(job) // 2 :]]
+    return work(items, write) if processes == 1 else _apart(items, write, processes)
+
+
+def _apart(items: list[Item], write: Callable, processes: int) -> Iterator[tuple[Item, Any]]:
+    left, crowd = list(items), processes
+    while left:
+        tight: list[tuple[Item, Exception]] = []
+        left, several = yield from _side_by_side(left, write, crowd, tight)
+        for item, error in tight:
+            if crowd > 1 and several:
+                left.append(item)
+            elif halves := item.halves():
+                left += halves
             else:
-                failures[job[0].key] = str(outcome)
+                outcome = dict.fromkeys(item.keys, str(error))
+                write(item, outcome)
+                yield item, outcome
         crowd = 1
-    return failures
 
 
-def _in_turn(function: Callable, jobs: list[list], arguments: tuple) -> list[tuple[list, Outcome]]:
-    return [(job, _or_mistake(_try(function, job, arguments))) for job in jobs]
-
-
-def _side_by_side(
-    function: Callable, jobs: list[list], arguments: tuple, processes: int
-) -> list[tuple[list, Outcome]]:
-    """Each job in a fresh process, which shares the cores evenly with the others."""
+def _side_by_side(items: list[Item], write: Callable, processes: int, tight: list) -> Iterator:
+    """Returns what still waits for what was `tight`, and whether there were several items."""
     context = get_context("spawn")  # CUDA and thread pools do not survive a fork
-    processes = min(processes, len(jobs))
+    processes = min(processes, len(items))
     threads = max(1, torch.get_num_threads() // processes)
     lock, places = context.RLock(), list(range(processes))
-    waiting, running, outcomes = list(reversed(jobs)), {}, []  # running: by the end of its pipe
+    waiting, running, started = list(items), {}, 0  # running: by the end of its pipe
     try:
         while waiting or running:
-            while waiting and places:
-                job, place = waiting.pop(), places.pop(0)
+            while places:
+                with ExitStack() as locks:  # which the process that does the item holds
+                    item = take(waiting, locks)
+                if item is None:
+                    break
+                started, place = started + 1, places.pop(0)
                 receiver, sender = context.Pipe(duplex=False)
                 os.environ["TQDM_POSITION"] = str(place)  # a line of the terminal for each
-                process = context.Process(
-                    target=_work, args=(sender, lock, threads, function, job, arguments)
-                )
+                alone = Item(item.keys, item.do, item.locks)
+                process = context.Process(target=_work, args=(sender, lock, threads, alone))
                 process.start()
                 sender.close()
-                running[receiver] = process, job, place
-            for receiver in connection.wait(list(running)):
+                running[receiver] = process, item, place
+            if not running:
+                if not any(item.ready() for item in waiting):
+                    break
+                time.sleep(SECONDS_BETWEEN_LOOKS)  # another run holds them
+            patience = SECONDS_BETWEEN_LOOKS if waiting and places else None
+            for receiver in connection.wait(list(running), patience) if running else []:
                 outcome = _received(running[receiver][0], receiver)
-                _, job, place = running.pop(receiver)
+                _, item, place = running.pop(receiver)
                 places.append(place)
-                outcomes.append((job, _or_mistake(outcome)))
+                if isinstance(outcome, USER_ERRORS):
+                    raise outcome  # before more time is spent
+                if isinstance(outcome, MemoryError):
+                    tight.append((item, outcome))
+                    continue
+                if isinstance(outcome, Exception):
+                    outcome = dict.fromkeys(item.keys, str(outcome))
+                write(item, outcome)
+                yield item, outcome
     finally:
         os.environ.pop("TQDM_POSITION", None)
         for process, *_ in running.values():
             process.terminate()
         for process, *_ in running.values():
             process.join()  # a training saves what it has learnt; what was being written is whole or absent
-    return outcomes
+    return waiting, started > 1
 
 
-def _work(sender, lock, threads: int, function: Callable, job: list, arguments: tuple) -> None:
-    """The life of a process: one job, and no longer than its parent lives."""
+def _work(sender, lock, threads: int, item: Item) -> None:
+    """The life of a process: one item, and no longer than its parent lives."""
     start_worker()
     warnings.showwarning = show_warning
     tqdm.set_lock(lock)
     torch.set_num_threads(threads)
     try:
         with listening():
-            sender.send(_try(function, job, arguments))
+            sender.send(_outcome(item))
     except Stopped:
         sys.exit(EXIT_CODE)
 
 
-def _try(function: Callable, job: list, arguments: tuple) -> Outcome:
+def _outcome(item: Item) -> Outcome:
+    tight: list[MemoryError] = []
+
+    def do() -> Any:
+        try:
+            return item.do()
+        except Exception as error:
+            if not is_tight(error):
+                raise
+            tight.append(MemoryError(describe(error)))
+            return {}
+
     try:
-        return function(job, *arguments)
+        ((_, outcome),) = work([Item(item.keys, do, item.locks)], lambda *_: None)
     except USER_ERRORS as error:
         return error
-    except Exception as error:
-        text = str(error)
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in TIGHT):
-            return MemoryError(f"out of memory: {(text.splitlines() or ['allocation failed'])[0]}")
-        traceback.print_exc()
-        return RuntimeError(f"{type(error).__name__}: {text}")
+    return tight[0] if tight else outcome
 
 
 def _received(process, receiver) -> Outcome:
@@ -136,10 +144,3 @@ def _received(process, receiver) -> Outcome:
     if process.exitcode == -signal.SIGKILL:
         return MemoryError("its process was killed, probably for want of memory")
     return RuntimeError(f"its process ended with exit code {process.exitcode}")
-
-
-def _or_mistake(outcome: Outcome) -> Outcome:
-    """The outcome, unless it is a mistake of the user's: that is raised before more time is spent."""
-    if isinstance(outcome, USER_ERRORS):
-        raise outcome
-    return outcome

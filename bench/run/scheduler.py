@@ -8,14 +8,12 @@ import math
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.plan.launcher import Settings
-from bench.run.job import Work
 from bench.system.errors import ConfigError
 
 NAME = "vos-bench"
@@ -24,44 +22,17 @@ TURNS = 100  # of a job that needs longer than `hours`
 PATIENCE = 60  # seconds that a program of Slurm may take
 
 
-@dataclass(frozen=True)
-class Job:
-    """A submitted job, or element of an array: `12` or `12_3`, and the folder of its files."""
-
-    id: str
-    folder: Path
-
-    @property
-    def log(self) -> Path:
-        """What it prints."""
-        return self._paths.stdout
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it came to an end by itself."""
-        return self._paths.result_pickle.exists()
-
-    def result(self) -> tuple[str, Any]:
-        """("success", what it returned) or ("error", its traceback)."""
-        from submitit.core.utils import pickle_load
-
-        return pickle_load(self._paths.result_pickle)
-
-    @property
-    def _paths(self):
-        from submitit.core.utils import JobPaths
-
-        return JobPaths(self.folder, self.id)
-
-
 class Scheduler:
     """The Slurm that this machine belongs to."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def submit(self, works: list[Work], folder: Path) -> list[Job]:
-        """A job for each, as one array. Raises ConfigError with sbatch's own words when it refuses."""
+    def submit(self, element: Callable, count: int, folder: Path) -> list:
+        """So many jobs (submitit.Job) that all do the same, as one array.
+
+        Raises ConfigError with sbatch's own words when it refuses.
+        """
         import submitit
 
         settings = self.settings
@@ -76,7 +47,6 @@ class Scheduler:
             job_name=NAME,
             time=max(1, math.ceil(60 * settings.hours)),
             cpus_per_task=settings.cpus,
-            array_parallelism=settings.at_once,
             stderr_to_stdout=True,
             signal_delay_s=SECONDS_BEFORE_TIME_IS_UP,
             additional_parameters={"requeue": True, **settings.sbatch},
@@ -85,18 +55,17 @@ class Scheduler:
         )
         try:
             with _outside_any_job():
-                submitted = executor.submit_array(works)
+                return executor.submit_array([element] * count)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ConfigError(f"launcher=slurm: {lines[-1] if lines else 'sbatch failed'}") from None
-        return [Job(job.job_id, folder) for job in submitted]
 
     def queue(self) -> dict[str, str] | None:
         """The state of every job of this user that has not ended: {"12_3": "pending (Resources)"}.
 
         None while Slurm does not answer.
         """
-        found = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
+        found = ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
         if found is None:
             return None
         states = {}
@@ -106,17 +75,23 @@ class Scheduler:
             states[name] = state.lower() + (f" ({reason})" if waits else "")
         return states
 
-    def ending(self, job: Job) -> str:
+    def result(self, job) -> tuple[str, Any] | None:
+        """("success", what it returned) or ("error", its traceback); None where it has not come to its end."""
+        from submitit.core.utils import pickle_load
+
+        return pickle_load(job.paths.result_pickle) if job.paths.result_pickle.exists() else None
+
+    def ending(self, job) -> str:
         """The last state of a job that has left the queue, such as TIMEOUT, for as long as Slurm knows it."""
-        found = re.search(r"JobState=(\w+)", _ask("scontrol", "--oneliner", "show", "job", job.id) or "")
+        found = re.search(r"JobState=(\w+)", ask("scontrol", "--oneliner", "show", "job", job.job_id) or "")
         return found[1] if found else "unknown"
 
-    def cancel(self, jobs: list[Job]) -> None:
+    def cancel(self, jobs: list) -> None:
         if jobs:
-            _ask("scancel", *(job.id for job in jobs))
+            ask("scancel", *(job.job_id for job in jobs))
 
 
-def _ask(*command: str) -> str | None:
+def ask(*command: str) -> str | None:
     """What a program prints; None when it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout

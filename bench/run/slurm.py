@@ -1,123 +1,161 @@
-"""launcher=slurm: trainings and evaluations as jobs of a cluster; this process submits, waits and collects."""
+"""launcher=slurm: identical jobs that take what no lock holds; this process submits, watches and collects."""
 
+import os
+import sys
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
-from omegaconf import DictConfig
+from tqdm import tqdm
 
 from bench.measure.full_size import wanted_fields
-from bench.plan.cells import Cell, Training, content_hash
-from bench.plan.data import open_judged
+from bench.plan.cells import Cell
 from bench.plan.launcher import read_settings
-from bench.record import Record
-from bench.run.cluster import Cluster, Lost, Task
-from bench.run.judge import Setup, blank, failed, here, judge, stored
-from bench.run.networks import train_all, train_job
-from bench.run.pool import Failures, run_jobs
+from bench.record import Record, to_record
+from bench.run.element import Board, Element
+from bench.run.records import Setup, blank, named_after, stored
 from bench.run.scheduler import Scheduler
+from bench.run.work import Item, held_by_another
 from bench.system.databases import without_passwords
-from bench.system.environment import git_commit, pick_device, versions
+from bench.system.errors import USER_ERRORS
+from bench.system.stopping import Stopped
+from bench.tasks import TASKS
+
+SECONDS_BETWEEN_LOOKS = 2.0  # at what the jobs leave, and at the queue
+# A job that is not in the queue may have left a result that a shared file system shows only later.
+SECONDS_OF_SILENCE = 90.0
 
 
-@dataclass(frozen=True)
-class Judging:
-    """A cell to be judged, and with what settings."""
+def work_on_cluster(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Item, Record]]:
+    """The record of each cell, as the jobs leave them."""
+    settings = read_settings(setup.config)
+    board = Board(setup.runs / "jobs" / f"{time.strftime('%Y-%m-%d_%H%M%S')}_{os.getpid()}")
+    items = board.items(cells, setup, data)
+    named = {item.keys[0]: item for item in items}
+    element = Element(cells, without_passwords(setup.config), setup.runs, board.folder, settings.cpus)
+    left = dict(enumerate(cells))
+    with (
+        tqdm(total=len(cells), desc="slurm", unit="cell", mininterval=2) as bar,
+        Jobs(Scheduler(settings), element, board, setup).at_work() as jobs,
+    ):
+        while True:
+            found = {n: record for n, cell in left.items() if (record := _found(n, cell, board, setup))}
+            for number, record in found.items():
+                del left[number]
+                board.records[number] = asdict(record)  # what another run has done, none of our jobs takes up
+                bar.update()
+                yield named[number], record
+            if not left:
+                return
+            items = [item for item in items if not item.done() and item.keys[0] not in found]
+            jobs.look(items)
+            bar.set_postfix_str(jobs.states)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
-    cell: Cell
-    config: DictConfig
 
-    @property
-    def key(self) -> str:
-        return content_hash([self.cell.key, self.config.measure, bool(self.config.ablation.get("growth"))])
+def _found(number: int, cell: Cell, board: Board, setup: Setup) -> Record | None:
+    """The record that a job has left or, with all that is wanted of its costs, another run in the cell's folder."""
+    if number in board.records:
+        record = named_after(to_record(board.records[number]), cell)
+        # Of two rows with the same cell, the second finds the MLflow run of the first.
+        done = record.status == "ok" and not cell.cost_only
+        return named_after(stored(cell, setup.runs) or record, cell) if done else record
+    record = None if cell.cost_only else stored(cell, setup.runs)
+    if record is None or not setup.config.measure:
+        return record
+    costs = TASKS[cell.task].costs(bool(setup.config.ablation.get("growth")))
+    whole = all(getattr(record, field) not in (None, "") for field in wanted_fields(cell.network, costs))
+    return record if whole else None
 
 
-class Slurm:
-    """Groups of trainings, then cells: each a job. Those of a stage are one array.
+class Jobs:
+    """The jobs of a run: as many as there is something to do for; others in the place of those that die.
 
-    Which device there is, every job finds out for itself: the machine that submits needs none.
+    An item that the jobs of which die, `1 + launcher.retries` of them or one for want of memory, has failed.
     """
 
-    def __init__(self, config: DictConfig, runs: Path) -> None:
-        facts = {"device": "", "versions": versions(), "git_commit": git_commit()}
-        self.setup = Setup(config, runs, config.device, facts)
-        self.settings = read_settings(config)
+    def __init__(self, scheduler: Scheduler, element: Element, board: Board, setup: Setup) -> None:
+        self.scheduler, self.element, self.board, self.setup = scheduler, element, board, setup
+        self.alive: dict[str, Any] = {}
+        self.dead: set[str] = set()
+        self.wasted = 0  # that died before they began anything
+        self.missed: dict[str, float] = {}  # since when a job is not in the queue
+        self.queue: dict[str, str] | None = {}
 
-    def finish(self, cells: list[Cell]) -> Iterator[tuple[int, Record]]:
-        """The record of each cell, with its number.
+    @contextmanager
+    def at_work(self) -> Iterator["Jobs"]:
+        """An error or Ctrl-C cancels them; a run that is killed or asked to stop leaves them at work."""
+        try:
+            yield self
+        except Stopped:
+            if self.alive:
+                _tell(f"{len(self.alive)} jobs stay at work or in the queue")
+            raise
+        except (Exception, KeyboardInterrupt):
+            self.scheduler.cancel(list(self.alive.values()))
+            raise
 
-        Cells that nothing is trained for are judged beside the first trainings: they read all of the data, so
-        that damaged files are told before hours are spent.
-        """
-        setup, settings = self.setup, self.settings
-        numbered = dict(enumerate(cells))
-        known = {number: record for number, cell in numbered.items() if (record := self._known(cell))}
-        yield from known.items()
-        plain = {n: cell for n, cell in numbered.items() if n not in known and not cell.network.trainings}
-        rest = {n: cell for n, cell in numbered.items() if n not in known and cell.network.trainings}
-        trainings = [training for cell in cells for training in cell.network.trainings]
-        with Cluster(Scheduler(settings), setup.runs / "jobs", settings.retries, settings.cpus) as cluster:
-            tasks = self._judge(plain, cluster)
-            failures = train_all(trainings, setup.runs, setup.device, elsewhere=partial(self._train, cluster))
-            without = {n: record for n, cell in rest.items() if (record := failed(cell, setup, failures))}
-            yield from without.items()
-            tasks |= self._judge({n: cell for n, cell in rest.items() if n not in without}, cluster)
-            for task in cluster.wait(list(tasks.values())):
-                for number in [number for number, other in tasks.items() if other is task]:
-                    yield number, self._record(cells[number], task)
+    @property
+    def states(self) -> str:
+        """`2 running, 3 pending (Resources)`"""
+        states = [state for name in self.alive if (state := (self.queue or {}).get(name))]
+        return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
-    def _judge(self, cells: dict[int, Cell], cluster: Cluster) -> dict[int, Task]:
-        jobs = [[Judging(cell, without_passwords(self.setup.config))] for cell in cells.values()]
-        return dict(zip(cells, cluster.add(judge_here, jobs, (self.setup.runs,), _judged), strict=True))
+    def look(self, items: list[Item]) -> None:
+        """See what has become of the jobs, and submit what the items, which are not done, want."""
+        before, self.queue = self.queue, self.scheduler.queue()
+        if self.queue is None:
+            if before is not None:
+                _tell("Slurm does not answer (squeue); waiting until it does")
+            return
+        for job in list(self.alive.values()):
+            self._follow(job, items)
+        # Those that other runs are at need no job of this one.
+        ready = [item for item in items if item.ready() and not item.done()]
+        if not all(map(held_by_another, ready)):
+            count = min(self.scheduler.settings.at_once, len(ready)) - len(self.alive)
+            jobs = self.scheduler.submit(self.element, count, self.board.folder) if count > 0 else []
+            for job in jobs:
+                _tell(f"job {job.job_id}; log: {job.paths.stdout}")
+            self.alive |= {job.job_id: job for job in jobs}
 
-    def _train(self, cluster: Cluster, jobs: list[list[Training]]) -> Failures:
-        """The failures of all, each with the log that tells more."""
-        failures: Failures = {}
-        tasks = cluster.add(train_here, jobs, (self.setup.runs, self.setup.device), _trained)
-        for task in cluster.wait(tasks):
-            keys = [training.key for training in task.work.items]
-            lost = isinstance(task.outcome, Lost)
-            found = dict.fromkeys(keys, str(task.outcome)) if lost else task.outcome
-            failures |= {key: f"{why}; log: {task.job.log}" for key, why in found.items() if key in keys}
-        return failures
+    def _follow(self, job, items: list[Item]) -> None:
+        if found := self.scheduler.result(job):
+            del self.alive[job.job_id]
+            kind, value = found
+            if isinstance(value, USER_ERRORS):
+                raise value
+            if kind != "success":
+                self._bury(job, (value.strip().splitlines() or ["error"])[-1], items)
+        elif job.job_id in self.queue:
+            self.missed.pop(job.job_id, None)
+        elif time.monotonic() - self.missed.setdefault(job.job_id, time.monotonic()) > SECONDS_OF_SILENCE:
+            del self.alive[job.job_id]
+            self._bury(job, self.scheduler.ending(job), items)
 
-    def _known(self, cell: Cell) -> Record | None:
-        """The record of a cell that is finished, with all that is wanted of its costs."""
-        record = None if cell.cost_only else stored(cell, self.setup.runs)
-        if record is None or not self.setup.config.measure:
-            return record
-        growth = bool(self.setup.config.ablation.get("growth"))
-        wanted = wanted_fields(cell.network, growth, cell.prompted)
-        return record if all(getattr(record, field) not in (None, "") for field in wanted) else None
-
-    def _record(self, cell: Cell, task: Task) -> Record:
-        same = blank(cell, self.setup)
-        if isinstance(task.outcome, Lost):
-            return replace(same, status=f"failed: {task.outcome}; log: {task.job.log}")
-        record = replace(task.outcome, label=same.label, varied=same.varied)
-        if record.status != "ok":
-            return replace(record, status=f"{record.status}; log: {task.job.log}")
-        # Of two rows with the same cell, the second finds the MLflow run of the first.
-        return record if cell.cost_only else stored(cell, self.setup.runs) or record
-
-
-def train_here(trainings: list[Training], runs: Path, device: str) -> Failures:
-    """Inside a job: train a group; {key: why it failed}."""
-    return run_jobs(train_job, [trainings], (runs, pick_device(device)), 1)
-
-
-def judge_here(judgings: list[Judging], runs: Path) -> Record:
-    """Inside a job: the record of one cell."""
-    (judging,) = judgings
-    return judge(judging.cell, here(judging.config, runs), open_judged(judging.cell.dataset))
+    def _bury(self, job, why: str, items: list[Item]) -> None:
+        """A job is dead: what it was at is left to another, or has failed."""
+        self.dead.add(job.job_id)
+        retries, text = self.scheduler.settings.retries, f"job {job.job_id} ended without a result: {why}"
+        hopeless = "OUT_OF_MEMORY" in why
+        begun = {item.keys: {n for key in item.keys for n in self.board.begun[key] or []} for item in items}
+        lost = [item for item in items if job.job_id in begun[item.keys] and not item.done()]
+        self.wasted += not lost
+        failed = [item for item in lost if hopeless or len(begun[item.keys] & self.dead) > retries]
+        if self.wasted > retries:
+            failed = items
+        for item in failed:
+            why = text + ("; raise launcher.memory_gb" if hopeless else "")
+            number = item.keys[0]
+            outcome = dict.fromkeys(item.keys, why)
+            if isinstance(number, int):
+                outcome = blank(self.element.cells[number], self.setup, status=f"failed: {why}")
+            self.board.write(item, outcome, job.paths.stdout)
+        if not failed:
+            _tell(f"{text}; another takes its place; log: {job.paths.stdout}")
 
 
-def _trained(trainings: list[Training]) -> str:
-    names = dict.fromkeys(f"{training.method} seed {training.seed}" for training in trainings)
-    return f"train {', '.join(names)}" + (f" ({len(trainings)} networks)" if len(trainings) > 1 else "")
-
-
-def _judged(judgings: list[Judging]) -> str:
-    (judging,) = judgings
-    return f"judge {judging.cell.label} seed {judging.cell.seed}"
+def _tell(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)

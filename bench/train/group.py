@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +18,9 @@ from tqdm import tqdm
 
 from bench.plan.recipe import Schedule
 from bench.system.stopping import saving_first, stop_if_asked
-from bench.train.answers import answer
 from bench.train.learner import Diverged, Learner
 from bench.train.ranks import Ranks
 from datasets.clips import ClipStream
-from methods.masks import slot_planes
-from methods.space_time import Rollout
 
 SECONDS_BETWEEN_CHECKPOINTS = 30
 OnStep = Callable[[Learner], str | None]
@@ -30,79 +28,85 @@ OnStep = Callable[[Learner], str | None]
 
 def train_group(
     learners: list[Learner],
-    clips: ClipStream,
+    stream: ClipStream,
     schedule: Schedule,
     seed: int,
     teacher: nn.Module | None,
     device: str,
     on_step: OnStep | None = None,
-    lessons: "Lessons | None" = None,
+    look: Callable[[nn.Module], dict[str, float]] | None = None,
 ) -> None:
-    """Train every learner to the end, resuming each from its checkpoint; failed ones get a `failure`.
+    """Train all learners, of one task, to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
-    Learners that stopped at different steps are trained one bunch after the other. What `on_step` answers
-    after a learner's step, if not None, is why that one stops here; it keeps its checkpoint. Of several ranks the
-    first one's is asked, if all have one. `lessons` says what becomes of the items of `clips`; by default they
-    are clips.
+    Learners that stopped at different steps are trained one bunch after the other. stream and teacher: of the task.
+    What `on_step` answers after a learner's step, if not None, is why that one stops here; it keeps its checkpoint.
+    Of several ranks the first one's is asked, if all have one. look: see `Learner.look`.
     """
+    ranks, task = learners[0].ranks, learners[0].task
     for learner in learners:
         learner.method.to(device)
         learner.projectors.to(device)
         learner.resume()
-    for _, bunch in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
-        _train_bunch(list(bunch), clips, schedule, seed, teacher, device, on_step, lessons or CLIPS)
-
-
-def _train_bunch(
-    learners: list[Learner],
-    clips: ClipStream,
-    schedule: Schedule,
-    seed: int,
-    teacher: nn.Module | None,
-    device: str,
-    on_step: OnStep | None,
-    lessons: "Lessons",
-) -> None:
-    start = learners[0].step
-    running = list(learners)
-    saved_at = time.monotonic()
-    label = ", ".join(dict.fromkeys(x.name for x in learners))
-    ranks = learners[0].ranks
-
-    def save() -> None:
+    stream = stream.part_of(ranks.number, ranks.size)
+    for start, same in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
+        running = list(same)
+        with (
+            _progress(running, schedule, start) as bar,
+            _side_by_side(len(running), device, ranks) as for_each,
+        ):
+            saved_at = time.monotonic()
+            for batch in task.batches(stream, schedule, start, device):
+                bunch = list(running)
+                answers = None
+                if teacher is not None:
+                    answers = task.teach(teacher, batch, bunch, schedule.precision)
+                step = partial(_step, batch=batch, answers=answers, seed=seed, on_step=on_step, look=look)
+                losses = list(for_each(step, bunch))
+                running[:] = [learner for learner in bunch if learner.failure is None]
+                bar.set_postfix(loss=f"{losses[0]:.3f}", refresh=False)
+                bar.update()
+                if not running:
+                    break
+                stop_if_asked(ranks.any)
+                if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+                    save(running)
+                    saved_at = time.monotonic()
         for learner in running:
-            learner.save()
-
-    stream = lessons.batches(clips.part_of(ranks.number, ranks.size), schedule, start, device)
-    with (
-        saving_first(save),
-        tqdm(total=schedule.steps, initial=start, desc=f"train {label}", unit="step", mininterval=2) as bar,
-        _side_by_side(len(running), device, ranks) as for_each,
-    ):
-        for batch in stream:
-            answers = None if teacher is None else lessons.teach(teacher, batch, learners, schedule.precision)
-            results = for_each(lambda x, b=batch, a=answers: _try_to_learn(x, b, a, seed, on_step), running)
-            running = [learner for learner in running if learner.failure is None]
-            bar.set_postfix(loss=f"{results[0]:.3f}", refresh=False)
-            bar.update()
-            if not running:
-                break
-            stop_if_asked(ranks.any)
-            if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-                save()
-                saved_at = time.monotonic()
-    for learner in running:
-        learner.finish()
+            learner.finish()
 
 
-def _try_to_learn(
-    learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int, on_step: OnStep | None
+def save(learners: list[Learner]) -> None:
+    for learner in learners:
+        learner.save()
+
+
+@contextmanager
+def _progress(running: list[Learner], schedule: Schedule, start: int) -> Iterator[tqdm]:
+    """A bar; within the block those that are still running save before a stop."""
+    label = ", ".join(dict.fromkeys(x.name for x in running))
+    shown = {"desc": f"train {label}", "unit": "step", "mininterval": 2}
+    with saving_first(lambda: save(running)), tqdm(total=schedule.steps, initial=start, **shown) as bar:
+        yield bar
+
+
+def _step(
+    learner: Learner,
+    batch: dict[str, Tensor],
+    answers: Any,
+    seed: int,
+    on_step: OnStep | None,
+    look: Callable[[nn.Module], dict[str, float]] | None,
 ) -> float:
+    """The loss of a step, after which the learner may have a `failure`."""
+    if look is not None and learner.step == 0:
+        learner.look(look)
     try:
         loss = learner.learn(batch, answers, seed)
     except Diverged as error:
         learner.failure = str(error)
         return float("nan")
+    if look is not None:
+        learner.look(look)
     if on_step is not None:
         learner.failure = learner.ranks.from_first(lambda: on_step(learner))
     if learner.failure is not None:
@@ -119,44 +123,8 @@ def _side_by_side(learners: int, device: str, ranks: Ranks) -> Iterator[Callable
     threads = torch.get_num_threads()
     workers = min(learners, threads)
     if device != "cpu" or workers == 1 or ranks.size > 1:
-        yield lambda function, items: [function(item) for item in items]
+        yield map
         return
     share = threads // workers
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,)) as pool:
-        yield lambda function, items: list(pool.map(function, items))
-
-
-def loaded(stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
-    """Batches of a stream from step `start` on, on the device."""
-    for batch in stream.loader(start, schedule.workers):
-        yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-
-
-def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
-    """As `loaded`, with the first masks taken apart."""
-    slots = torch.arange(1, schedule.max_objects + 1, device=device)
-    for batch in loaded(clips, schedule, start, device):
-        batch["first_masks"] = slot_planes(batch["masks"][:, 0], schedule.max_objects)
-        batch["valid"] = slots <= batch["num_objects"][:, None]
-        yield batch
-
-
-@torch.no_grad()
-def teach(teacher: nn.Module, batch: dict[str, Tensor], learners: list[Learner], precision: str) -> Rollout:
-    """The teacher's rollout over a batch, with the attention maps that the learners compare."""
-    maps = set().union(*(x.teacher_maps for x in learners))
-    device = batch["frames"].device.type
-    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        return answer(teacher, batch, maps)
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """How a stream becomes batches on the device, (stream, schedule, first step, device) -> batches, and what the
-    teacher says of one, (teacher, batch, learners, precision) -> what `Learner.learn` takes."""
-
-    batches: Callable[..., Iterator[dict[str, Tensor]]]
-    teach: Callable
-
-
-CLIPS = Lessons(batches, teach)
+        yield pool.map

@@ -4,30 +4,30 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import cached_property
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from bench.losses.base import Reads, Seen
+from bench.losses.base import Loss, Reads
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
-from bench.train.answers import answer, map_number
+from bench.train.answers import map_number
 from bench.train.norms import share_statistics
-from bench.train.objective import make_projectors, weighted
+from bench.train.objective import make_projectors
 from bench.train.ranks import ALONE, Ranks
 from methods.borrowed import rest_of
 from methods.checkpoint import read_file
 from methods.errors import MethodError
-from methods.masks import normalize
 from methods.noise import PartGenerator
-from methods.space_time import Rollout
 
 CURVE_POINTS = 200
+LOOKS = 8  # at what is held out, along a training
 PIXELS, DROPS = 0, 1  # what noise is drawn for
 
 
@@ -35,8 +35,20 @@ class Diverged(RuntimeError):
     """The loss is no number any more: this cell has failed, the others go on."""
 
 
+class Teaching(Protocol):
+    """What training asks of a task: bench.tasks.task says what each does."""
+
+    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]: ...
+
+    def teach(self, teacher, batch: dict[str, Tensor], learners: "list[Learner]", precision: str) -> Any: ...
+
+    def losses(
+        self, learner: "Learner", batch: dict[str, Tensor], answers: Any, seed: int
+    ) -> dict[str, Tensor]: ...
+
+
 class Learner:
-    """Trains `method` by `recipe`; the folder receives `last.pt` while it trains and `weights.pt` at the end.
+    """Trains `method` for `task` by `recipe`; its folder gets `last.pt` while it does, `weights.pt` at the end.
 
     Of several ranks each has a learner with the same weights at every step; the first one's writes the files.
     """
@@ -49,12 +61,14 @@ class Learner:
         schedule: Schedule,
         folder: Path,
         meta: dict,
+        task: Teaching,
         freeze_norm: bool = False,
         teacher: nn.Module | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
         self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
-        self.ranks = ranks
+        self.task, self.ranks = task, ranks
+        self._learning: list[bool] | None = None  # which parameters do, since the losses were spread
         self.method = share_statistics(method, ranks).to(memory_format=torch.channels_last)
         self.freeze_norm = freeze_norm
         if schedule.backbone_lr == 0:  # which saves its backward pass
@@ -75,14 +89,19 @@ class Learner:
         self.curve: list[dict[str, float]] = []
         self.failure: str | None = None
 
-    def learn(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> float:
+    def learn(self, batch: dict[str, Tensor], teacher: Any, seed: int) -> float:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
         began = time.perf_counter()
         self._train_mode()
         lr = self.schedule.lr * lr_factor(self.step, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]
-        parts = self._spread_losses(batch, teacher, seed)
+        learning = [p.requires_grad for p in self.method.parameters()]
+        if learning != self._learning:  # in the first step, as the weights are those of the checkpoint then
+            modules, partly = [self.method, self.projectors], Reads.ANSWERS not in self.recipe.reads
+            self._losses = self.ranks.spread(partial(self.task.losses, self), modules, partly)
+            self._learning = learning
+        parts = self._losses(batch, teacher, seed)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)
@@ -101,46 +120,25 @@ class Learner:
             self._write_weights(self.folder / "snapshots" / f"{self.step:07d}.pt")
         return total
 
-    @cached_property
-    def _spread_losses(self) -> Callable[..., dict[str, Tensor]]:
-        """`_losses`, made when the first step is: the weights are those of the checkpoint then, on the device."""
-        parts = [self.method, self.projectors]
-        return self.ranks.spread(self._losses, parts, partly=Reads.ANSWERS not in self.recipe.reads)
+    def autocast(self, like: Tensor) -> torch.autocast:
+        """The precision that the schedule wants, on the device of a tensor."""
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16")
 
-    def _losses(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> dict[str, Tensor]:
-        """The losses of the recipe and their weighted `total`."""
-        seen = (self._imitated if Reads.ENCODINGS in self.recipe.reads else self._answered)(
-            batch, teacher, seed
-        )
-        return weighted(self.recipe.losses, seen, self.ranks)
+    @property
+    def finetunes(self) -> bool:
+        """Whether the encoder is done, and the parts that are no encoder learn."""
+        return self.step >= math.ceil((1 - self.recipe.finetune) * self.schedule.steps)
 
-    def _answered(self, batch: dict[str, Tensor], teacher: Rollout | None, seed: int) -> Seen:
-        """What both say of the clips."""
-        progress = self.step / self.schedule.steps
-        labels = batch["masks"] if self.recipe.labels == "truth" else teacher.labels
-        noise = generator_at(seed, self.step, DROPS)
-        noise.part, noise.parts = self.ranks.number, self.ranks.size
-        device = batch["frames"].device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            guide = labels if progress < self.schedule.guided else None
-            rollout = answer(self.method, batch, self.maps, noise, guide)
-        return Seen(
-            rollout,
-            teacher,
-            labels[:, 1:],
-            self.recipe.sampling,
-            generator_at(seed, self.step, PIXELS),
-            self.projectors,
-            progress,
-            rows=self.ranks.rows,
-            before=self.ranks.before,
-        )
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """Those that count at this step."""
+        return self.recipe.finetuning if self.finetunes else self.recipe.losses
 
-    def _imitated(self, batch: dict[str, Tensor], teacher: Rollout, _: int) -> Seen:
-        """What both encoders make of the frames; the student's is all that learns."""
-        frames = normalize(batch["frames"].flatten(0, 1))
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.schedule.precision == "bf16"):
-            return Seen(self.method.encode_query(frames), teacher.query)
+    def look(self, ask: Callable[[nn.Module], dict[str, float]]) -> None:
+        """Before the first step, after the last one and evenly between, the curve gets what `ask` finds."""
+        if self.step in {round(self.schedule.steps * i / LOOKS) for i in range(LOOKS + 1)}:
+            network = self.method if self.average is None else self.average
+            self.curve.append({"step": self.step, **ask(network.eval())})
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -152,6 +150,12 @@ class Learner:
         if self.recipe.rest == "frozen":
             for part in rest_of(self.method).values():
                 part.eval()  # or normalisation would follow the batches
+        if self.finetunes:
+            encoder = frame_encoder(self.method)
+            for part in self.method.children():
+                part.requires_grad_(True)
+            for part in encoder:
+                part.requires_grad_(False).eval()  # as above
         if self.freeze_norm:
             for part in self.method.backbones.values():
                 for module in part.modules():

@@ -12,7 +12,7 @@ from bench.plan.data import open_training
 from bench.score.held_out import held_out_score
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
-from bench.train.group import batches
+from bench.train.stream import batches
 from methods.checkpoint import read_file
 from methods.soups import State, average, greedy
 

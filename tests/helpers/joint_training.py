@@ -14,11 +14,13 @@ import methods
 from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.stopping import Stopped, ask, listening
+from bench.tasks import TASKS
 from bench.train.answers import answer
-from bench.train.group import batches, train_group
+from bench.train.group import train_group
 from bench.train.learner import Diverged, Learner
 from bench.train.place import Place
 from bench.train.ranks import Ranks, ranks_here
+from bench.train.stream import batches
 from bench.train.together import joined
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
@@ -68,6 +70,9 @@ def all_of_it(folder: Path, cases: dict, data: Path) -> None:
     last_fails(ranks)
 
 
+VIDEOS = TASKS["videos"]
+
+
 @contextmanager
 def exact():
     """All in float64, also what the losses compute in `float`: what then differs, differs by more than rounding."""
@@ -104,7 +109,7 @@ def first_batch(ranks: Ranks, data: Path) -> dict[str, Tensor]:
 def make_learner(ranks: Ranks, student: Network, recipe: Recipe, teacher=None, folder=Path()) -> Learner:
     torch.manual_seed(0)
     method = methods.create(student[0], **student[1])
-    return Learner(student[0], method, recipe, SCHEDULE, folder, {}, teacher=teacher, ranks=ranks)
+    return Learner(student[0], method, recipe, SCHEDULE, folder, {}, VIDEOS, teacher=teacher, ranks=ranks)
 
 
 def first_steps(

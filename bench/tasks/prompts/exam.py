@@ -113,6 +113,12 @@ class Exam:
                     truth[question.name] = mask_iou(masks, question.truth).tolist()
         return Grades(teacher, truth, _mean(errors))
 
+    def held_out(self, model: Sam) -> dict[str, float]:
+        """What a network in training answers, for its curve."""
+        grades = self.grade(model)
+        found = {"held_out_miou": grades.mean("point") or grades.mean_truth, "held_out_mse": grades.mse}
+        return {name: value for name, value in found.items() if value is not None}
+
     @torch.inference_mode()
     def masks(self, model: Sam, number: int) -> Tensor:
         """What a network answers to the points on image `number`: bool (P, S / 4, S / 4)."""

@@ -186,11 +186,11 @@ ALWAYS = ["params_m_full", "latency_ms_median_full", "memory_mb_peak_full"]
 def test_full_size_measures_growth_only_when_asked_and_nothing_twice(measured, tmp_path):
     first = full_size(NETWORK, tmp_path, "cpu")
     assert measured == list(first) == ALWAYS
-    with_growth = full_size(NETWORK, tmp_path, "cpu", growth=True)
+    with_growth = full_size(NETWORK, tmp_path, "cpu", [*module.VIDEO, "growth_full"])
     assert measured == [*ALWAYS, "growth_full"]
     assert with_growth == {**first, "growth_full": "growth_full 4"}
     assert full_size(NETWORK, tmp_path, "cpu") == first
-    assert full_size(NETWORK, tmp_path, "cpu", growth=True) == with_growth
+    assert full_size(NETWORK, tmp_path, "cpu", [*module.VIDEO, "growth_full"]) == with_growth
     assert len(measured) == 4
 
 
@@ -206,5 +206,5 @@ def test_full_size_completes_the_file_of_an_older_version(measured, tmp_path):
 
 
 def test_full_size_of_a_baseline_is_nothing(measured, tmp_path):
-    assert full_size(Network("copy_first_mask", {}), tmp_path, "cpu", growth=True) == {}
+    assert full_size(Network("copy_first_mask", {}), tmp_path, "cpu", [*module.VIDEO, "growth_full"]) == {}
     assert not measured

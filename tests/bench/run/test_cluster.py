@@ -1,193 +1,193 @@
-"""Work on a cluster, without one: what is submitted, waited for, submitted again and told."""
+"""Jobs of a cluster, without one: what is submitted, submitted again, given up and told."""
 
 import re
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from submitit.core.utils import cloudpickle_dump
+from submitit.core.utils import JobPaths, cloudpickle_dump
 
 from bench.__main__ import main
-from bench.run import cluster as module
-from bench.run.cluster import Cluster, Lost
-from bench.run.job import Work
-from bench.run.scheduler import Job
+from bench.run import slurm as module
+from bench.run.element import Board, Element
+from bench.run.scheduler import Scheduler
+from bench.run.slurm import Jobs
+from bench.run.work import Item
 from bench.system.errors import ConfigError
 from bench.system.stopping import Stopped, ask
 
 
-@dataclass(frozen=True)
-class Item:
-    key: str
+class Fake(Scheduler):
+    """A scheduler whose jobs do what the test says."""
 
+    def __init__(self, folder: Path, at_once: int = 16, retries: int = 1) -> None:
+        self.settings = SimpleNamespace(at_once=at_once, retries=retries)
+        self.folder, self.jobs, self.cancelled, self.states = folder, [], [], {}
+        self.ends, self.silent = "NODE_FAIL", False
 
-def train(items: list[Item], folder: Path) -> dict[str, str]:
-    """A toy of a training: leaves a file for each item."""
-    for item in items:
-        if item.key == "wrong":
-            raise ConfigError("scale.student.crop=95 is wrong")
-        (folder / item.key).touch()
-    return {}
-
-
-class Fake:
-    """A scheduler whose jobs do what the test says: `script` is called, an entry at a time, when it is asked."""
-
-    def __init__(self) -> None:
-        self.jobs: list[Job] = []
-        self.arrays: list[list[Work]] = []
-        self.states: dict[str, str] = {}
-        self.cancelled: list[Job] = []
-        self.ends = "NODE_FAIL"
-        self.script: list[Callable | None] = []
-
-    def submit(self, works: list[Work], folder: Path) -> list[Job]:
-        folder.mkdir(parents=True, exist_ok=True)
-        number = len(self.arrays) + 1
-        jobs = [Job(f"{number}_{place}", folder) for place in range(len(works))]
-        self.arrays.append(works)
+    def submit(self, element: object, count: int, folder: Path) -> list:
+        jobs = [self._job(str(len(self.jobs) + n)) for n in range(count)]
         self.jobs += jobs
-        self.states |= {job.id: "running" for job in jobs}
+        self.states |= {job.job_id: "running" for job in jobs}
         return jobs
 
-    def queue(self) -> dict[str, str] | None:
-        act = self.script.pop(0) if self.script else None
-        return self.states if act is None else act()
+    def _job(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(job_id=name, paths=JobPaths(self.folder, name))
 
-    def ending(self, job: Job) -> str:
+    def queue(self) -> dict[str, str] | None:
+        return None if self.silent else self.states
+
+    def ending(self, job: object) -> str:
         return self.ends
 
-    def cancel(self, jobs: list[Job]) -> None:
+    def cancel(self, jobs: list) -> None:
         self.cancelled += jobs
 
-    def end(self, number: int, value: object = None) -> dict[str, str]:
+    def end(self, number: int, value: object = None) -> None:
         """Job `number` returns its value."""
-        job = self.jobs[number]
-        cloudpickle_dump(("success", {} if value is None else value), job._paths.result_pickle)
-        return self.kill(number)
-
-    def kill(self, number: int) -> dict[str, str]:
-        """Job `number` is in the queue no more."""
-        del self.states[self.jobs[number].id]
-        return self.states
+        cloudpickle_dump(("success", value), self.jobs[number].paths.result_pickle)
+        del self.states[str(number)]
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    for name, value in {
-        "SECONDS_BETWEEN_LOOKS": 0.0,
-        "SECONDS_BETWEEN_QUESTIONS": -1.0,
-        "SECONDS_OF_SILENCE": 0.0,
-    }.items():
-        monkeypatch.setattr(module, name, value)
+class Run:
+    """Trainings `a`, `b`, ...: those of the second word are ready once the first word's have ended."""
+
+    def __init__(self, folder: Path, text: str, **settings: int) -> None:
+        self.fake, self.board = Fake(folder, **settings), Board(folder)
+        first, _, then = text.partition(" ")
+        self.items = [self._item(key, "") for key in first] + [self._item(key, first) for key in then]
+        self.jobs = Jobs(self.fake, SimpleNamespace(), self.board, None)
+
+    def _item(self, key: str, needs: str) -> Item:
+        def ended(keys: str) -> bool:
+            return all(each in self.board.failures or self.has(each) for each in keys)
+
+        return Item((key,), lambda: {}, ready=lambda: ended(needs), done=lambda: ended(key))
+
+    def has(self, key: str) -> bool:
+        return (self.board.folder / key).exists()
+
+    def train(self, key: str) -> None:
+        (self.board.folder / key).touch()
+
+    def begin(self, key: str, job: int) -> None:
+        self.board.begun[key] = [*(self.board.begun[key] or []), str(job)]
+
+    def kill(self, job: int) -> None:
+        """It is in the queue no more; seen twice, it is dead."""
+        del self.fake.states[str(job)]
+        self.look()
+        self.look()
+
+    def look(self) -> int:
+        """How many jobs were submitted so far."""
+        self.jobs.look([item for item in self.items if not item.done()])
+        return len(self.fake.jobs)
 
 
 @pytest.fixture
-def fake() -> Fake:
-    return Fake()
+def run(tmp_path, monkeypatch) -> Callable[..., Run]:
+    monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 0.0)
+    return lambda text, **settings: Run(tmp_path, text, **settings)
 
 
-def opened(fake: Fake, folder: Path, retries: int = 1) -> Cluster:
-    return Cluster(fake, folder / "jobs", retries, threads=1)
+def test_there_are_as_many_jobs_as_find_something_to_do(run, capsys):
+    there = run("a bcd", at_once=2)
+    assert there.look() == 1
+    assert there.look() == 1
+    there.train("a")
+    assert there.look() == 2  # of three that are ready
+    assert re.search(r"^job 0; log: .*/0_0_log\.out$", capsys.readouterr().err, re.MULTILINE)
 
 
-def add(cluster: Cluster, folder: Path, *texts: str) -> list:
-    """`add(cluster, folder, "a b", "c")`: two jobs, the first of two items."""
-    jobs = [[Item(key) for key in text.split()] for text in texts]
-    return cluster.add(train, jobs, (folder,), lambda items: " ".join(item.key for item in items))
+def test_what_kills_its_jobs_is_given_up_and_another_takes_the_place_of_a_dead_one(run, capsys):
+    there = run("ab", retries=1)
+    assert there.look() == 2
+    there.begin("a", 0)
+    there.begin("b", 1)
+    there.kill(0)
+    assert len(there.fake.jobs) == 3
+    assert (
+        "job 0 ended without a result: NODE_FAIL; another takes its place; log: " in capsys.readouterr().err
+    )
+    there.begin("a", 2)
+    there.kill(2)
+    assert re.fullmatch(r"job 2 ended without a result: NODE_FAIL; log: .*", there.board.failures["a"])
+    assert "b" not in there.board.failures
 
 
-def test_what_is_added_before_a_wait_is_one_array_and_ends_in_any_order(fake, tmp_path, capsys):
-    with opened(fake, tmp_path) as cluster:
-        early, late = add(cluster, tmp_path, "early"), add(cluster, tmp_path, "a b", "c")
-        fake.script = [None, None, lambda: fake.end(2), lambda: fake.end(0), lambda: fake.end(1, {"a": "no"})]
-        assert [task.name for task in cluster.wait(late)] == ["c", "a b"]
-        assert [task.outcome for task in late] == [{"a": "no"}, {}]
-        assert [task.outcome for task in cluster.wait(early)] == [{}]
-    assert [len(works) for works in fake.arrays] == [3]
-    told = capsys.readouterr().err
-    assert re.search(r"job 1_1: a b; log: .*/jobs/.*/1_1_0_log\.out$", told, re.MULTILINE)
+def test_what_needs_more_memory_is_not_tried_again(run):
+    there = run("a")
+    there.fake.ends = "OUT_OF_MEMORY"
+    there.look()
+    there.begin("a", 0)
+    there.kill(0)
+    assert "raise launcher.memory_gb" in there.board.failures["a"]
+    assert there.look() == 1
 
 
-def test_a_job_that_dies_is_submitted_again_and_then_lost(fake, tmp_path, capsys):
-    with opened(fake, tmp_path) as cluster:
-        fake.script = [None, None, lambda: fake.kill(0), None, None, None, lambda: fake.kill(1)]
-        (task,) = cluster.wait(add(cluster, tmp_path, "a"))
-    assert len(fake.arrays) == 2
-    assert isinstance(task.outcome, Lost)
-    assert str(task.outcome) == "job 2_0 ended without a result: NODE_FAIL"
-    assert "job 1_0 ended without a result: NODE_FAIL; submitting it again; log: " in capsys.readouterr().err
+def test_jobs_that_die_before_they_begin_anything_end_all(run):
+    there = run("ab", retries=1)
+    there.look()
+    there.kill(0)
+    there.kill(1)
+    assert {"a", "b"} == {key for key in "ab" if key in there.board.failures}
 
 
-def test_a_job_that_needs_more_memory_is_not_submitted_again(fake, tmp_path):
-    fake.ends = "OUT_OF_MEMORY"
-    with opened(fake, tmp_path) as cluster:
-        fake.script = [None, None, lambda: fake.kill(0)]
-        (task,) = cluster.wait(add(cluster, tmp_path, "a"))
-    assert "raise launcher.memory_gb" in str(task.outcome)
-    assert len(fake.arrays) == 1
+def test_silence_of_the_scheduler_is_waited_out(run, capsys):
+    there = run("a")
+    there.fake.silent = True
+    assert there.look() == there.look() == 0
+    assert capsys.readouterr().err.count("Slurm does not answer") == 1
+    there.fake.silent = False
+    assert there.look() == 1
 
 
-def test_silence_of_the_scheduler_is_waited_out(fake, tmp_path, capsys):
-    with opened(fake, tmp_path) as cluster:
-        fake.script = [lambda: None, None, None, *[lambda: None] * 5, lambda: fake.end(0)]
-        (task,) = cluster.wait(add(cluster, tmp_path, "a"))
-    assert task.outcome == {}
-    assert len(fake.arrays) == 1
-    assert capsys.readouterr().err.count("Slurm does not answer") == 2
+def test_what_another_run_is_at_needs_no_job(run, tmp_path):
+    from filelock import FileLock
+
+    there = run("")
+    there.items = [Item(("a",), dict, {tmp_path / "lock": "training a"})]
+    with FileLock(tmp_path / "lock"):
+        assert there.look() == 0
+    assert there.look() == 1
 
 
-def test_a_second_run_joins_the_jobs_of_the_first_and_does_the_rest(fake, tmp_path):
-    """The first is killed; of what the second wants, one job does all, another a part, and one has ended."""
-    first = opened(fake, tmp_path)
-    add(first, tmp_path, "a", "b", "c")
-    first._look()
-    fake.kill(2)
-    with opened(fake, tmp_path) as second:
-        tasks = add(second, tmp_path, "a", "b d", "c")
-        fake.script = [None, None, lambda: fake.end(0), lambda: fake.end(1), *[None] * 3]
-        fake.script += [lambda: fake.end(3), lambda: fake.end(4)]
-        assert {task.name for task in second.wait(tasks)} == {"a", "b d", "c"}
-    submitted = [[item.key for work in works for item in work.items] for works in fake.arrays]
-    assert submitted == [["a", "b", "c"], ["c"], ["b", "d"]]
-    assert tasks[0].job == fake.jobs[0]
-
-
-def test_the_same_work_asked_for_twice_is_one_job(fake, tmp_path):
-    with opened(fake, tmp_path) as cluster:
-        tasks = add(cluster, tmp_path, "a", "a")
-        fake.script = [None, None, lambda: fake.end(0)]
-        assert list(cluster.wait(tasks)) == tasks[:1]
-    assert tasks[0] is tasks[1]
-
-
-def test_a_mistake_of_the_user_in_one_job_cancels_the_others(fake, tmp_path):
-    fake.script = [None, None, lambda: fake.end(0, ConfigError("device=cuda cannot be used"))]
-    with pytest.raises(ConfigError, match="device=cuda"), opened(fake, tmp_path) as cluster:
-        list(cluster.wait(add(cluster, tmp_path, "a", "b")))
-    assert fake.jobs[1] in fake.cancelled
+def test_a_mistake_of_the_user_in_one_job_cancels_the_others(run):
+    there = run("ab")
+    with pytest.raises(ConfigError, match="device=cuda"), there.jobs.at_work():
+        there.look()
+        there.fake.end(0, ConfigError("device=cuda cannot be used"))
+        there.look()
+    assert there.fake.cancelled == there.fake.jobs[1:]
 
 
 @pytest.mark.parametrize(("how", "cancelled"), [(KeyboardInterrupt, 2), (Stopped, 0)])
-def test_ctrl_c_cancels_jobs_and_a_request_to_stop_leaves_them(how, cancelled, fake, tmp_path):
-    def stop():
+def test_ctrl_c_cancels_jobs_and_a_request_to_stop_leaves_them(how, cancelled, run):
+    there = run("ab")
+    with pytest.raises(how), there.jobs.at_work():
+        there.look()
         raise how
-
-    fake.script = [None, None, stop]
-    with pytest.raises(how), opened(fake, tmp_path) as cluster:
-        list(cluster.wait(add(cluster, tmp_path, "a", "b")))
-    assert len(fake.cancelled) == cancelled
+    assert len(there.fake.cancelled) == cancelled
 
 
 # Inside a job.
 
 
+class Toy(Element):
+    def work(self) -> None:
+        self.config()
+
+
+def wrong() -> None:
+    raise ConfigError("scale.student.crop=95 is wrong")
+
+
 def test_a_mistake_of_the_user_is_what_a_job_returns(tmp_path):
-    outcome = Work(train, [Item("wrong")], (tmp_path,), threads=1)()
-    assert isinstance(outcome, ConfigError)
-    assert Work(train, [Item("a")], (tmp_path,), threads=1)() == {}
+    assert isinstance(Toy([], wrong, tmp_path, tmp_path, threads=1)(), ConfigError)
+    assert Toy([], lambda: None, tmp_path, tmp_path, threads=1)() is None
 
 
 @pytest.mark.parametrize(("state", "requeued"), [("RUNNING", True), ("COMPLETING", False)])
@@ -203,7 +203,7 @@ def test_a_job_that_is_asked_to_stop_requeues_itself_only_while_it_counts_as_run
     signal.signal(signal.SIGUSR2, lambda *_: calls.append("requeued"))
     try:
         with pytest.raises(SystemExit) as ended:
-            Work(lambda _: ask(), [], (), threads=1)()
+            Toy([], ask, tmp_path, tmp_path, threads=1)()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: side by side, in parts when memory is short, and gone with their parent."""
+"""Items in processes of their own: side by side, in parts when memory is short, and gone with their parent."""
 
 import fcntl
 import os
@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench.run.pool import run_jobs
+from bench.run.pool import work_apart
+from bench.run.work import Item
 from bench.system.errors import ConfigError
 from bench.system.workers import count_processes
 
@@ -23,14 +25,14 @@ KILLED = "its process was killed, probably for want of memory"
 
 
 @dataclass(frozen=True)
-class Item:
-    """`does`, as many times as the item is tried: finish, die, ...; its last word is repeated for ever."""
+class Part:
+    """`does`, as many times as it is tried: finish, die, ...; its last word is repeated for ever."""
 
     key: str
     does: str = "finish"
 
 
-def work(job: list[Item], folder: Path) -> dict[str, str]:
+def toy(job: list[Part], folder: Path) -> dict[str, str]:
     """A toy of a training: leaves a file for each item it has finished, and a line for each attempt."""
     attempt = (folder / "attempts").read_text().count(job[0].key) if (folder / "attempts").exists() else 0
     with (folder / "attempts").open("a") as file:
@@ -85,9 +87,19 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def jobs(*texts: str) -> list[list[Item]]:
-    """`jobs("a: die, b", "c")`: two jobs, the first of two items."""
-    return [[Item(*part.strip().split(": ")) for part in text.split(",")] for text in texts]
+def item(job: list[Part], folder: Path) -> Item:
+    half = len(job) // 2
+    halves = [item(part, folder) for part in (job[:half], job[half:])] if half else []
+    return Item(tuple(part.key for part in job), partial(toy, job, folder), halves=lambda: halves)
+
+
+def failures(*texts: str, folder: Path, processes: int) -> dict[str, str]:
+    """`failures("a: die, b", "c", ...)`: of two items, the first of two parts."""
+    jobs = [[Part(*part.strip().split(": ")) for part in text.split(",")] for text in texts]
+    found: dict[str, str] = {}
+    for _ in work_apart([item(job, folder) for job in jobs], lambda _, new: found.update(new), processes):
+        pass
+    return found
 
 
 def done(folder: Path) -> set[str]:
@@ -100,16 +112,16 @@ def importable(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
 
 
-def test_jobs_run_side_by_side_in_processes_of_their_own(tmp_path):
+def test_items_run_side_by_side_in_processes_of_their_own(tmp_path):
     """Each waits for the other, so that one after the other would never end."""
-    assert run_jobs(work, jobs("a: meet", "b: meet"), (tmp_path,), processes=2) == {}
+    assert failures("a: meet", "b: meet", folder=tmp_path, processes=2) == {}
     pids = {(tmp_path / key).read_text() for key in "ab"}
     assert len(pids) == 2
     assert str(os.getpid()) not in pids
 
 
-def test_failures_of_all_jobs_are_told_and_an_error_fails_its_own_items_alone(tmp_path, capfd):
-    found = run_jobs(work, jobs("a, b: raise", "c: fail, d", "e: vanish"), (tmp_path,), processes=2)
+def test_failures_of_all_items_are_told_and_an_error_fails_its_own_keys_alone(tmp_path, capfd):
+    found = failures("a, b: raise", "c: fail, d", "e: vanish", folder=tmp_path, processes=2)
     assert found == {
         "a": "ValueError: no such luck",
         "b": "ValueError: no such luck",
@@ -122,9 +134,9 @@ def test_failures_of_all_jobs_are_told_and_an_error_fails_its_own_items_alone(tm
     assert 'raise ValueError("no such luck")' in told
 
 
-def test_killed_jobs_are_tried_alone_and_then_in_halves(tmp_path):
+def test_killed_items_are_tried_alone_and_then_in_halves(tmp_path):
     """`a` needs no more than to be alone; `b` dies whatever is done, and takes `c` along until they part."""
-    found = run_jobs(work, jobs("a: die finish", "c, b: die"), (tmp_path,), processes=2)
+    found = failures("a: die finish", "c, b: die", folder=tmp_path, processes=2)
     assert found == {"b": KILLED}
     assert done(tmp_path) == {"a", "c"}
     attempts = (tmp_path / "attempts").read_text().split()
@@ -134,13 +146,13 @@ def test_killed_jobs_are_tried_alone_and_then_in_halves(tmp_path):
 
 
 def test_an_answer_larger_than_a_pipe_arrives(tmp_path):
-    found = run_jobs(work, jobs("a: answer-at-length"), (tmp_path,), processes=2)
+    found = failures("a: answer-at-length", folder=tmp_path, processes=2)
     assert len(found["a"]) == 400_000
 
 
-def test_one_process_is_this_one_and_a_job_too_large_is_split_to_single_items(tmp_path):
-    company = jobs("a: hate-company, b: hate-company, c: hate-company, d: fill-memory")
-    found = run_jobs(work, company, (tmp_path,), processes=1)
+def test_one_process_is_this_one_and_an_item_too_large_is_split_to_single_parts(tmp_path):
+    company = "a: hate-company, b: hate-company, c: hate-company, d: fill-memory"
+    found = failures(company, folder=tmp_path, processes=1)
     assert found.keys() == {"d"}
     assert found["d"].startswith("out of memory: ")
     assert {(tmp_path / key).read_text() for key in "abc"} == {str(os.getpid())}
@@ -149,15 +161,15 @@ def test_one_process_is_this_one_and_a_job_too_large_is_split_to_single_items(tm
 
 def test_a_mistake_of_the_user_ends_all_and_is_raised(tmp_path):
     with pytest.raises(ConfigError, match="crop=95"):
-        run_jobs(work, jobs("a: err", "b: sleep"), (tmp_path,), processes=2)
+        failures("a: err", "b: sleep", folder=tmp_path, processes=2)
     assert not is_locked(tmp_path / "lock")
     assert done(tmp_path) == set()
 
 
 def test_children_end_when_their_parent_is_killed(tmp_path):
     script = (
-        f"import sys, pathlib; from {__name__} import jobs, run_jobs, work\n"
-        "run_jobs(work, jobs('a: sleep'), (pathlib.Path(sys.argv[1]),), processes=2)\n"
+        f"import sys, pathlib; from {__name__} import failures\n"
+        "failures('a: sleep', folder=pathlib.Path(sys.argv[1]), processes=2)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], env=environment) as parent:

@@ -75,7 +75,9 @@ def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
 
 
 def test_a_network_that_is_there_for_its_cost_is_recorded_without_scores(tiny_run, monkeypatch):
-    monkeypatch.setattr("bench.run.judge.full_size", lambda *_: {"params_m_full": 54.4, "gmacs_full": 156.0})
+    monkeypatch.setattr(
+        "bench.run.evaluate_cell.full_size", lambda *_: {"params_m_full": 54.4, "gmacs_full": 156.0}
+    )
     assert tiny_run("ablation=distillation", "measure=true") == 0
     record = next(r for r in tiny_run.records if r.label == "stcn (cost only)")
     assert (record.status, record.jf_mean, record.gmacs_full) == ("ok", None, 156.0)
@@ -84,7 +86,7 @@ def test_a_network_that_is_there_for_its_cost_is_recorded_without_scores(tiny_ru
 
 def test_costs_are_added_to_cells_that_were_finished_without_measuring(tiny_run, monkeypatch):
     tiny_run(*SAMPLING)
-    monkeypatch.setattr("bench.run.judge.full_size", lambda *_: {"params_m_full": 8.1})
+    monkeypatch.setattr("bench.run.evaluate_cell.full_size", lambda *_: {"params_m_full": 8.1})
     tiny_run(*SAMPLING, "measure=true")
     assert {r.params_m_full for r in tiny_run.records} == {8.1}
 
@@ -140,14 +142,14 @@ def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run):
     """SIGKILL after the first finished cell; the same command then gives what an undisturbed run gives."""
     script = (
         "import os, signal, sys\n"
-        "from bench import judge\n"
+        "from bench.run import records\n"
         "from bench.__main__ import main\n"
-        "honest = judge.write_json\n"
+        "honest = records.write_json\n"
         "def write_json(path, content):\n"
         "    honest(path, content)\n"
         "    if path.name == 'record.json' and 'mobilevos' in str(path):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "judge.write_json = write_json\n"
+        "records.write_json = write_json\n"
         "main(sys.argv[1:])\n"
     )
     killed = subprocess.run(

@@ -15,8 +15,8 @@ import pytest
 import torch
 from slurm import slurm
 
-from bench.record import Record
-from bench.run import cluster
+from bench.record import Record, read_records
+from bench.run import slurm as launcher
 from bench.system.threads import threads
 from methods.checkpoint import read_file
 
@@ -25,24 +25,25 @@ pytestmark = pytest.mark.slow
 PATIENCE = 300  # seconds; only a failing test waits that long
 STEPS = 80
 PACE = 0.2  # seconds a step; a bar shows progress every two seconds
-QUICK = {"SECONDS_BETWEEN_LOOKS": 0.2, "SECONDS_BETWEEN_QUESTIONS": 0.5, "SECONDS_OF_SILENCE": 1.0}
+QUICK = {"SECONDS_BETWEEN_LOOKS": 0.2, "SECONDS_OF_SILENCE": 1.0}
 # Trainings take their time on any machine. What is defined here goes to the jobs with its source, not by its name.
 COMMAND = f"""
 import signal, sys
-from bench.run import cluster, slurm
+from bench.run import element, slurm
 from bench.__main__ import main
 
-def train_here(*arguments):
-    import time
-    from bench.run import slurm
-    from bench.train.learner import Learner
+class Slow(element.Element):
+    def work(self):
+        import time
+        from bench.run.element import Element
+        from bench.train.learner import Learner
 
-    learn = Learner.learn
-    Learner.learn = lambda *step: (time.sleep({PACE}), learn(*step))[1]
-    return slurm.train_here(*arguments)
+        learn = Learner.learn
+        Learner.learn = lambda *step: (time.sleep({PACE}), learn(*step))[1]
+        Element.work(self)
 
-slurm.train_here = train_here
-vars(cluster).update({QUICK})
+slurm.Element = Slow
+vars(slurm).update({QUICK})
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a shell's background inherit that it is ignored
 sys.exit(main(sys.argv[1:]))
 """
@@ -63,7 +64,7 @@ def configured() -> Iterator[Path]:
 def on_slurm(configured, monkeypatch) -> Iterator[None]:
     monkeypatch.setenv("SLURM_CONF", str(configured))
     for name, value in QUICK.items():
-        monkeypatch.setattr(cluster, name, value)
+        monkeypatch.setattr(launcher, name, value)
     yield
     ask("scancel", f"--user={os.getuid()}")
 
@@ -167,35 +168,31 @@ class Disturbed:
 
 
 def test_a_training_that_is_disturbed_in_every_way_ends_with_the_same_weights(tiny_run, start, tmp_path):
-    """Preempted, requeued, cancelled and killed; the run itself is killed, and joins its job when started again."""
+    """Preempted, requeued, cancelled and killed; the run itself is killed, and started again."""
     there = Disturbed(tiny_run.runs)
     run = start(*STUDENT, *ON_SLURM)
-    job = there.trains_in(1)
+    first = there.trains_in(1)
     run.kill()
     ask("sbatch", "--partition=high", "--ntasks=4", "--output=/dev/null", "--wrap=sleep 1")  # all of the node
     there.saves()
+    ask("scancel", first)  # which Slurm has requeued
     run = start(*STUDENT, *ON_SLURM)
-    there.comes_back(job)
-    there.trains_in(1)
-    ask("scontrol", "requeue", job)
-    there.saves()
-    there.comes_back(job)
-    there.trains_in(1)
-    ask("scancel", job)
-    there.saves()
     second = there.trains_in(2)
-    kill(second)
-    there.trains_in(3)
+    ask("scontrol", "requeue", second)
+    there.saves()
+    there.comes_back(second)
+    there.trains_in(2)
+    ask("scancel", second)
+    there.saves()
+    third = there.trains_in(3)
+    kill(third)
+    there.trains_in(4)
     assert steps_in(logs(tiny_run.runs)[-1])[0] >= there.reached  # from a checkpoint
     assert run.wait(PATIENCE) == 0
-    assert len(logs(tiny_run.runs)) == 4  # the last one judges
+    assert len(logs(tiny_run.runs)) == 4
     told = (tmp_path / "told").read_text()
-    for text in (
-        f"job {job} is at work already: train",
-        f"job {job} ended without a result: CANCELLED; submitting it again",
-        f"job {second} ended without a result: FAILED; submitting it again",
-    ):
-        assert text in told
+    assert f"job {second} ended without a result: CANCELLED; another takes its place" in told
+    assert f"job {third} ended without a result: FAILED; another takes its place" in told
 
     (disturbed,) = tiny_run.records
     weights = read_file(Path(disturbed.weights))["state_dict"]
@@ -209,18 +206,15 @@ def test_a_training_that_is_disturbed_in_every_way_ends_with_the_same_weights(ti
 def test_a_cluster_gives_the_table_of_one_machine(tiny_run, capsys):
     assert tiny_run(*GRID, *ON_SLURM, "launcher.at_once=2", "launcher.sbatch.comment=tiny") == 0
     told = capsys.readouterr().err.replace("\r", "\n")  # a bar goes back to the start of its line
-    jobs = re.findall(r"^job (\S+): (.*); log: (.*)$", told, re.MULTILINE)
-    assert [name for _, name, _ in jobs] == [
-        "judge copy_first_mask seed 0",  # beside the teacher's training
-        "train mobilevos_r18 seed 0",
-        "train mobilevos_r18 seed 0 (2 networks)",
-        "judge mobilevos_r18 (teacher) seed 0",
-        "judge labels only seed 0",
-        "judge distilled seed 0",
-    ]
-    assert all("Job completed successfully" in Path(log).read_text() for *_, log in jobs)
-    assert most_at_once([name for name, *_ in jobs]) == 2
-    assert "Comment=tiny" in ask("scontrol", "show", "job", jobs[0][0])
+    jobs = dict(re.findall(r"^job (\S+); log: (.*)$", told, re.MULTILINE))
+    texts = [Path(log).read_text() for log in jobs.values()]
+    assert all("Job completed successfully" in text for text in texts)
+    begun = re.findall(r"^(?:training|evaluating) .*$", "\n".join(texts), re.MULTILINE)
+    names = ("copy_first_mask", "mobilevos_r18 (teacher)", "labels only", "distilled")
+    assert {f"evaluating {name} seed 0" for name in names} <= set(begun)
+    assert len(begun) == len(set(begun)) == 6  # nothing is done twice
+    assert most_at_once(list(jobs)) == 2
+    assert "Comment=tiny" in ask("scontrol", "show", "job", next(iter(jobs)))
     remote = tiny_run.records
     check_tracked(remote, tiny_run.runs)
 
@@ -241,17 +235,27 @@ def check_tracked(records: list[Record], runs: Path) -> None:
 
 
 def most_at_once(jobs: list[str]) -> int:
-    """How many elements of one array Slurm had at work at the same time."""
-    spans: dict[str, list] = {}
+    """How many of the jobs Slurm had at work at the same time."""
+    spans = []
     for job in jobs:
         shown = ask("scontrol", "--oneliner", "show", "job", job)
         start, end = (
             datetime.fromisoformat(re.search(rf"{key}Time=(\S+)", shown)[1]) for key in ("Start", "End")
         )
-        spans.setdefault(job.partition("_")[0], []).append((start, end))
-    return max(
-        sum(start <= moment < end for start, end in array) for array in spans.values() for moment, _ in array
+        spans.append((start, end))
+    return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
+
+
+def test_two_runs_of_one_grid_train_each_network_once(tiny_run, start):
+    runs = [start(*GRID, *ON_SLURM, f"output={tiny_run.out}{number}") for number in (0, 1)]
+    assert [run.wait(PATIENCE) for run in runs] == [0, 0]
+    begun = re.findall(
+        r"^training .*$", "\n".join(log.read_text() for log in logs(tiny_run.runs)), re.MULTILINE
     )
+    assert len(begun) == len(set(begun)) == 2  # the teacher, its students
+    one, other = (read_records(Path(f"{tiny_run.out}{number}") / "records.jsonl") for number in (0, 1))
+    assert scores(one) == scores(other)
+    assert {record.status for record in one} == {"ok"}
 
 
 def test_a_cell_that_fails_is_told_with_its_log(tiny_run):

@@ -138,7 +138,7 @@ def test_a_report_shows_errors_and_later_those_of_more_sequences(tiny_run, monke
     drawn = {"errors_val-000.png", "errors_val-000.mp4", "over_time_val-000.png", "overlays.png"}
     assert drawn <= {path.name for path in tiny_run.out.iterdir()}
 
-    monkeypatch.setattr("bench.run.judge.evaluate", lambda *_: pytest.fail("nothing is judged again"))
+    monkeypatch.setattr("bench.tasks.videos.evaluate", lambda *_: pytest.fail("nothing is judged again"))
     assert tiny_run(*evaluate, "pictures=all") == 0
     assert all(len(json.loads(record.pictures)) == 2 for record in tiny_run.records)
     assert report([str(tiny_run.out)]) == 0

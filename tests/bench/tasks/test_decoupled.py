@@ -14,7 +14,8 @@ from bench.plan.compose import load_config
 from bench.plan.questions import Questions
 from bench.record import Record, read_records
 from bench.system.errors import ConfigError
-from bench.tasks.prompts import learner, train
+from bench.tasks.prompts import task
+from bench.train import learner
 from bench.train.learner import Learner
 from methods.checkpoint import read_file
 from reports.__main__ import main as report
@@ -58,7 +59,7 @@ def few_looks():
     """Held-out images are looked at twice along a training, not eight times."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learner, "LOOKS", 2)
-        patch.setattr(train, "HELD_OUT", Questions(images=2))
+        patch.setattr(task, "HELD_OUT", Questions(images=2))
         yield
 
 

@@ -14,13 +14,14 @@ from bench.losses.masks import Masks
 from bench.plan.questions import Questions
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError, DiskFull
+from bench.tasks import TASKS
 from bench.tasks.prompts import embeddings
 from bench.tasks.prompts.draw import Prompts, best, boxes_around, draw_background, draw_points
 from bench.tasks.prompts.embeddings import store_embeddings
 from bench.tasks.prompts.exam import Exam
 from bench.tasks.prompts.images import PROMPTS, ImageStream, prompts_of
-from bench.tasks.prompts.learner import PromptLearner, teach
-from bench.tasks.prompts.train import Teacher
+from bench.tasks.prompts.lesson import Teacher, teach
+from bench.train.learner import Learner
 from datasets.davis import open_davis
 from datasets.images import write_mask
 from datasets.static import StillImage, frames_of, open_photos
@@ -324,13 +325,15 @@ def test_grades_are_written_as_json(images):
 # --- learning --------------------------------------------------------------------------------------
 
 
-def learner(folder, recipe: Recipe, teacher, steps: int = 4) -> PromptLearner:
+def learner(folder, recipe: Recipe, teacher, steps: int = 4) -> Learner:
     schedule = Schedule(steps=steps, batch=3, lr=1e-3, warmup=0.0, snapshots=0)
     student = network()
     take_over(student, teacher.network)
     for part in rest_of(student).values():
         part.requires_grad_(False)
-    return PromptLearner("student", student, recipe, schedule, folder, {}, teacher=teacher)
+    return Learner(
+        "student", student, recipe, schedule, folder, {}, TASKS["prompts"], teacher=teacher.network
+    )
 
 
 @pytest.fixture
@@ -339,7 +342,7 @@ def teacher(stream, tmp_path) -> Teacher:
     return Teacher(model, store_embeddings(model, "key", stream, tmp_path / "stored", "fp32", 1.0, "cpu"))
 
 
-def run(student: PromptLearner, stream: ImageStream, teacher: Teacher) -> list[dict[str, torch.Tensor]]:
+def run(student: Learner, stream: ImageStream, teacher: Teacher) -> list[dict[str, torch.Tensor]]:
     """The weights before training and after each step."""
     states = [{key: value.clone() for key, value in student.method.state_dict().items()}]
     for batch in stream.loader():

@@ -11,6 +11,7 @@ from bench.losses.logits import Logits
 from bench.losses.overlap import Dice
 from bench.losses.representation import Representation
 from bench.plan.recipe import Recipe, Schedule
+from bench.tasks import TASKS
 from bench.train.group import train_group
 from bench.train.learner import Learner
 from datasets.clips import ClipStream, VideoClips
@@ -20,6 +21,8 @@ from datasets.embedded import EmbeddedSpec, ensure_embedded
 CELLS = 8
 SCHEDULE = Schedule(steps=2, batch=2, crop=96, length=4, snapshots=0)  # scale=laptop, but few steps
 LEAST = 3.0
+
+VIDEOS = TASKS["videos"]
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def test_a_sweep_of_eight_under_a_full_size_teacher_is_three_times_faster_fused(
         torch.manual_seed(0)
         student = methods.create("mobilevos_r18", width=0.25)
         folder = tmp_path / f"{time.monotonic_ns()}"  # nothing to resume from
-        return Learner("", student, recipe, SCHEDULE, folder, {}, teacher=teacher)
+        return Learner("", student, recipe, SCHEDULE, folder, {}, VIDEOS, teacher=teacher)
 
     def seconds(learners: list[Learner]) -> float:
         start = time.process_time()

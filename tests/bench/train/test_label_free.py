@@ -9,15 +9,19 @@ from bench.losses.overlap import Dice
 from bench.plan.compose import load_config, to_recipe
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
+from bench.tasks import TASKS
 from bench.train.answers import answer, map_number
-from bench.train.group import batches, train_group
+from bench.train.group import train_group
 from bench.train.learner import Learner
+from bench.train.stream import batches
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
 
 SCHEDULE = Schedule(steps=3, batch=2, crop=48, lr=1e-3, snapshots=1)
 LABEL_FREE = to_recipe(load_config(["recipe=deaot"]).recipe)
 NARROW = {"width": 0.125, "drop": 0.1}
+
+VIDEOS = TASKS["videos"]
 
 
 def network(name, **options):
@@ -37,7 +41,7 @@ def teacher():
 
 def train(folder, recipe, clips, teacher, **options) -> dict[str, torch.Tensor]:
     method = network("deaot_t", **{"attention": "deformable", **options})
-    learner = Learner("student", method, recipe, SCHEDULE, folder, {}, teacher=teacher)
+    learner = Learner("student", method, recipe, SCHEDULE, folder, {}, VIDEOS, teacher=teacher)
     train_group([learner], clips, SCHEDULE, 0, teacher, "cpu")
     assert learner.failure is None
     return torch.load(folder / "weights.pt", weights_only=True)["state_dict"]

@@ -19,6 +19,7 @@ from bench.losses.pefd import ProjectorEnsemble
 from bench.losses.pixels import Sampling
 from bench.losses.representation import Representation
 from bench.plan.recipe import Recipe, Schedule
+from bench.tasks import TASKS
 from bench.train import group
 from bench.train.group import train_group
 from bench.train.learner import Learner, lr_factor, snapshot_steps
@@ -30,6 +31,8 @@ SCHEDULE = Schedule(steps=4, batch=2, crop=32, lr=1e-3, snapshots=2)
 PLAIN = Recipe.of(PolyCrossEntropy())
 DISTILLED = Recipe.of(PolyCrossEntropy(), Representation(1.0), Logits(0.1), name="distilled")
 RANDOM = dataclasses.replace(DISTILLED, sampling=Sampling("random"))
+
+VIDEOS = TASKS["videos"]
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def learner(folder, recipe=DISTILLED, schedule=SCHEDULE, name="mobilevos_r18") -
     teacher = make_teacher()
     torch.manual_seed(0)
     method = methods.create(name, width=0.25)
-    return Learner(name, method, recipe, schedule, folder, {}, teacher=teacher)
+    return Learner(name, method, recipe, schedule, folder, {}, VIDEOS, teacher=teacher)
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
@@ -137,7 +140,7 @@ def test_a_decoupled_student_learns_its_encoder_and_keeps_the_teachers_rest(tmp_
     take_over(method, teacher)
     for part in rest_of(method).values():
         part.requires_grad_(False)
-    student = Learner("student", method, recipe, schedule, tmp_path, {}, teacher=teacher)
+    student = Learner("student", method, recipe, schedule, tmp_path, {}, VIDEOS, teacher=teacher)
     long = ClipStream(clips.source, 12, 2)
     train_group([student], long, schedule, 0, teacher, "cpu")
     after, before = weights(tmp_path), teacher.state_dict()

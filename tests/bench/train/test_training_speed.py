@@ -12,6 +12,7 @@ from bench.losses.overlap import Dice
 from bench.plan.compose import load_config, to_dataclass
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.threads import threads
+from bench.tasks import TASKS
 from bench.train.group import train_group
 from bench.train.learner import Learner
 from datasets.clips import ClipStream, VideoClips
@@ -20,6 +21,8 @@ from datasets.embedded import EmbeddedSpec, ensure_embedded
 
 STEPS = 3
 LEAST = 1.5
+
+VIDEOS = TASKS["videos"]
 
 
 @pytest.mark.slow
@@ -36,9 +39,8 @@ def test_a_step_of_scale_cpu_takes_two_thirds_of_the_time(tmp_path, capsys):
         torch.manual_seed(0)
         student = methods.create("mobilevos_mnv2_no_aspp")
         folder = tmp_path / f"{time.monotonic_ns()}"  # nothing to resume from
-        learner = Learner(
-            "", student, Recipe.of(PolyCrossEntropy(), Dice(1.0)), schedule, folder, {}, freeze_norm=True
-        )
+        recipe = Recipe.of(PolyCrossEntropy(), Dice(1.0))
+        learner = Learner("", student, recipe, schedule, folder, {}, VIDEOS, freeze_norm=True)
         start = time.process_time()
         train_group([learner], clips, schedule, 0, None, "cpu")
         return time.process_time() - start

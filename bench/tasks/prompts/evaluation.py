@@ -1,4 +1,4 @@
-"""What a cell of ablation=decoupled is judged by, on given images; and a picture of it."""
+"""What a network that answers prompts is evaluated by, on given images; and a picture of it."""
 
 from collections.abc import Sequence as Items
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from methods.sam.network import Sam
 PICTURED = 6
 
 
-def judge_answers(
+def evaluate_answers(
     model: Sam,
     teacher: Sam | None,
     images: Items[StillImage],
@@ -30,13 +30,14 @@ def judge_answers(
 ) -> dict:
     """The record's fields; `folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`.
 
-    teacher: None for a network that was taught by nobody; it is judged by the labels alone.
+    teacher: None for a network that was taught by nobody; it is compared with the labels alone.
     """
     exam = Exam(images, model.image_size, Questions(**prompts), teacher, device)
-    grades = exam.grade(model, f"judge {label}")
+    grades = exam.grade(model, f"evaluate {label}")
     write_json(folder / "scores.json", asdict(grades))
     _draw(exam, model, folder / "overlay.png")
-    return {**fields_of(grades, prompts), "resolution": f"{model.image_size}x{model.image_size}"}
+    resolution = f"{model.image_size}x{model.image_size}"
+    return {**fields_of(grades, prompts), "resolution": resolution, "overlay": str(folder / "overlay.png")}
 
 
 def _draw(exam: Exam, model: Sam, path: Path) -> None:

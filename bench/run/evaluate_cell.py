@@ -1,0 +1,130 @@
+"""Evaluating one cell with the weights that it has by now: scores, figures, costs, and the record of all."""
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+import methods
+from bench.measure.full_size import full_size
+from bench.measure.parameters import method_parameters
+from bench.plan.cells import Cell
+from bench.record import Record
+from bench.run.networks import build, describe, ended, training_curve, why_failed
+from bench.run.records import Setup, blank, cell_folder, store, stored
+from bench.run.sampling_picture import sampling_picture
+from bench.run.work import Item
+from bench.run.work import describe as describe_error
+from bench.score.held_out import held_out_score
+from bench.system.errors import USER_ERRORS, ConfigError
+from bench.system.files import drop_unfinished, write_json, write_text
+from bench.tasks import TASKS, Task
+from methods import outside
+from methods.errors import MethodError
+
+
+def cell_item(number: int, cell: Cell, setup: Setup, data, failures: Mapping[str, str]) -> Item:
+    """The record of a cell, to be made once its trainings have ended; the item's key is its number.
+
+    data: see `evaluate_cell`.
+    """
+    trainings, runs = cell.network.trainings, setup.runs
+
+    def finish() -> Record:
+        reasons = [why for training in trainings if (why := why_failed(training, runs, failures))]
+        if reasons:
+            return blank(cell, setup, status=f"failed: {reasons[0]}")
+        return evaluate_cell(cell, TASKS[cell.task], setup, data)
+
+    return Item(
+        (number,),
+        finish,
+        {} if cell.cost_only else {cell_folder(cell, runs) / "lock": f"evaluating {_name(cell)}"},
+        ready=lambda: ended(trainings, runs, failures),
+        may_fail=False,
+    )
+
+
+def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
+    """The cell's record. That of an evaluation is kept in the cell's folder: nothing is evaluated twice.
+
+    data: what the task opens of the cell's dataset. Only one process at a time may do this.
+    Why an evaluation fails is the record's status; a mistake of the user's (USER_ERRORS) is raised, unless it is
+    one in code of his own.
+    """
+    config, runs, device = setup.config, setup.runs, setup.device
+    costs = task.costs(bool(config.ablation.get("growth"))) if config.measure else []
+    try:
+        if cell.cost_only:
+            record = blank(cell, setup)
+        else:
+            record = stored(cell, runs) or _evaluated(cell, task, setup, data)
+            record = replace(record, **task.draw(data, cell_folder(cell, runs), config))
+        if costs:
+            record = replace(record, **full_size(cell.network, runs, device, costs))
+        if not cell.cost_only:
+            record = _with_held_out(record, cell, setup)
+            store(cell, record, runs)
+        return record
+    except Exception as error:  # out of memory, say: the others may go on
+        return blank(cell, setup, status=f"failed: {_reason(error, cell, runs)}")
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.label} seed {cell.seed}"
+
+
+def _reason(error: Exception, cell: Cell, runs: Path) -> str:
+    """Why a cell failed, in a line. Of the suite's methods only RuntimeError and MemoryError may fail a cell.
+
+    Others' code may raise anything but what is about data and disks; the traceback goes to the cell's folder.
+    """
+    method = cell.network.method
+    if not methods.entry(method).others:
+        if not isinstance(error, RuntimeError | MemoryError):
+            raise error
+        return describe_error(error)
+    if isinstance(error, USER_ERRORS) and not isinstance(error, ConfigError | MethodError):
+        raise error
+    text = "".join(traceback.format_exception(error))
+    write_text(cell_folder(cell, runs) / "traceback.txt", text)
+    return str(error) if isinstance(error, ConfigError) else outside.describe_failure(error, method)
+
+
+def _evaluated(cell: Cell, task: Task, setup: Setup, data) -> Record:
+    runs, device, training = setup.runs, setup.device, cell.network.training
+    folder = cell_folder(cell, runs)
+    drop_unfinished(folder)
+    method = build(cell.network, runs, device)
+    params = method_parameters(method)
+    taught = training.teacher if training is not None else None
+    teacher = partial(build, taught, runs, device) if taught else lambda: None
+    record = replace(
+        blank(cell, setup),
+        **describe(cell.network, runs),
+        **task.evaluate(cell, method, teacher, data, folder, device),
+        params_m=None if params is None else params / 1e6,
+        sampling_picture=sampling_picture(cell.network, folder, runs, device),
+    )
+    if curve := training_curve(cell.network, runs):
+        write_json(folder / "curve.json", curve)
+        record = replace(record, curve=str(folder / "curve.json"))
+    return record
+
+
+def _with_held_out(record: Record, cell: Cell, setup: Setup) -> Record:
+    """The record with the score on held-out training data, where the ablation shows by what its rows are chosen.
+
+    All rows see the same clips, whatever their own are made like.
+    """
+    training = cell.network.training
+    if not setup.config.ablation.get("held_out") or training is None or record.jf_held_out is not None:
+        return record
+    synthesis = OmegaConf.to_container(setup.config.training.get("synthesis") or OmegaConf.create({}))
+    data = {**training.data, "synthesis": synthesis} if "synthesis" in training.data else training.data
+    method = build(cell.network, setup.runs, setup.device)
+    score = held_out_score(method, replace(training, data=data), setup.device)
+    return replace(record, jf_held_out=100 * score)

@@ -1,0 +1,123 @@
+"""Following objects through videos, from their masks in the first frame."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from bench.losses.base import Reads, Seen
+from bench.measure.full_size import VIDEO
+from bench.plan.cells import Cell, Training
+from bench.plan.data import open_training
+from bench.plan.recipe import Schedule
+from bench.score.accuracy import summarize
+from bench.score.cell_pictures import choose_sequences, draw_cell
+from bench.score.classes import seen_unseen
+from bench.score.evaluate import evaluate
+from bench.score.fields import score_fields
+from bench.system.files import write_json
+from bench.tasks.task import Task
+from bench.train.answers import answer
+from bench.train.learner import DROPS, PIXELS, Learner, generator_at
+from bench.train.objective import weighted
+from bench.train.stream import batches
+from datasets.clips import ClipStream
+from datasets.opening import export_submission
+from datasets.sequence import VideoSet
+from methods.interface import Method
+from methods.masks import normalize
+from methods.space_time import Rollout
+
+
+class Videos(Task):
+    """Networks learn from clips and are evaluated by J&F."""
+
+    def stream(self, trainings: list[Training], networks: list[nn.Module]) -> ClipStream:
+        first = trainings[0]
+        return open_training(first.data, first.schedule, first.seed)
+
+    def batches(
+        self, stream: ClipStream, schedule: Schedule, start: int, device: str
+    ) -> Iterator[dict[str, Tensor]]:
+        return batches(stream, schedule, start, device)
+
+    @torch.no_grad()
+    def teach(
+        self, teacher: nn.Module, batch: dict[str, Tensor], learners: list[Learner], precision: str
+    ) -> Rollout:
+        """The teacher's rollout over a batch, with the attention maps that the learners compare."""
+        maps = set().union(*(x.teacher_maps for x in learners))
+        with torch.autocast(batch["frames"].device.type, torch.bfloat16, enabled=precision == "bf16"):
+            return answer(teacher, batch, maps)
+
+    def losses(
+        self, learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int
+    ) -> dict[str, Tensor]:
+        seen = _imitated if Reads.ENCODINGS in learner.recipe.reads else _answered
+        return weighted(learner.losses, seen(learner, batch, answers, seed), learner.ranks)
+
+    def check(self, data: VideoSet, config: DictConfig) -> None:
+        choose_sequences(data, config.pictures)
+
+    def evaluate(
+        self, cell: Cell, method: Method, teacher: Callable, data: VideoSet, folder: Path, device: str
+    ) -> dict[str, Any]:
+        result = evaluate(method, data, folder, device, f"{cell.label} seed {cell.seed}")
+        scores = summarize(result.scores).as_dict()  # empty for a test set, whose masks are not public
+        scores |= seen_unseen(result.scores, data)
+        write_json(folder / "scores.json", scores)
+        fields = score_fields(result.scores, scores)
+        if fields.get("jf_mean") is None:
+            export_submission(cell.dataset, folder / "masks", folder / "submission.zip")
+        return {
+            **fields,
+            "sequences": len(data),
+            "objects": sum(len(s.object_ids) for s in result.scores),
+            "frames": sum(len(sequence) - 1 for sequence in data.sequences),
+            "resolution": result.resolution,
+            "fps": 1000 / fmean(result.step_ms) if result.step_ms else None,
+            "latency_ms_median": median(result.step_ms) if result.step_ms else None,
+        }
+
+    def draw(self, data: VideoSet, folder: Path, config: DictConfig) -> dict[str, str]:
+        chosen = choose_sequences(data, config.pictures)
+        strip, drawn = draw_cell(data, chosen, folder, config.picture_frames)
+        return {"overlay": strip, "pictures": json.dumps(drawn), "frame_scores": str(folder / "scores")}
+
+    def costs(self, growth: bool) -> list[str]:
+        return [*VIDEO, "growth_full"] if growth else VIDEO
+
+
+def _answered(learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int) -> Seen:
+    """What both say of the clips."""
+    recipe, ranks, progress = learner.recipe, learner.ranks, learner.step / learner.schedule.steps
+    labels = batch["masks"] if recipe.labels == "truth" else answers.labels
+    noise = generator_at(seed, learner.step, DROPS)
+    noise.part, noise.parts = ranks.number, ranks.size
+    guide = labels if progress < learner.schedule.guided else None
+    with learner.autocast(batch["frames"]):
+        rollout = answer(learner.method, batch, learner.maps, noise, guide)
+    pixels = generator_at(seed, learner.step, PIXELS)
+    return Seen(
+        rollout,
+        answers,
+        labels[:, 1:],
+        recipe.sampling,
+        pixels,
+        learner.projectors,
+        progress,
+        rows=ranks.rows,
+        before=ranks.before,
+    )
+
+
+def _imitated(learner: Learner, batch: dict[str, Tensor], answers: Rollout, _: int) -> Seen:
+    """What both encoders make of the frames; the student's is all that learns."""
+    frames = normalize(batch["frames"].flatten(0, 1))
+    with learner.autocast(frames):
+        return Seen(learner.method.encode_query(frames), answers.query)
