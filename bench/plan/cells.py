@@ -159,7 +159,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Content hash of what is evaluated on what, by which metrics."""
-        metrics = [] if self.prompted or not EXTRA_METRICS else [sorted(EXTRA_METRICS)]
+        metrics = [] if self.task == "prompts" or not EXTRA_METRICS else [sorted(EXTRA_METRICS)]
         return content_hash([EVALUATION_VERSION, self.network.key, placeless(self.dataset), *metrics])
 
 
