@@ -107,14 +107,13 @@ class Loss:
     """One loss: its weight (0: not used) and settings, which are the keys recipe.<name>.<setting>.
 
     A subclass says what it `reads` and computes its `sums`; `register` makes it a dataclass and names it.
-    teacher_map: of a loss on attention maps, which of the teacher's it compares, counted from 1; None: the last.
+    One on attention maps may have a setting teacher_map: which of the teacher's, counted from 1; None: the last.
     """
 
     weight: float = 0.0
 
     name: ClassVar[str]
     reads: ClassVar[Reads]
-    teacher_map: ClassVar[int | None] = None
 
     def sums(self, seen: Seen) -> Sums:
         """Sum of the loss over what it is a mean of (pixels, objects, ...), a scalar, and the number of these."""

@@ -59,7 +59,7 @@ class Recipe(Settings):
     @property
     def teacher_maps(self) -> list[int | None]:
         """Numbers, from 1, of the teacher's attention maps that its losses compare; None: the last."""
-        return [loss.teacher_map for loss in self.losses.values() if Reads.MAPS in loss.reads]
+        return [getattr(x, "teacher_map", None) for x in self.losses.values() if Reads.MAPS in x.reads]
 
 
 @cache
