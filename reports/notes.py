@@ -8,7 +8,7 @@ from reports.published import CERTAINTY, DAVIS, published_about, published_colum
 from reports.rows import distinct, group_rows, main_score, succeeded, values
 
 DAVIS_SCORES = (
-    "J&F is the mean of the two. Both are averaged over frames (without the first and the last), then over all "
+    "J&F is the mean of J and F. Both are averaged over frames (without the first and the last), then over all "
     "objects, as DAVIS does."
 )
 SPREAD = "± is the sample standard deviation over the seeds."

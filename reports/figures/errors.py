@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from bench.record import ERROR_COLOURS, Record
 from reports.figures import figure
-from reports.figures.sheets import FONT_SIZE, GAP, PAPER, below, beside, label, stack
+from reports.figures.sheets import FONT_SIZE, GAP, LINE, PAPER, below, beside, label, stack
 from reports.files import file_name, located
 from reports.rows import group_rows, pictured, succeeded
 
@@ -20,7 +20,6 @@ SHEET_FRAMES = 6
 SHEET_HEIGHT = 160  # px, of a frame
 FILM_SIZE = (1600, 900)  # px, at most
 FILM_FPS = 10  # slow enough to see what happens
-LINE = FONT_SIZE + GAP  # px, of a line of text
 
 Frames = dict[str, Path]  # pictures of a sequence by the names of its frames
 
@@ -138,7 +137,7 @@ def _grid(count: int, panel: Image.Image) -> tuple[int, int]:
     for columns in range(1, count + 1):
         lines = math.ceil(count / columns)
         across = (FILM_SIZE[0] - GAP) / columns - GAP
-        down = (FILM_SIZE[1] - 3 * LINE) / lines - LINE - GAP
+        down = (FILM_SIZE[1] - 4 * LINE) / lines - LINE - 2 * GAP
         sizes[columns] = int(min(across / shape, down, panel.height))
     columns = max(sizes, key=sizes.__getitem__)
     return columns, sizes[columns]

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 GAP = 6  # pixels
 FONT_SIZE = 16  # pixels
+LINE = 20  # pixels of a line of text
 INK, PAPER = "black", "white"
 
 
@@ -21,7 +22,7 @@ def below(pictures: Sequence[Image.Image]) -> Image.Image:
     return _joined(pictures, 1)
 
 
-def label(text: str, width: int | None = None, height: int = FONT_SIZE) -> Image.Image:
+def label(text: str, width: int | None = None, height: int = LINE) -> Image.Image:
     """A line of text at the left of a picture of this size, cut where it is longer; None: as wide as the text."""
     font = ImageFont.load_default(FONT_SIZE)
     picture = Image.new("RGB", (math.ceil(font.getlength(text)) if width is None else width, height), PAPER)
@@ -32,9 +33,7 @@ def label(text: str, width: int | None = None, height: int = FONT_SIZE) -> Image
 def stack(strips: dict[str, Image.Image]) -> Image.Image:
     """The strips, one under another, each with its name at the left."""
     margin = max(label(name).width for name in strips) + GAP
-    rows = [
-        beside([label(name, margin, max(strip.height, FONT_SIZE)), strip]) for name, strip in strips.items()
-    ]
+    rows = [beside([label(name, margin, max(strip.height, LINE)), strip]) for name, strip in strips.items()]
     return ImageOps.expand(below(rows), GAP, PAPER)
 
 
