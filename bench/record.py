@@ -42,9 +42,7 @@ class Record:
     jf_held_out: float | None = (
         None  # J&F on clips of the held-out part of its training data; `ablation.held_out`
     )
-    metrics: str = (
-        ""  # {name: {"value": 61.2, "title", "digits", "unit", "better", "note"}} of others, as JSON
-    )
+    metrics: str = ""
     miou: float | None = None  # of prompted masks with the teacher's, for one point; ablation=decoupled alone
     miou_boxes: float | None = None  # for a box
     miou_truth: float | None = None  # for one point, with the labels
