@@ -170,7 +170,7 @@ def test_the_method_may_see_smaller_frames(run, places, tmp_path):
 def test_a_killed_run_goes_on_to_the_same_masks(places, tmp_path):
     script = (
         "import os, signal, sys\n"
-        "from bench import segment\n"
+        "from bench.score import segment\n"
         "from bench.__main__ import main\n"
         "segment.SECONDS_BETWEEN_STATES = 0\n"
         "honest = segment._save\n"
