@@ -6,7 +6,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.record import read_records
-from bench.run import judge
+from bench.run import evaluate_cell
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def stills_run(tiny_davis, tmp_path):
 
 
 def test_all_rows_are_scored_on_the_same_clips(stills_run, monkeypatch):
-    seen, scored = [], judge.held_out_score
+    seen, scored = [], evaluate_cell.held_out_score
 
     def score(method, training, device):
         seen.append(training.data["synthesis"])
         return scored(method, training, device)
 
-    monkeypatch.setattr(judge, "held_out_score", score)
+    monkeypatch.setattr(evaluate_cell, "held_out_score", score)
     assert stills_run("training.hold_out=0.3") == 0
     assert seen == [{"partner": 0}] * 2
     assert all(0 <= record.jf_held_out <= 100 for record in stills_run.records())
