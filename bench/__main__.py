@@ -106,7 +106,5 @@ def _help() -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell in whose background this runs ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in whose background this runs ignores it
     sys.exit(main(sys.argv[1:]))

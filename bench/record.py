@@ -123,14 +123,10 @@ class Record:
     gmacs_full: float | None = _cost(
         "GMACs full size (torch)", measured="GMACs (torch)", note=COUNTERS, figure="costs", axis="GMACs"
     )
-    gmacs_fvcore_full: float | None = _cost(
-        "GMACs full size (fvcore)", measured="GMACs (fvcore)", note=COUNTERS
-    )
+    gmacs_fvcore_full: float | None = _cost("GMACs full size (fvcore)", measured="GMACs (fvcore)", note=COUNTERS)
     gmacs_thop_full: float | None = _cost("GMACs full size (thop)", measured="GMACs (thop)", note=COUNTERS)
     latency_ms_median: float | None = _cost("", unit="ms", measured="Latency of a frame")  # at `resolution`
-    latency_ms_median_full: float | None = _cost(
-        "Latency full size", unit="ms", figure="costs", axis="latency"
-    )
+    latency_ms_median_full: float | None = _cost("Latency full size", unit="ms", figure="costs", axis="latency")
     memory_mb_peak_full: float | None = _cost(
         "Peak memory full size",
         unit="MB",

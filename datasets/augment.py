@@ -43,9 +43,7 @@ def visible_objects(mask: np.ndarray) -> np.ndarray:
     return np.flatnonzero(areas >= max(1, SMALLEST_OBJECT * mask.size))
 
 
-def choose_window(
-    masks: np.ndarray, rng: np.random.Generator, tries: int = 5
-) -> tuple[float, float, float, float]:
+def choose_window(masks: np.ndarray, rng: np.random.Generator, tries: int = 5) -> tuple[float, float, float, float]:
     """A random window (x, y, width, height) in pixels that keeps one object of the first mask in view.
 
     `masks` is (T, H, W). Its area is 36-100 % of the frame's and its sides' ratio 3:4 to 4:3 before it
@@ -127,9 +125,7 @@ def source_step(to_source: np.ndarray) -> float:
     return float(np.sqrt(abs(np.linalg.det(to_source[:2, :2]))))
 
 
-def warp(
-    image: np.ndarray, mask: np.ndarray, to_source: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
+def warp(image: np.ndarray, mask: np.ndarray, to_source: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Sample an image (linear) and its mask (nearest) at size x size; both are mirrored at the border."""
     small, to_small = shrink(image, source_step(to_source))
 

@@ -243,9 +243,7 @@ class ClipStream:
         return load_stream(self, first_step, workers)
 
 
-def load_stream(
-    stream: torch.utils.data.Dataset, first_step: int, workers: int
-) -> torch.utils.data.DataLoader:
+def load_stream(stream: torch.utils.data.Dataset, first_step: int, workers: int) -> torch.utils.data.DataLoader:
     """The items of a map-style stream (with a `batch` size), in order, from step `first_step` on."""
     return torch.utils.data.DataLoader(
         stream,

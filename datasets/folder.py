@@ -58,9 +58,7 @@ def pair_files(name: str, frames: Path, masks: Path) -> tuple[list[Path], dict[s
     found = {mask.stem: mask for mask in visible_files(masks, (".png",))}
     lonely = next((mask for stem, mask in found.items() if stem not in stems), None)
     if lonely is not None:
-        raise DataError(
-            f"the mask {lonely} has no frame of the same name in {frames}: add the frame or remove it"
-        )
+        raise DataError(f"the mask {lonely} has no frame of the same name in {frames}: add the frame or remove it")
     return images, found
 
 

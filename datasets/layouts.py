@@ -13,9 +13,7 @@ from typing import Any
 from datasets.errors import DataError
 
 Node = Mapping[str, Any]  # what a configuration calls `dataset` or `training`: name, kind, folders, options
-Function = (
-    str | Callable
-)  # "module:name", imported when it is called: this module loads neither torch nor OpenCV
+Function = str | Callable  # "module:name", imported when it is called: this module loads neither torch nor OpenCV
 
 
 @dataclass(frozen=True)
@@ -24,21 +22,15 @@ class Layout:
 
     videos: Function | None = None  # gives a VideoSet
     images: Function | None = None  # gives a list of static images instead, on which prompts are answered
-    mix: Mapping[str, str] | None = (
-        None  # root -> kind: videos of several kinds, `<x>_copies` of each `<x>_root`
-    )
+    mix: Mapping[str, str] | None = None  # root -> kind: videos of several kinds, `<x>_copies` of each `<x>_root`
     evaluation: Mapping[str, Any] | None = None  # options that hold in this use alone; None: it is not for it
     training: Mapping[str, Any] | None = None
     synthesis: bool = False  # whether clips are made of its images
-    generate: Function | None = (
-        None  # makes the data below the folder `root` and gives its own; no `root` is given
-    )
+    generate: Function | None = None  # makes the data below the folder `root` and gives its own; no `root` is given
     folders: Function | None = None  # gives those that are read, by default `root`
     names_only: bool = False  # it has too many files to note more of them than the names of folders
     shares: tuple[str, ...] = ("hold_out",)  # keys of the shares of the data that are held out of training
-    held_out: Function | None = (
-        None  # gives {share: least} to keep what is evaluated out of training; else all
-    )
+    held_out: Function | None = None  # gives {share: least} to keep what is evaluated out of training; else all
     one_source: bool = False  # all folders of this kind hold the same videos, as of a published data set
     official_tool: bool = True  # it is scored as DAVIS is, so that DAVIS's own tool can
     submission: Function | None = (

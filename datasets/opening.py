@@ -28,9 +28,7 @@ def open_evaluation(node: Node) -> VideoSet:
     """The videos to evaluate on. Raises DataError for images."""
     layout = layout_of(node["kind"])
     if not layout.videos:
-        raise DataError(
-            f"dataset '{node['name']}' holds no videos: evaluate on it by ablation=decoupled alone"
-        )
+        raise DataError(f"dataset '{node['name']}' holds no videos: evaluate on it by ablation=decoupled alone")
     return call(layout.videos, node, **layout.evaluation)
 
 

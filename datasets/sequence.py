@@ -94,8 +94,7 @@ class Sequence:
         """Frame index -> ids that its mask gives, both increasing; `{0: object_ids}` if none appears late."""
         starts = dict.fromkeys(self.object_ids, 0) if self.appears is None else self.appears
         return {
-            index: tuple(i for i in self.object_ids if starts[i] == index)
-            for index in sorted(set(starts.values()))
+            index: tuple(i for i in self.object_ids if starts[i] == index) for index in sorted(set(starts.values()))
         }
 
     @property

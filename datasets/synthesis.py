@@ -138,9 +138,7 @@ def _picture(shot: Shot, image: np.ndarray, mask: np.ndarray, other: Picture | N
     new_scene = other is not None and shot.rng.random() < shot.settings.new_scene
     scene = other[0] if new_scene else fill_hole(image, mask > 0)
     nothing, everything = np.zeros(scene.shape[:2], np.uint8), np.ones(scene.shape[:2], bool)
-    of_scene = (
-        window_to_source(choose_window(nothing[None], shot.rng), shot.size, False) if new_scene else view
-    )
+    of_scene = window_to_source(choose_window(nothing[None], shot.rng), shot.size, False) if new_scene else view
     return [
         _layer(scene, nothing, everything, of_scene, path, border=mirror),
         _layer(image, mask, mask > 0, view, path + apart, border=mirror),

@@ -67,9 +67,7 @@ def split_folders(root: Path, split: str = "train", all_frames: bool = False) ->
     places = [root / f"{split}_all_frames", root / "all_frames" / f"{split}_all_frames"]
     found = [place for place in places if (place / "JPEGImages").is_dir()]
     if all_frames and not found:
-        raise DataError(
-            f"no folder {places[0] / 'JPEGImages'}: fetch all frames of {split} or do without them"
-        )
+        raise DataError(f"no folder {places[0] / 'JPEGImages'}: fetch all frames of {split} or do without them")
     return [root / split, *found[:1]] if all_frames else [root / split]
 
 
@@ -99,9 +97,7 @@ def split_held_out(
     others = [s for s in video_set.sequences if unseen.isdisjoint(s.categories.values())]
     train, _ = hold_out(others, fraction, seed)
     if not train:
-        raise DataError(
-            f"no video of {video_set.name} is without an unseen class ({', '.join(sorted(unseen))})"
-        )
+        raise DataError(f"no video of {video_set.name} is without an unseen class ({', '.join(sorted(unseen))})")
     kept = {s.name for s in train}
     parts = name_parts(video_set, train, [s for s in video_set.sequences if s.name not in kept])
     return parts[0], replace(parts[1], unseen=unseen)
@@ -186,9 +182,7 @@ def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
     try:
         videos = json.loads(path.read_text(encoding="utf-8"))["videos"].items()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f'cannot read {path}: no {{"videos": ...}} in JSON ({error!r}); fetch it again'
-        ) from None
+        raise DataError(f'cannot read {path}: no {{"videos": ...}} in JSON ({error!r}); fetch it again') from None
     meta = {}
     for video, entry in videos:
         try:
@@ -210,9 +204,7 @@ def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
 
 def _choose_unseen(video_set: VideoSet, fraction: float, seed: int) -> frozenset[str]:
     if not 0 <= fraction < 1:
-        raise ValueError(
-            f"the fraction of unseen classes is {fraction}; it must be at least 0 and less than 1"
-        )
+        raise ValueError(f"the fraction of unseen classes is {fraction}; it must be at least 0 and less than 1")
     videos = Counter(category for s in video_set.sequences for category in set(s.categories.values()))
     if fraction == 0 or len(videos) < 2:
         return frozenset()

@@ -36,9 +36,7 @@ def check_name(name: str) -> None:
     """Raise MethodError when there is no method of this name, listing those that are, or its extra is missing."""
     extra = entry(name).extra
     if extra and find_spec(extra[1]) is None:
-        raise MethodError(
-            f"method '{name}' needs {extra[1]}: pip install -e '.[{extra[0]}]' -c constraints.txt"
-        )
+        raise MethodError(f"method '{name}' needs {extra[1]}: pip install -e '.[{extra[0]}]' -c constraints.txt")
     if outside.is_outside(name):
         outside.check(name)
 

@@ -65,7 +65,5 @@ def take_over(student: nn.Module, teacher: nn.Module) -> None:
     try:
         load_strictly(nn.ModuleDict(own), nn.ModuleDict(given).state_dict(), "what the teacher hands on")
     except MethodError as error:
-        text = (
-            f"a {type(student).__name__} cannot take over all but the encoder of a {type(teacher).__name__}"
-        )
+        text = f"a {type(student).__name__} cannot take over all but the encoder of a {type(teacher).__name__}"
         raise MethodError(f"{text}: {error}; give both the same sizes") from None

@@ -93,9 +93,7 @@ def video(frames: int = 3, height: int = HEIGHT, width: int = WIDTH, device: str
     return torch.rand(frames, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
 
 
-def first_mask(
-    ids: tuple[int, ...] = IDS, height: int = HEIGHT, width: int = WIDTH, device: str = "cpu"
-) -> Tensor:
+def first_mask(ids: tuple[int, ...] = IDS, height: int = HEIGHT, width: int = WIDTH, device: str = "cpu") -> Tensor:
     """int64 (H, W): a bar across the frame for each id, from the top in the order given."""
     mask = torch.zeros(height, width, dtype=torch.long)
     room = (height - 2) // len(ids)
@@ -335,9 +333,7 @@ def _expect_ids(method: Method, wanted: list[int]) -> None:
 
 def _expect_same(before: list[Tensor], now: list[Tensor], when: str) -> None:
     for one, other in zip(before, now, strict=True):
-        _expect(
-            one.shape == other.shape, f"an answer {tuple(other.shape)}, before {tuple(one.shape)}, {when}"
-        )
+        _expect(one.shape == other.shape, f"an answer {tuple(other.shape)}, before {tuple(one.shape)}, {when}")
         off = float((one - other).abs().max())
         _expect(off < 1e-4, f"an answer differs by up to {off:.3g} {when}")
 

@@ -89,9 +89,7 @@ def check_added(frame: Tensor, mask: Tensor, known: Sequence[int]) -> list[int]:
     ids = _mask_ids(frame, mask, "the mask of new objects is empty: call step() on a frame without any")
     again = sorted(set(ids) & set(known))
     if again:
-        raise MethodError(
-            f"object {again[0]} is followed already: a mask of new objects must hold new ids only"
-        )
+        raise MethodError(f"object {again[0]} is followed already: a mask of new objects must hold new ids only")
     return ids
 
 

@@ -95,9 +95,7 @@ def find(name: str) -> Callable[..., Any]:
         raise MethodError(describe_failure(error, name)) from None
     attribute = IN_FILE.fullmatch(name)["attribute"]
     if not callable(found := getattr(module, attribute, None)):
-        own = [
-            key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
-        ]
+        own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
         raise MethodError(
             f"method '{name}': {_path(name)} has no {attribute}; there: {', '.join(own) or 'nothing'}"
         )
@@ -224,9 +222,7 @@ def _digest(files: list[Path], base: Path | None = None) -> str:
     """16 digits of the SHA-256 of the files' bytes and of their paths below `base`, or what they have in common."""
     digest, base = hashlib.sha256(), base or os.path.commonpath(files or ["/"])
     for file in files:
-        content = (
-            _content_digest(file) if file.suffix == ".py" else _mask_digest(file, file.stat().st_mtime_ns)
-        )
+        content = _content_digest(file) if file.suffix == ".py" else _mask_digest(file, file.stat().st_mtime_ns)
         digest.update(f"{os.path.relpath(file, base)} {content}\n".encode())
     return digest.hexdigest()[:16]
 

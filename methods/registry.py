@@ -52,9 +52,7 @@ _SAM = Entry(
         *("search_points", "search_similarity"),
     ),
 )
-_HUGGING_FACE = Entry(
-    "methods.hf.video:PromptedVideo", learns="nothing", others=True, extra=("hf", "transformers")
-)
+_HUGGING_FACE = Entry("methods.hf.video:PromptedVideo", learns="nothing", others=True, extra=("hf", "transformers"))
 # In comments: millions of parameters as published, but for the student that is not in the paper.
 METHODS: dict[str, Entry] = {
     "copy_first_mask": Entry("methods.copy_first_mask:CopyFirstMask", learns="nothing", needs_weights=False),

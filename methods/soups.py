@@ -19,9 +19,7 @@ def average(states: Sequence[State]) -> State:
     first = states[0]
     for state in states[1:]:
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in first.items()}:
-            raise MethodError(
-                "networks of different architecture have no average: their weights do not match"
-            )
+            raise MethodError("networks of different architecture have no average: their weights do not match")
     mean = {}
     for key, value in first.items():
         if value.is_floating_point():

@@ -13,9 +13,7 @@ from methods.steps import STEPS, Part, Step, like_frames, noise_frame, stripes
 
 
 @torch.no_grad()
-def space_time_steps(
-    method: nn.Module, height: int, width: int, objects: int, memory_frames: int
-) -> list[Step]:
+def space_time_steps(method: nn.Module, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
     """The steps of a `SpaceTimeMethod`, on its device.
 
     query_encode: frame (1, 3, H, W) RGB in [0, 1] -> it normalised and padded to multiples of 16, and a `Query`.

@@ -27,9 +27,7 @@ def compare(records: list[Record]) -> dict[str, Comparison]:
     the first row with a trained cell that succeeded, teachers left out, and only such rows are compared with it.
     Rows that share no sequence and seed with it are left out too.
     """
-    rows = {
-        name: cells for name, cells in group_rows(records).items() if cells[0].reference or _trained(cells)
-    }
+    rows = {name: cells for name, cells in group_rows(records).items() if cells[0].reference or _trained(cells)}
     references: dict[str, str] = {}
     for name, cells in rows.items():
         if cells[0].reference in ("", cells[0].label):

@@ -64,9 +64,7 @@ def _execute(path: Path, folder: Path):
 
 
 def _failed_cell(notebook) -> str:
-    cells = (
-        cell for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error"
-    )
+    cells = (cell for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error")
     return next(cells).source
 
 

@@ -21,9 +21,7 @@ def html_table(texts: pd.DataFrame, better: Mapping[str, str | None]) -> str:
     """Sortable; published figures in grey, the best of a column (as of `ranks`) in bold, the second underlined."""
     columns = [_classes(str(column)) for column in texts]
     marks = [ranks(texts[column], better) for column in texts]
-    head = "".join(
-        f'<th class="{kind}">{escape(str(c))}</th>' for c, kind in zip(texts, columns, strict=True)
-    )
+    head = "".join(f'<th class="{kind}">{escape(str(c))}</th>' for c, kind in zip(texts, columns, strict=True))
     body = []
     for row, found in zip(texts.to_numpy().tolist(), zip(*marks, strict=True), strict=True):
         cells = zip(row, columns, found, strict=True)

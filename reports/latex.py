@@ -32,9 +32,7 @@ SOURCE = "Source"
 HEADING_WIDTH = 14  # characters in a line of a column's heading
 
 
-def latex_table(
-    table: pd.DataFrame, title: str, sentences: list[str], better: Mapping[str, str | None]
-) -> str:
+def latex_table(table: pd.DataFrame, title: str, sentences: list[str], better: Mapping[str, str | None]) -> str:
     """A `table*` with the title as caption and the sentences in small print below it.
 
     Sources, too long for a printed page, stand there too, under letters. better: as of `ranks`.

@@ -9,7 +9,7 @@ from bench.record import COLUMNS
 PUBLISHED = "published"  # ends the name of a column whose figures are not ours
 BEST, SECOND = "best", "second"
 WORDS = {column.heading() for column in COLUMNS if column.group == "setting"} | {  # set flush left
-    *("Method", "Variant", "Setting", "Dataset", "Device", "Source", "Result", "Title", "Commit"),
+    *("Method", "Variant", "Setting", "Dataset", "Device", "Source", "Result", "Title", "Commit")
 }
 # By the first word of a title, which says the quantity.
 BETTER = {

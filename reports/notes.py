@@ -21,12 +21,9 @@ PUBLISHED = (
     "Published figures are not measured here: they are joined by the method's name and are of the full-size "
     "network, trained by its authors without BL30K and run on DAVIS at 480p."
 )
-PROMPTED = (
-    "Published figures are of the paper's networks at full size, with the masks of SAM's ViT-H as the truth."
-)
+PROMPTED = "Published figures are of the paper's networks at full size, with the masks of SAM's ViT-H as the truth."
 PUBLISHED_ROWS = (
-    "Rows that an ablation of a paper has show its figures in place of the method's, and none where it gives "
-    "none: "
+    "Rows that an ablation of a paper has show its figures in place of the method's, and none where it gives none: "
 )
 
 
@@ -43,9 +40,7 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     trained = {name for name, cells in rows.items() if any(cell.train_steps for cell in cells)}
     lines += _comparisons(compared, trained, main)
     lines += [] if prompted else _sizes(done)
-    costs = [
-        column for column in shown if column.group == "cost" or (prompted and column.group == "training")
-    ]
+    costs = [column for column in shown if column.group == "cost" or (prompted and column.group == "training")]
     lines += column_notes(done, costs)
     lines += [PROMPTED] if prompted else _published(records)
     lines += [
@@ -117,9 +112,7 @@ def _comparisons(compared: dict[str, Comparison], trained: set[str], main: Colum
     if not compared:
         return []
     single = [
-        name
-        for name, row in compared.items()
-        if row.difference.seeds == 1 and trained & {name, row.reference}
+        name for name, row in compared.items() if row.difference.seeds == 1 and trained & {name, row.reference}
     ]
     lines = [PAIRED.format(score=main.title, sequence="image" if main.name == "miou" else "sequence")]
     if single:

@@ -60,9 +60,7 @@ def mobile_sam(number: int, results: Sequence[Result]) -> Table:
     """Table 2, 4 or 7 of MobileSAM: a row per setting, two columns per quantity."""
     cells = load_quantities()
     cells = cells[cells["table"] == str(number)]
-    cells = cells.assign(
-        measured=[_measured(results, c.method, c.label, c.field) for c in cells.itertuples()]
-    )
+    cells = cells.assign(measured=[_measured(results, c.method, c.label, c.field) for c in cells.itertuples()])
     rows = []
     for (method, _), group in cells.groupby(["method", "label"], sort=False):
         first = group.iloc[0]

@@ -63,7 +63,5 @@ def _published_table() -> pd.DataFrame:
     """What does not stand beside the measured rows: how the networks were trained, and how fast they are."""
     cells = load_quantities()
     cells = cells[~cells["field"].str.startswith(BY_DISTANCE)]
-    texts = (
-        cells.replace("", MISSING).rename(columns=str.capitalize).assign(Method=cells["method"].map(NAMES))
-    )
+    texts = cells.replace("", MISSING).rename(columns=str.capitalize).assign(Method=cells["method"].map(NAMES))
     return texts[["Method", "Variant", "Setting", "Quantity", "Value", "Source", "Note"]]

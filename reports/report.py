@@ -25,9 +25,7 @@ FOLDER = "VOS_REPORT"  # environment variable: the folder that holds report.json
 DEFAULT = Path(__file__).parent / "out" / "report"
 TABLES = "tables"  # folder of a report
 ABLATIONS = {  # that a paper's notebook shows; others stand in the overview
-    "mobilevos": [
-        *("distillation", "sampling", "omega", "losses", "queue", "soup", "aspp", "teacher", "stills"),
-    ],
+    "mobilevos": [*("distillation", "sampling", "omega", "losses", "queue", "soup", "aspp", "teacher", "stills")],
     "deaot_distilled": ["attention", "kd", "attention_map", "lambda"],
     "mobile_sam": ["decoupled"],
 }
@@ -78,9 +76,7 @@ class Report:
         found = [result for result in self.results if result.job == COSTS and result.records]
         if not found:
             return show_gap("Not in the store: `./run_all.sh job=measure` fills it.")
-        return sum(
-            (self._shown(result, tabulate_costs(result.records, result.title)) for result in found), Shown()
-        )
+        return sum((self._shown(result, tabulate_costs(result.records, result.title)) for result in found), Shown())
 
     def others(self) -> Shown:
         """Results that have no chapter of their own: evaluations, searches, other ablations."""

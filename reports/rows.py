@@ -78,9 +78,7 @@ def _stages(texts: list[str]) -> str:
 def by_sequence(records: list[Record]) -> pd.DataFrame:
     """J&F in percent, a row per label and a column per sequence: the mean over the seeds that succeeded."""
     rows = {
-        name: pd.DataFrame(
-            [json.loads(cell.per_sequence) for cell in succeeded(cells) if cell.per_sequence]
-        ).mean()
+        name: pd.DataFrame([json.loads(cell.per_sequence) for cell in succeeded(cells) if cell.per_sequence]).mean()
         for name, cells in group_rows(records).items()
     }
     return pd.DataFrame(rows).T.rename_axis("label")

@@ -68,11 +68,7 @@ def paper_table(
     }
     empty = [name for name in ("Variant", "Notes") if set(columns[name]) <= {MISSING, ""}]
     hidden = [name for name in columns if results is None and name.endswith(", measured")]
-    sentences = [
-        *_sentences(published),
-        *(_measurements(rows, scores) if results is not None else []),
-        *remarks,
-    ]
+    sentences = [*_sentences(published), *(_measurements(rows, scores) if results is not None else []), *remarks]
     sentences += [f"({place}) {note}." for place, note in enumerate(numbered, 1)]
     texts = pd.DataFrame(columns).drop(columns=[*empty, *hidden])
     return Table(title, texts, sentences, _numbers(published, scores))
@@ -163,9 +159,7 @@ def _speeds(cells: pd.DataFrame) -> str:
     """ "26.9 (D16), 20.2 (D17)" """
     known = cells[cells["fps"].notna()]
     pairs = zip(known["fps"], known["dataset"], strict=True)
-    return (
-        ", ".join(f"{fps} ({SETS[name][1]})" if name in SETS else f"{fps}" for fps, name in pairs) or MISSING
-    )
+    return ", ".join(f"{fps} ({SETS[name][1]})" if name in SETS else f"{fps}" for fps, name in pairs) or MISSING
 
 
 def _cost(record: Record | None, field: str) -> str:
@@ -198,9 +192,7 @@ def published_marks(published: pd.DataFrame) -> str:
 def _sentences(published: pd.DataFrame) -> list[str]:
     lines = [published_marks(published)]
     if published["dataset"].str.startswith("youtube").any():
-        lines.append(
-            f"On YouTube-VOS, {G}, the mean of J (Js, Ju) and F (Fs, Fu) over seen and unseen classes."
-        )
+        lines.append(f"On YouTube-VOS, {G}, the mean of J (Js, Ju) and F (Fs, Fu) over seen and unseen classes.")
     return lines
 
 
@@ -208,9 +200,7 @@ def _measurements(rows: list[Row], scores: pd.DataFrame) -> list[str]:
     """How what is measured came about."""
     lines = []
     if any(row.published["dataset"].str.startswith("youtube").any() for row in rows):
-        lines.append(
-            "The masks of YouTube-VOS's validation sets are not public: job=evaluate writes a submission."
-        )
+        lines.append("The masks of YouTube-VOS's validation sets are not public: job=evaluate writes a submission.")
     if scores.empty:
         lines.append("No score of this table has been measured yet.")
     else:

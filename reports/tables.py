@@ -119,9 +119,7 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
             table[column.heading()] = [spread(*pair, column.digits) for pair in pairs]
     for row in rows[rows["n"] == 0].index:
         table.loc[row, main.heading()] = shortened(cells[row][0].status)
-    table["Seeds"] = [
-        f"{n}" if n == run else f"{n}/{run}" for n, run in zip(rows["n"], rows["cells"], strict=True)
-    ]
+    table["Seeds"] = [f"{n}" if n == run else f"{n}/{run}" for n, run in zip(rows["n"], rows["cells"], strict=True)]
     score = main.name.removesuffix("_mean")
     differences = zip(rows[f"{score}_difference"], rows["within_noise"], strict=True)
     table[f"Δ {main.title}"] = [difference(*found) for found in differences]
@@ -142,8 +140,7 @@ def _published(rows: pd.DataFrame) -> pd.DataFrame:
         f"Published J&F {short.upper()} (full-size network, 480p, not measured)": [
             two_readings(*row)
             for row in zip(
-                *(rows[f"published_{field}_{short}"] for field in ("jf", "jf_other", "certainty")),
-                strict=True,
+                *(rows[f"published_{field}_{short}"] for field in ("jf", "jf_other", "certainty")), strict=True
             )
         ]
         for short in DAVIS

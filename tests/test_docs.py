@@ -36,9 +36,7 @@ def commands() -> list[str]:
     """`./run_all.sh ...` lines of all code blocks, continued lines joined, comments cut."""
     found = []
     for page in PAGES:
-        for language, block in re.findall(
-            r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
-        ):
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
             if language:
                 continue
             for line in block.replace("\\\n", " ").splitlines():
@@ -125,14 +123,7 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
     if "--help" in arguments or "--config" in arguments:
         assert main(arguments) == 0
         return
-    extra = [
-        f"runs={tmp_path}/runs",
-        f"output={tmp_path}/out",
-        "measure=false",
-        "device=cpu",
-        "processes=1",
-        *TINY,
-    ]
+    extra = [f"runs={tmp_path}/runs", f"output={tmp_path}/out", "measure=false", "device=cpu", "processes=1", *TINY]
     extra += TINY_STAGES if {"scale=paper", "scale=cpu"} & {*arguments} else []
     search = "job=search" in arguments
     if search:

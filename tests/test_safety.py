@@ -107,10 +107,7 @@ def test_a_checkpoint_runs_no_code(tiny_davis, tmp_path, capsys, wrap, zipped):
         "dataset=davis2017",
         f"dataset.root={tiny_davis}",
     ]
-    assert (
-        main([*arguments, f"runs={tmp_path}/runs", f"output={tmp_path}/out", "device=cpu", "measure=false"])
-        == 2
-    )
+    assert main([*arguments, f"runs={tmp_path}/runs", f"output={tmp_path}/out", "device=cpu", "measure=false"]) == 2
     assert f"error: cannot read the checkpoint {path}" in capsys.readouterr().err
     assert not trace.exists()
     torch.load(path, weights_only=False)  # what loads it as torch once did is caught
@@ -147,8 +144,7 @@ def test_a_checkpoint_is_not_unpacked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["method: !!python/object/apply:os.system ['touch {}']", "!!python/object/apply:os.system ['touch {}']"],
+    "text", ["method: !!python/object/apply:os.system ['touch {}']", "!!python/object/apply:os.system ['touch {}']"]
 )
 def test_a_file_of_overrides_runs_no_code(tmp_path, capsys, text):
     trace = tmp_path / "trace"

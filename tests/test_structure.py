@@ -9,12 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MAY_IMPORT = {
-    "datasets": set(),
-    "methods": set(),
-    "bench": {"datasets", "methods"},
-    "reports": {"bench"},
-}
+MAY_IMPORT = {"datasets": set(), "methods": set(), "bench": {"datasets", "methods"}, "reports": {"bench"}}
 
 
 # Of the packages of bench, each may import those above it in this list, and `record` and `system` are for all.

@@ -64,9 +64,7 @@ class StaticSteps(nn.Module, ABC):
     def __init__(self, method: Remembering, height: int, width: int, objects: int) -> None:
         super().__init__()
         self.method, self.size, self.objects = method, (height, width), objects
-        self._encode, self._read, self._decode, self._write = example_steps(
-            method, Scene(height, width, objects)
-        )
+        self._encode, self._read, self._decode, self._write = example_steps(method, Scene(height, width, objects))
 
     @abstractmethod
     def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, ...]:

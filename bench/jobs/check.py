@@ -30,8 +30,7 @@ def run(config: DictConfig, runs: Path) -> int:
         print(_line(outcome), flush=True)
     failed = sum(outcome.kept is False for outcome in outcomes)
     content = [
-        {"promise": o.promise.name, "kept": o.kept, "remark": o.remark, "mend": o.promise.mend}
-        for o in outcomes
+        {"promise": o.promise.name, "kept": o.kept, "remark": o.remark, "mend": o.promise.mend} for o in outcomes
     ]
     write_json(out / "check.json", {"method": name, "device": device, "promises": content})
     kept = sum(outcome.kept is True for outcome in outcomes)

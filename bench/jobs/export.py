@@ -79,9 +79,7 @@ def run(config: DictConfig, runs: Path) -> int:
 def _report(content: dict, checked, out: Path) -> int:
     for name, facts in sorted(content["files"].items()):
         print(f"{name}: {facts['bytes'] / 1e6:.1f} MB")
-    print(
-        f"largest difference to {content['method']} over {checked.frames} frames: {checked.max_abs_error:.1e}"
-    )
+    print(f"largest difference to {content['method']} over {checked.frames} frames: {checked.max_abs_error:.1e}")
     print(f"results: {out}")
     if not checked.passed:
         text = f"error: the files differ from the method by more than {checked.tolerance:g}: do not use them"

@@ -24,12 +24,7 @@ from bench.system.errors import ConfigError
 from bench.system.files import full_path
 from methods.errors import MethodError
 
-PLAIN = {
-    "precision": "fp32",
-    "channels_last": False,
-    "compile": False,
-    "threads": None,
-}  # all that a phone can do
+PLAIN = {"precision": "fp32", "channels_last": False, "compile": False, "threads": None}  # all that a phone can do
 
 
 def run(config: DictConfig, settings: Conditions, names: list[str], runs: Path) -> int:

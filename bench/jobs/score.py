@@ -150,9 +150,7 @@ def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:
         frames = dict(zip(one.object_ids, (~np.isnan(one.j)).sum(axis=0).tolist(), strict=True))
         for object_id, values in one.per_object().items():
             category = classes[one.name].get(object_id, "")
-            figures = [
-                values[key] if math.isfinite(values[key]) else "" for key in (*FIGURES, *EXTRA_METRICS)
-            ]
+            figures = [values[key] if math.isfinite(values[key]) else "" for key in (*FIGURES, *EXTRA_METRICS)]
             writer.writerow([one.name, object_id, category, frames[object_id], *figures])
     return text.getvalue()
 

@@ -80,9 +80,7 @@ def work(search: Search) -> dict[str, str]:
     study = open_study(search.study, search.url, search.settings, search.reports, search.runs)
     tracker = Tracker(search.config.tracking_uri, search.runs, search.experiment, quiet=True)
     tracker.parent = search.parent
-    work_on(
-        study, search.settings, search.runs, lambda trial, chosen: run_trial(trial, chosen, search, tracker)
-    )
+    work_on(study, search.settings, search.runs, lambda trial, chosen: run_trial(trial, chosen, search, tracker))
     ranks_here().from_first(lambda: None)  # there are no more trials
     tracker.close()
     return {}
@@ -123,18 +121,14 @@ def _progress(study, settings: Settings) -> Iterator[None]:
     """A bar over all trials of the study, whoever works on them."""
     done = Event()
     ended = sum(trial.state.is_finished() for trial in latest(study).values())
-    bar = tqdm(
-        total=settings.trials, initial=ended, desc=f"search {settings.name}", unit="trial", mininterval=2
-    )
+    bar = tqdm(total=settings.trials, initial=ended, desc=f"search {settings.name}", unit="trial", mininterval=2)
 
     def follow() -> None:
         while True:
             last = done.wait(SECONDS_BETWEEN_LOOKS)
             trials = latest(study).values()
             states = [trial.state.name for trial in trials if trial.state.is_finished()]
-            reached = [
-                t.values[settings.objectives.index("jf")] for t in trials if t.state.name == "COMPLETE"
-            ]
+            reached = [t.values[settings.objectives.index("jf")] for t in trials if t.state.name == "COMPLETE"]
             found = {"J&F": f"{max(reached):.1f}"} if reached else {}
             found |= {name.lower(): states.count(name) for name in ("PRUNED", "FAIL") if name in states}
             bar.set_postfix(found, refresh=False)

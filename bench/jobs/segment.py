@@ -50,8 +50,7 @@ def run(config: DictConfig, runs: Path) -> int:
     gif = config.gif and timings["frames"] <= GIF_FRAMES
     if config.gif and not gif:
         warnings.warn(
-            f"gif=true is for videos of at most {GIF_FRAMES} frames: overlay.mp4 alone is written",
-            stacklevel=2,
+            f"gif=true is for videos of at most {GIF_FRAMES} frames: overlay.mp4 alone is written", stacklevel=2
         )
     films = draw(task, out, float(config.fps or task.video.fps or FPS), gif)
     print(_line(timings))

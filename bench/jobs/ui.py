@@ -24,9 +24,7 @@ def run(config: DictConfig, runs: Path) -> int:
     """Serve the store's pages until Ctrl-C; print where they are once they answer. A server has its own."""
     uri, host, port = store_uri(config.tracking_uri, runs), config.host, config.port
     if is_empty(uri):
-        raise ConfigError(
-            f"no MLflow store at {uri}: ./run_all.sh fills it; runs= and tracking_uri= name others"
-        )
+        raise ConfigError(f"no MLflow store at {uri}: ./run_all.sh fills it; runs= and tracking_uri= name others")
     if is_server(uri):
         check_store(uri)
         print(f"MLflow: {without_password(uri)}")

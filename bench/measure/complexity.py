@@ -84,10 +84,7 @@ def gmacs_by_step(method: Stepped, scene: Scene) -> dict[str, float]:
 
 
 def frame_gmacs(
-    method: Stepped,
-    scene: Scene,
-    objects: Sequence[int] = (1, 2, 3),
-    memory_frames: Sequence[int] = (1, 2, 4, 8),
+    method: Stepped, scene: Scene, objects: Sequence[int] = (1, 2, 3), memory_frames: Sequence[int] = (1, 2, 4, 8)
 ) -> list[dict[str, float]]:
     """`Complexity.gmacs` as a function of objects and memory frames, by torch's counter.
 

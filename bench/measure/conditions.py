@@ -62,17 +62,11 @@ def check(conditions: Conditions, device: str) -> None:
         if min(getattr(conditions, key), default=1) < 1:
             raise ConfigError(f"measure.{key}={getattr(conditions, key)}: give numbers of 1 or more")
     if max(conditions.objects, conditions.aot_objects, *conditions.object_counts) >= conditions.width:
-        raise ConfigError(
-            f"measure.width={conditions.width}: too narrow, each object gets a stripe of the frame"
-        )
+        raise ConfigError(f"measure.width={conditions.width}: too narrow, each object gets a stripe of the frame")
     if conditions.frames is not None and conditions.frames < 2:
-        raise ConfigError(
-            f"measure.frames={conditions.frames}: give 2 or more, the first is the annotated one"
-        )
+        raise ConfigError(f"measure.frames={conditions.frames}: give 2 or more, the first is the annotated one")
     if conditions.threads is not None and conditions.threads < 1:
-        raise ConfigError(
-            f"measure.threads={conditions.threads}: give 1 or more, or null for torch's own choice"
-        )
+        raise ConfigError(f"measure.threads={conditions.threads}: give 1 or more, or null for torch's own choice")
     if conditions.precision not in PRECISIONS:
         raise ConfigError(f"measure.precision={conditions.precision}: choose one of {', '.join(PRECISIONS)}")
     _check_precision(conditions, device)

@@ -83,10 +83,7 @@ def _times(method: Method, conditions: Conditions, device: str, begin: Callable[
         yield "stage_ms", milliseconds_by_step(method, conditions.scene(device), limits)
     begin("sweep")
     if conditions.lengths and conditions.object_counts:
-        yield (
-            "sweep",
-            core_sweep(method, conditions.scene(device), conditions.lengths, conditions.object_counts),
-        )
+        yield ("sweep", core_sweep(method, conditions.scene(device), conditions.lengths, conditions.object_counts))
 
 
 def _create(name: str, options: dict) -> Method:

@@ -26,9 +26,7 @@ from methods.interface import Stepped
 SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
 
 
-def full_size(
-    network: Network, runs: Path, device: str, fields: list[str] | None = None
-) -> dict[str, float | str]:
+def full_size(network: Network, runs: Path, device: str, fields: list[str] | None = None) -> dict[str, float | str]:
     """The `_full` fields of a record: full width, 480x864, one object, memory in its steady state.
 
     fields: keys of MEASURES, by default VIDEO; `growth_full`, the cost after longer and longer videos, may take two

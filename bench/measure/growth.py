@@ -33,9 +33,7 @@ def kept_frames(policy: MemoryPolicy, video_frames: int) -> int:
     return len(bank)
 
 
-def growth(
-    method: Method, scene: Scene, lengths: Sequence[int] = (1, 2, 4, 8, 16, 32)
-) -> dict[str, list[float]]:
+def growth(method: Method, scene: Scene, lengths: Sequence[int] = (1, 2, 4, 8, 16, 32)) -> dict[str, list[float]]:
     """Latency and peak memory of the frame that follows `lengths` frames of video, with one object.
 
     Returns "video_frames" (the lengths), "latency_ms" (median of at least 3 frames) and "memory_mb_peak" (2^20

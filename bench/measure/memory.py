@@ -66,9 +66,7 @@ def _peak_on_cuda(compute: Callable[[], object], device: torch.device) -> int:
 
 
 def _peak_on_cpu(compute: Callable[[], object]) -> int:
-    os.environ.setdefault(
-        "KINETO_LOG_LEVEL", "6"
-    )  # otherwise the profiler writes its start and stop to stderr
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # otherwise the profiler writes its start and stop to stderr
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         compute()
     with TemporaryDirectory() as folder:

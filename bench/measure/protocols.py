@@ -46,9 +46,7 @@ def core(method: Method, scene: Scene, limits: Limits | None = None) -> Timing |
 
 
 @torch.inference_mode()
-def milliseconds_by_step(
-    method: Method, scene: Scene, limits: Limits | None = None
-) -> dict[str, float] | None:
+def milliseconds_by_step(method: Method, scene: Scene, limits: Limits | None = None) -> dict[str, float] | None:
     """Median milliseconds of each step apart, timed as `core` is and on the same inputs always.
 
     The limits' time is that of all steps together. None for a method whose steps are not known.
@@ -124,9 +122,7 @@ def aot(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     device = torch.device(scene.device)
     _warm_up(method, clip, mask)
     first = device_seconds(lambda: method.start(clip[0], mask), device)
-    taken = [
-        device_seconds(lambda image=image: most_likely(method.step(image)), device) for image in clip[1:]
-    ]
+    taken = [device_seconds(lambda image=image: most_likely(method.step(image)), device) for image in clip[1:]]
     return figures("aot", taken, first, scene.objects, _memory_frames(method))
 
 

@@ -41,9 +41,7 @@ class Scene:
 def frame_steps(method: Stepped, scene: Scene) -> list[Step]:
     """The method's steps, its memory, if any, as full as the scene says. It must be in evaluation mode."""
     check_objects(scene.objects, scene.width)
-    return method.frame_steps(
-        scene.height, scene.width, scene.objects, frames_read(method, scene.memory_frames)
-    )
+    return method.frame_steps(scene.height, scene.width, scene.objects, frames_read(method, scene.memory_frames))
 
 
 def frames_read(method: Method, memory_frames: int | None = None) -> int:

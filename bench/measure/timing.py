@@ -106,9 +106,7 @@ def timed(
     return figures(protocol, taken, warm[0] if warm else None, objects, memory_frames)
 
 
-def figures(
-    protocol: str, taken: Sequence[float], first: float | None, objects: int, memory_frames: int
-) -> Timing:
+def figures(protocol: str, taken: Sequence[float], first: float | None, objects: int, memory_frames: int) -> Timing:
     """What the seconds of the frames say; `first` is apart from them or among them."""
     low, middle, high, p90, p99 = np.percentile(np.array(taken) * 1000, (25, 50, 75, 90, 99)).tolist()
     return Timing(

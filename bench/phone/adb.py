@@ -191,9 +191,7 @@ class Phone:
         out = self.shell(f'{there}; df -k "${{d:-/}}"').stdout
         found = re.search(r"(\d+)\s+\d+%\s+\S+\s*$", out)
         if found is None:
-            raise PhoneError(
-                f"cannot read the free space of {folder} on {self.serial} from `df -k`: {out.strip()}"
-            )
+            raise PhoneError(f"cannot read the free space of {folder} on {self.serial} from `df -k`: {out.strip()}")
         return int(found[1]) * 1024 / 1e6
 
     def _run(self, arguments: list[str], timeout: float, what: str) -> subprocess.CompletedProcess:

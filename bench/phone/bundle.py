@@ -24,12 +24,7 @@ from bench.system.errors import ConfigError
 SOURCE = Path(__file__).parent / "runner" / "et_runner.cpp"
 RUNNER = "et_runner"
 INSTALL = ".venv/bin/python -m pip install -e '.[phone]' -c constraints.txt"
-LIBRARIES = (
-    "executorch",
-    "executorch_kernels_optimized",
-    "executorch_backend_xnnpack",
-    "executorch_threadpool",
-)
+LIBRARIES = ("executorch", "executorch_kernels_optimized", "executorch_backend_xnnpack", "executorch_threadpool")
 GLIBC = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libstdc++.so.6", "libgcc_s.so.1")
 DEFINITIONS = ("C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED", "ET_USE_THREADPOOL")
 

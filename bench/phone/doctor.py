@@ -71,9 +71,7 @@ def _phone(state: State, settings: PhoneSettings) -> list[Check]:
 def _abi(state: State) -> Check:
     if state.abi in MACHINES:
         return Check("ABI", OK, state.abi)
-    return Check(
-        "ABI", MISSING, f"{state.abi or 'unknown'}: the runner needs a phone of {' or '.join(MACHINES)}"
-    )
+    return Check("ABI", MISSING, f"{state.abi or 'unknown'}: the runner needs a phone of {' or '.join(MACHINES)}")
 
 
 def _space(state: State, folder: str) -> Check:

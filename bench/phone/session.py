@@ -22,13 +22,7 @@ from bench.system.errors import ConfigError
 from bench.system.files import read_json, write_json
 
 SUSTAINED_RUNS = 1024  # MLPerf Mobile
-PLACES = (
-    "serial",
-    "adb",
-    "folder",
-    "wait_s",
-    "benchmark_model",
-)  # change no number, or are in a bundle's key
+PLACES = ("serial", "adb", "folder", "wait_s", "benchmark_model")  # change no number, or are in a bundle's key
 
 
 @dataclass(frozen=True)
@@ -105,12 +99,7 @@ class Session:
 
 
 def measure(
-    runner: Runner,
-    identity: str,
-    cargo: Cargo,
-    protocol: Protocol,
-    runs: Path,
-    say: Callable[[str], None] = print,
+    runner: Runner, identity: str, cargo: Cargo, protocol: Protocol, runs: Path, say: Callable[[str], None] = print
 ) -> Iterator[Session]:
     """Run every process that is not done; yields the session before the first and after each.
 
@@ -134,9 +123,7 @@ def measure(
         if job.row in session.failures:
             continue
         try:
-            repeat = _repeat(
-                runner, remote, job, cargo, protocol.modes[job.mode], allowed, session.folder, say
-            )
+            repeat = _repeat(runner, remote, job, cargo, protocol.modes[job.mode], allowed, session.folder, say)
         except ProcessFailed as failure:
             session.failures[job.row] = str(failure)
         else:

@@ -11,12 +11,7 @@ FOLDER = "/data/local/tmp"
 STEP_S = 10.0  # between two looks at a phone that has to cool
 CHARGING = 2  # android.os.BatteryManager.BATTERY_STATUS_CHARGING
 CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
-CPU_FILES = (
-    "cpuinfo_max_freq",
-    "scaling_max_freq",
-    "scaling_cur_freq",
-    "scaling_governor",
-)  # as Core's fields
+CPU_FILES = ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq", "scaling_governor")  # as Core's fields
 QUESTIONS = {
     "model": "getprop ro.product.model",
     "version": "getprop ro.build.version.release",
@@ -61,9 +56,7 @@ class State:
 def read_state(phone: Phone, folder: str = FOLDER) -> State:
     """Ask the phone for everything in one command; `free_mb` is that of `folder`. Raises LinkLost."""
     command = "; ".join(f"echo '== {name}'; {question}" for name, question in QUESTIONS.items())
-    parts = re.split(
-        r"^== (\w+)\n", phone.shell(f"exec 2> /dev/null; {command}", check=False).stdout, flags=re.M
-    )
+    parts = re.split(r"^== (\w+)\n", phone.shell(f"exec 2> /dev/null; {command}", check=False).stdout, flags=re.M)
     said = {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
     battery = dict(re.findall(r"^\s*([\w ]+): (\S+)", said.get("battery", ""), flags=re.M))
     powered = [value for key, value in battery.items() if key.endswith("powered")]
@@ -172,9 +165,7 @@ def _named(numbers: list[int]) -> str:
 
 def _cores(said: dict[str, str]) -> tuple[Core, ...]:
     """From lines such as /sys/devices/system/cpu/cpu7/cpufreq/cpuinfo_max_freq 2995200."""
-    told = {
-        file: dict(re.findall(rf"/cpu(\d+)/cpufreq/{file} (\S+)", said.get(file, ""))) for file in CPU_FILES
-    }
+    told = {file: dict(re.findall(rf"/cpu(\d+)/cpufreq/{file} (\S+)", said.get(file, ""))) for file in CPU_FILES}
 
     def mhz(file: str, number: str) -> float | None:
         khz = _int(told[file].get(number))

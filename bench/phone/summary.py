@@ -6,9 +6,7 @@ from bench.measure.results import record_of
 from bench.phone.session import SUSTAINED_RUNS, Session
 from bench.record import Record
 
-SPREAD = (
-    0.05  # between the repeats' medians: above it a row is flagged (MLPerf Mobile: replicable within 5 %)
-)
+SPREAD = 0.05  # between the repeats' medians: above it a row is flagged (MLPerf Mobile: replicable within 5 %)
 TOLERANCE = 1e-3  # of an output, relative to its largest value
 
 
@@ -25,9 +23,7 @@ def summarise(session: Session, per_frame: dict[str, float]) -> dict:
     left = session.wanted - len(session.repeats)
     failed = [f"{stage}, {_threads(n)}: {why}" for (_, n, stage), why in session.failures.items()]
     doubts = [
-        f"{row['stage']}, {_threads(row['threads'])}: {text}"
-        for row in [*rows, *frames]
-        for text in row["flags"]
+        f"{row['stage']}, {_threads(row['threads'])}: {text}" for row in [*rows, *frames] for text in row["flags"]
     ]
     if session.reused:
         doubts.append(f"{session.reused} of {session.wanted} repeats are of an earlier, interrupted command")
@@ -49,9 +45,7 @@ def _row(repeats: list[dict]) -> dict:
     largest = {key: max((d[key] for d in found), key=_nan_last) for key in ("max_abs", "relative")}
     flags = [text for r in repeats for text in r["flags"]] + _spread(medians)
     if not largest["relative"] <= TOLERANCE:
-        flags.append(
-            f"the outputs differ from the method's by {largest['relative']:.1e}: do not use these times"
-        )
+        flags.append(f"the outputs differ from the method's by {largest['relative']:.1e}: do not use these times")
     governors = {core["governor"] for r in repeats for core in r["before"]["cores"]}
     clocks = [{core["governor"] for core in r["before"]["cores"]} for r in repeats]
     if any(each != clocks[0] for each in clocks):

@@ -52,22 +52,17 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         methods.check_name(changed.method)
         own = _data_of_row(config, changed, data)
         if changed.role == "teacher":
-            cells.append(
-                Cell(label, teacher_network(changed, own), data.dataset, changed.teacher.seed, overrides)
-            )
+            cells.append(Cell(label, teacher_network(changed, own), data.dataset, changed.teacher.seed, overrides))
         else:
             cells += [
-                Cell(label, student_network(changed, own, seed), data.dataset, seed, overrides)
-                for seed in seeds
+                Cell(label, student_network(changed, own, seed), data.dataset, seed, overrides) for seed in seeds
             ]
     trained = [cell for cell in cells if cell.varied]
     if ablation.get("held_out"):
         for training in filter(None, (cell.network.training for cell in trained)):
             check_held_out(f"ablation={ablation.name}", training)
     for label, node in (ablation.get("soups") or {}).items():
-        cells += [
-            Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds
-        ]
+        cells += [Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds]
     return cells
 
 
@@ -78,9 +73,7 @@ def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
         if key == "training":
             made = [node.pop("synthesis", {}) for node in (before, now)]
         if before != now:
-            raise ConfigError(
-                f"rows of an ablation share their data: {key} cannot differ, training.synthesis can"
-            )
+            raise ConfigError(f"rows of an ablation share their data: {key} cannot differ, training.synthesis can")
     if made[0] == made[1]:
         return data
     own = replace(data, training={**data.training, "synthesis": made[1]})
@@ -160,9 +153,7 @@ def _trained(
 ) -> Network:
     """A network trained in stages, the last one by `recipe` and those before by `early`."""
     if not methods.is_trainable(method):
-        fixed = outside.is_masks(method) or not (
-            outside.is_outside(method) or methods.entry(method).needs_weights
-        )
+        fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.entry(method).needs_weights)
         why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
     task = task_of(data.dataset)

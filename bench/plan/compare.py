@@ -28,9 +28,7 @@ def check_entries(config: DictConfig) -> None:
         if (name, weights) in entries[:number]:
             raise ConfigError(f"methods: '{name}' is listed twice")
         if not weights and methods.entry(name).needs_weights and methods.entry(name).learns != "clips":
-            raise ConfigError(
-                f"methods: '{name}' is not trained here, it needs weights: {name}@/path/to/them"
-            )
+            raise ConfigError(f"methods: '{name}' is not trained here, it needs weights: {name}@/path/to/them")
         if weights and not Path(weights).expanduser().exists():
             raise ConfigError(f"methods: no weights at {weights}")
         if weights and not (methods.entry(name).needs_weights or outside.is_outside(name)):
@@ -71,8 +69,7 @@ def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell
     extra = [f"{group}={family}" for group in groups if group not in given]
     changed = with_override(load_config(arguments + extra) if extra else config, "method", name)
     return [
-        Cell(label, student_network(changed, data, seed), data.dataset, seed)
-        for seed in ablation_seeds(config)
+        Cell(label, student_network(changed, data, seed), data.dataset, seed) for seed in ablation_seeds(config)
     ]
 
 

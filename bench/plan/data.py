@@ -84,9 +84,7 @@ def open_training(
     from datasets.clips import ClipStream  # imports torch
 
     if held_out and not spec.get("hold_out"):
-        raise ConfigError(
-            f"no part of '{spec['name']}' is held out from training: set training.hold_out=0.1, say"
-        )
+        raise ConfigError(f"no part of '{spec['name']}' is held out from training: set training.hold_out=0.1, say")
     size = {"length": length or schedule.length, "size": schedule.crop, "max_objects": schedule.max_objects}
     source = open_clips(spec, held_out, synthesis_of(spec, "training"), **size, seed=seed)
     return ClipStream(source, schedule.steps, schedule.batch)

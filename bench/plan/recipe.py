@@ -70,9 +70,7 @@ def _keys(losses: tuple[tuple[str, type[Loss]], ...]) -> type[Settings]:
 
 def recipe_keys() -> type[Settings]:
     """The keys of a recipe in a configuration: its settings, and those of every loss of the table by its name."""
-    found = globals()["RecipeKeys"] = _keys(
-        tuple(table().items())
-    )  # where a pickled configuration looks for it
+    found = globals()["RecipeKeys"] = _keys(tuple(table().items()))  # where a pickled configuration looks for it
     return found
 
 

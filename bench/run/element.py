@@ -53,9 +53,7 @@ class Board:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.records, self.failures, self.begun = (
-            Notes(folder / x) for x in ("records", "failures", "begun")
-        )
+        self.records, self.failures, self.begun = (Notes(folder / x) for x in ("records", "failures", "begun"))
 
     def items(self, cells: list[Cell], setup: Setup, data, job: str = "") -> list[Item]:
         """What there is to do for the cells, of which each job has the same list."""

@@ -33,9 +33,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     """
     if not ranks_here().leads:
         follow(
-            [training for cell in cells for training in cell.network.trainings],
-            runs,
-            pick_device(config.device),
+            [training for cell in cells for training in cell.network.trainings], runs, pick_device(config.device)
         )
         return []
     task = TASKS[cells[0].task]
@@ -55,11 +53,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
                     cell = cells[number]
                     evaluated = record.status == "ok" and not cell.cost_only
                     folder = cell_folder(cell, runs) if evaluated else None
-                    if (
-                        folder
-                        and not record.mlflow_run_id
-                        and (archive := folder / "submission.zip").exists()
-                    ):
+                    if folder and not record.mlflow_run_id and (archive := folder / "submission.zip").exists():
                         print(f"for the evaluation server: {archive}")
                     records[number] = tracker.log(record, folder)
                     write_text(out / "records.jsonl", to_jsonl(records))

@@ -54,11 +54,7 @@ def checkpoint_options(path: Path) -> dict:
 
 
 def train_all(
-    trainings: list[Training],
-    runs: Path,
-    device: str,
-    processes: int | str = "auto",
-    on_step: OnStep | None = None,
+    trainings: list[Training], runs: Path, device: str, processes: int | str = "auto", on_step: OnStep | None = None
 ) -> Failures:
     """Train what has no weights yet, after what it needs; returns {key: why it failed}.
 
@@ -152,11 +148,7 @@ def why_failed(training: Training, runs: Path, failures: Mapping[str, str]) -> s
 
 
 def train(
-    group: list[Training],
-    runs: Path,
-    device: str,
-    failures: Mapping[str, str],
-    on_step: OnStep | None = None,
+    group: list[Training], runs: Path, device: str, failures: Mapping[str, str], on_step: OnStep | None = None
 ) -> Failures:
     """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
     found: Failures = {}
@@ -275,9 +267,7 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             # there are no features yet that are worth leaving as they are
             schedule = replace(schedule, backbone_lr=1.0)
         task = TASKS[training.task]
-        return Learner(
-            name, method, training.recipe, schedule, folder, meta, task, frozen, teacher, ranks_here()
-        )
+        return Learner(name, method, training.recipe, schedule, folder, meta, task, frozen, teacher, ranks_here())
 
 
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:

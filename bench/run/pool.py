@@ -21,9 +21,7 @@ from bench.system.workers import start_worker
 Outcome = Failures | Exception
 
 
-def work_apart(
-    items: list[Item], write: Callable[[Item, Any], None], processes: int
-) -> Iterator[tuple[Item, Any]]:
+def work_apart(items: list[Item], write: Callable[[Item, Any], None], processes: int) -> Iterator[tuple[Item, Any]]:
     """As `work`, with at most `processes` items at once, each in a fresh process.
 
     What runs out of memory, or whose process is killed (as Linux does then), is tried again alone, and then in

@@ -267,9 +267,7 @@ def _without_void(mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.where(truth == VOID, 0, mask) if truth.max() == VOID else mask
 
 
-def _measured(
-    metric: Metric, prediction: np.ndarray, truth: np.ndarray, object_ids: Sequence[int]
-) -> np.ndarray:
+def _measured(metric: Metric, prediction: np.ndarray, truth: np.ndarray, object_ids: Sequence[int]) -> np.ndarray:
     found = np.asarray(metric.of_frame(prediction, truth, object_ids), float)
     if found.shape != (len(object_ids),) or not np.isfinite(found).all():
         raise ConfigError(

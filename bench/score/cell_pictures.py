@@ -25,9 +25,7 @@ def choose_sequences(videos: VideoSet, wanted: str | ListConfig) -> list[Sequenc
     for name in names:
         if name not in named:
             known = ", ".join(list(named)[:8]) + (", ..." if len(named) > 8 else "")
-            raise ConfigError(
-                f"pictures={name}: choose first, all, none, or sequences of {videos.name}: {known}"
-            )
+            raise ConfigError(f"pictures={name}: choose first, all, none, or sequences of {videos.name}: {known}")
     return [named[name] for name in names]
 
 

@@ -153,8 +153,7 @@ def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
 def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
     """Run the method: the mask of every frame, and the milliseconds of all but the first."""
     given = (
-        (sequence.frame(i), sequence.given_mask(i) if i in sequence.given else None)
-        for i in range(len(sequence))
+        (sequence.frame(i), sequence.given_mask(i) if i in sequence.given else None) for i in range(len(sequence))
     )
     predictions, step_ms = zip(*follow(method, given, device), strict=True)
     return list(predictions), list(step_ms[1:])

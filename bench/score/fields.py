@@ -22,9 +22,7 @@ def score_fields(scores: Sequence[SequenceScores], content: dict[str, Any]) -> d
         if value is not None and math.isfinite(value)
     }
     if content.get("metrics"):
-        fields["metrics"] = json.dumps(
-            {name: _described(name, mean) for name, mean in content["metrics"].items()}
-        )
+        fields["metrics"] = json.dumps({name: _described(name, mean) for name, mean in content["metrics"].items()})
     judged = [one for one in scores if one.jf_mean() is not None]
     if not judged:
         return fields

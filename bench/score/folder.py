@@ -125,9 +125,7 @@ def score_all(tasks: list[Task], protocol: Protocol, processes: int, label: str)
 
 
 def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[Scored]:
-    score = partial(
-        score_task, protocol=protocol, metrics=extra_metrics()
-    )  # sent to processes that know none
+    score = partial(score_task, protocol=protocol, metrics=extra_metrics())  # sent to processes that know none
     if processes == 1:
         yield from map(score, tasks)
         return
@@ -135,9 +133,7 @@ def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[S
     try:
         yield from pool.map(score, tasks)
     except BrokenProcessPool:
-        raise ConfigError(
-            "a process of processes= was killed, probably for want of memory: use fewer"
-        ) from None
+        raise ConfigError("a process of processes= was killed, probably for want of memory: use fewer") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -178,9 +174,7 @@ def score_task(task: Task, protocol: Protocol, metrics: list[Metric]) -> Scored:
 def judged_ids(sequence: Sequence, protocol: Protocol) -> tuple[int, ...]:
     """Ids of the objects that are judged, increasing: what `protocol.objects` says where none appears late."""
     ids = sequence.object_ids
-    return (
-        ids if protocol.objects == "first" or sequence.appears is not None else tuple(range(1, max(ids) + 1))
-    )
+    return ids if protocol.objects == "first" or sequence.appears is not None else tuple(range(1, max(ids) + 1))
 
 
 def read_masks(task: Task, ids: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

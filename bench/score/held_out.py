@@ -11,9 +11,7 @@ SCORED_FRAMES = 8
 
 def held_out_score(method, training: Training, device: str) -> float:
     """J&F (0..1) of a network on clips of the part that `training` holds out of its data."""
-    clips = open_training(
-        training.data, training.schedule, seed=0, held_out=True, length=SCORED_FRAMES
-    ).source
+    clips = open_training(training.data, training.schedule, seed=0, held_out=True, length=SCORED_FRAMES).source
     scores = []
     for number in range(SCORED_CLIPS):
         frames, masks = clips.clip(number, clips.natural_skip)

@@ -40,8 +40,7 @@ def errors(frame: np.ndarray, prediction: np.ndarray, truth: np.ndarray) -> np.n
     known = truth != 255
     prediction, truth = np.where(known, prediction, 0), np.where(known, truth, 0)
     prediction, truth = (
-        cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        for mask in (prediction, truth)
+        cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) for mask in (prediction, truth)
     )
     smaller = size[1] < frame.shape[0]
     scaled = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)

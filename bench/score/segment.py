@@ -25,9 +25,7 @@ from datasets.video import Video, write_video
 from methods.checkpoint import read_file
 
 SECONDS_BETWEEN_STATES = 30
-OVERLAY_EDGE = (
-    1920  # px of the longer side at most: an encoder keeps dozens of frames, and 4K ones fill memory
-)
+OVERLAY_EDGE = 1920  # px of the longer side at most: an encoder keeps dozens of frames, and 4K ones fill memory
 GIF_WIDTH, GIF_FRAMES = 480, 300
 
 
@@ -78,9 +76,7 @@ def check_first_frame(task: Task, mask_path: Path) -> None:
         )
     lost = set(task.object_ids) - set(np.unique(task.seen_mask).tolist())
     if lost:
-        raise DataError(
-            f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one"
-        )
+        raise DataError(f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one")
 
 
 def segment(method, task: Task, folder: Path, device: str) -> list[float]:

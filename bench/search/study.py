@@ -94,9 +94,7 @@ def _storage(optuna, url: str, settings: Settings):
                 heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES),
             )
     except ImportError:
-        raise ConfigError(
-            f"search.storage={without_password(url)} has no driver: {INSTALL_POSTGRESQL}"
-        ) from None
+        raise ConfigError(f"search.storage={without_password(url)} has no driver: {INSTALL_POSTGRESQL}") from None
     except (SQLAlchemyError, sqlite3.Error, OSError, optuna.exceptions.OptunaError, RuntimeError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ConfigError(f"search.storage={without_password(url)} cannot be reached: {reason}") from None

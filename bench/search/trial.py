@@ -101,9 +101,7 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
     for network in networks:
         watch = Watch(trial, network, search.device, search.settings, scores)
         on_step = watch if search.settings.prunes else None
-        failure = train_all([network.training], search.runs, search.device, 1, on_step).get(
-            network.training.key
-        )
+        failure = train_all([network.training], search.runs, search.device, 1, on_step).get(network.training.key)
         if failure:
             status = failure if watch.stopped else f"failed: {failure}"
             _keep(trial, replace(record, status=status), tracker)

@@ -31,9 +31,7 @@ class Task(ABC):
         """Batches of a stream from step `start` on, on the device."""
         return loaded(stream, schedule, start, device)
 
-    def prepare(
-        self, teacher: nn.Module, network: Network, training: Training, stream, runs: Path, device: str
-    ):
+    def prepare(self, teacher: nn.Module, network: Network, training: Training, stream, runs: Path, device: str):
         """What `teach` takes as its teacher; by default the network as it is."""
         return teacher
 

@@ -66,9 +66,7 @@ class Sender:
             self.sent[run.id] = self._send_cell(run) if run.cell else self.store.send(run)
         except Timeout:  # somebody else is at this cell
             return False
-        except (
-            Exception
-        ) as error:  # of MLflow, requests, SQLAlchemy, a driver, a disk: recording stops nothing
+        except Exception as error:  # of MLflow, requests, SQLAlchemy, a driver, a disk: recording stops nothing
             self._well = is_refused(error)
             self._tell(error)
             return False

@@ -39,9 +39,7 @@ class Tracker:
         self._origin = _origin(runs)
 
     @contextmanager
-    def invocation(
-        self, title: str, config: DictConfig, facts: dict[str, str], out: Path
-    ) -> Iterator["Tracker"]:
+    def invocation(self, title: str, config: DictConfig, facts: dict[str, str], out: Path) -> Iterator["Tracker"]:
         """The parent run of all cells that this invocation finishes; its tags tell invocations apart."""
         text = OmegaConf.to_yaml(without_passwords(config))
         tags = {"kind": "invocation", "job": config.job, "folder": str(out), **facts}
@@ -100,12 +98,7 @@ class Tracker:
             name=f"{record.label} seed {record.seed}",
             status="FINISHED" if record.status == "ok" else "FAILED",
             time=_now(),
-            tags={
-                "kind": "cell",
-                "status": record.status,
-                **{name: values[name] for name in TAGS},
-                **instead_of,
-            },
+            tags={"kind": "cell", "status": record.status, **{name: values[name] for name in TAGS}, **instead_of},
             parent=self.parent,
             instead_of=instead_of,
             params={name: str(values[name]) for name in PARAMS},
@@ -117,9 +110,7 @@ class Tracker:
         if not self.table:
             return {}
         sent = self._sender.sent
-        self.table = [
-            replace(r, mlflow_run_id=r.mlflow_run_id or sent.get(self._id(r), "")) for r in self.table
-        ]
+        self.table = [replace(r, mlflow_run_id=r.mlflow_run_id or sent.get(self._id(r), "")) for r in self.table]
         scores = [(f"jf_mean/{_safe(r.label)}", r.jf_mean, r.seed) for r in self.table]
         return {
             "texts": {"records.jsonl": to_jsonl(self.table)},

@@ -50,10 +50,7 @@ def train_group(
     stream = stream.part_of(ranks.number, ranks.size)
     for start, same in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
         running = list(same)
-        with (
-            _progress(running, schedule, start) as bar,
-            _side_by_side(len(running), device, ranks) as for_each,
-        ):
+        with _progress(running, schedule, start) as bar, _side_by_side(len(running), device, ranks) as for_each:
             saved_at = time.monotonic()
             for batch in task.batches(stream, schedule, start, device):
                 bunch = list(running)

@@ -49,9 +49,7 @@ def find_place(config: DictConfig, environment: Mapping[str, str] = os.environ) 
         if config.get(key) not in (None, "auto", 1):
             raise ConfigError(f"{key}={config[key]} beside {place.size} ranks: set {key}=1, or ranks=1")
     if ":" in config.device:
-        raise ConfigError(
-            f"device={config.device} is one, for {place.size} ranks: set device=cuda, or ranks=1"
-        )
+        raise ConfigError(f"device={config.device} is one, for {place.size} ranks: set device=cuda, or ranks=1")
     return place
 
 

@@ -81,9 +81,7 @@ class Ranks:
         content = self.rows(torch.tensor(bytearray(buffer.getvalue()), dtype=torch.uint8)[:, None])
         return made if self.leads else torch.load(BytesIO(content.numpy().tobytes()), weights_only=True)
 
-    def spread(
-        self, function: Callable[..., T], parts: Iterable[nn.Module], partly: bool
-    ) -> Callable[..., T]:
+    def spread(self, function: Callable[..., T], parts: Iterable[nn.Module], partly: bool) -> Callable[..., T]:
         """The function, whose losses then give all ranks the mean of their gradients for the parts' parameters.
 
         partly: whether the losses may leave parameters out.

@@ -29,9 +29,7 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
     if soup.trajectory:
         files = [file for folder in folders for file in sorted((folder / "snapshots").glob("[0-9]*.pt"))]
     if not files:
-        raise ConfigError(
-            "a soup along a trajectory needs snapshots: set scale.student.snapshots to 1 or more"
-        )
+        raise ConfigError("a soup along a trajectory needs snapshots: set scale.student.snapshots to 1 or more")
     contents = [read_file(file) for file in files]
     states = [content["state_dict"] for content in contents]
     norms = _own_statistics(states)

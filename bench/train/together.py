@@ -43,10 +43,7 @@ def launch(count: int, device: str, arguments: list[str]) -> int:
         rank, end = next(iter(error.failures.items()))  # the first; torchrun has ended the others
         if end.exitcode > 0:
             return end.exitcode
-        print(
-            f"error: rank {rank} of {count} has ended with exit code {end.exitcode}; {GOES_ON}",
-            file=sys.stderr,
-        )
+        print(f"error: rank {rank} of {count} has ended with exit code {end.exitcode}; {GOES_ON}", file=sys.stderr)
         return 2
     except SignalException as error:
         return 128 + error.sigval

@@ -103,9 +103,7 @@ def draw_scene(rng: Generator, stage: Stage, number: int) -> Scene:
     return Scene(
         layers=(_draw_background(rng, stage, recipes), *(things[i] for i in order)),
         objects=objects,
-        light=stage.smooth(
-            rng.integers(190, 320, (stage.knots, 1)) + rng.integers(-20, 21, (stage.knots, 3))
-        ),
+        light=stage.smooth(rng.integers(190, 320, (stage.knots, 1)) + rng.integers(-20, 21, (stage.knots, 3))),
         tilt=stage.smooth(rng.integers(-70, 71, (stage.knots, 2))),
         blur=stage.smooth(np.clip(rng.integers(-250, 320, stage.knots), 0, 256)),
         blur_radius=int(rng.integers(1, 3)),
@@ -157,9 +155,7 @@ def _draw_background(rng: Generator, stage: Stage, recipes: list[Recipe]) -> Lay
         x=path[:, 0],
         y=path[:, 1],
         angle=_wander(rng, stage, TURN // 60),
-        zoom=stage.smooth(rng.integers(80, 125, stage.knots))
-        * (BACKDROP // 2 * PX * 65536 // 100)
-        // stage.side,
+        zoom=stage.smooth(rng.integers(80, 125, stage.knots)) * (BACKDROP // 2 * PX * 65536 // 100) // stage.side,
         sway=int(rng.integers(0, 4)) << 16,
         waves=TURN // 64,
         phase=np.stack([_wander(rng, stage, TURN // 12), _wander(rng, stage, TURN // 12)], axis=1),

@@ -94,8 +94,7 @@ def ensure_embedded(
                     shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise DataError(
-            f"cannot generate the embedded set in {root}: {error}; choose a folder that is writable and "
-            f"has room"
+            f"cannot generate the embedded set in {root}: {error}; choose a folder that is writable and has room"
         ) from error
     return folder
 
@@ -114,9 +113,7 @@ def write_sequences(folder: Path, spec: EmbeddedSpec, part: int, parts: int) -> 
         yield name
 
 
-def _draw_visible_scene(
-    stage: Stage, seed: tuple[int, int], number: int
-) -> tuple[Scene, np.random.Generator]:
+def _draw_visible_scene(stage: Stage, seed: tuple[int, int], number: int) -> tuple[Scene, np.random.Generator]:
     """The first scene whose objects all show in the first frame, and the generator for its noise."""
     least = stage.height * stage.width * FIRST_VISIBLE // 1000
     attempt = 0

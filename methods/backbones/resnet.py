@@ -109,9 +109,7 @@ class ResNet(nn.Module):
 
 class ResNet18(ResNet):
     def __init__(self, in_channels: int = 3, width: float = 1.0) -> None:
-        super().__init__(
-            BasicBlock, [max(8, round(c * width)) for c in (64, 128, 256)], (2, 2, 2), in_channels
-        )
+        super().__init__(BasicBlock, [max(8, round(c * width)) for c in (64, 128, 256)], (2, 2, 2), in_channels)
 
 
 class ResNet50(ResNet):

@@ -107,9 +107,7 @@ class LongTermPropagation(Propagation):
         xavier_(self)
         self.attention = attention(key)  # after the initialisation: it has its own
 
-    def forward(
-        self, query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], gate: Tensor
-    ) -> Tensor:
+    def forward(self, query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], gate: Tensor) -> Tensor:
         """As `GlobalAttention.forward`, then mixed: tokens (B, H W, outputs)."""
         return self.mix(self.attention(query, keys, values, gate))
 

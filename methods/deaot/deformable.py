@@ -47,9 +47,7 @@ class DeformableSampler(nn.Module):
     Raises MethodError where the channels do not divide into the groups, or factor is below 1.
     """
 
-    def __init__(
-        self, channels: int, groups: int = 4, factor: int = 2, offset_range: float | None = None
-    ) -> None:
+    def __init__(self, channels: int, groups: int = 4, factor: int = 2, offset_range: float | None = None) -> None:
         super().__init__()
         if channels % groups or factor < 1:
             raise MethodError(
@@ -78,10 +76,7 @@ class DeformableSampler(nn.Module):
                     f"deformable attention: cannot sample a map {tuple(each.shape)} in {self.groups} groups at the "
                     f"points of a query {tuple(query.shape)}: give maps of its size, channels a multiple of groups"
                 )
-        return [
-            gather(each, taps, self.groups).transpose(1, 2).unflatten(2, positions.shape[-2:])
-            for each in maps
-        ]
+        return [gather(each, taps, self.groups).transpose(1, 2).unflatten(2, positions.shape[-2:]) for each in maps]
 
     def positions(self, query: Tensor) -> Tensor:
         """query (B, Cq, H, W) -> points (B S, 2, Hg, Wg): y in [0, H - 1] and x in [0, W - 1], in pixels.
@@ -121,12 +116,7 @@ class DeformableAttention(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        groups: int = 4,
-        factor: int = 2,
-        offset_range: float | None = None,
-        branches: int = 1,
+        self, channels: int, groups: int = 4, factor: int = 2, offset_range: float | None = None, branches: int = 1
     ) -> None:
         super().__init__()
         self.branches = branches

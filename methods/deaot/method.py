@@ -235,9 +235,7 @@ class DeAOT(Follower, Network):
                 logits = logits.gather(1, slots[:, :count, None, None].expand(-1, -1, *logits.shape[2:]))
                 logits = resized(logits.float(), tuple(size)).masked_fill(absent, ABSENT)
                 all_logits.append(logits)
-                all_pixels.append(
-                    nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear")
-                )
+                all_pixels.append(nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear"))
                 labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]
                 memory = self.memory_write(own, embed(labels))
                 if t - last >= self.train_gap:

@@ -92,9 +92,7 @@ class Decode(Part):
 
 
 class MemoryEncode(Part):
-    def __init__(
-        self, network: Network, objects: int, size: tuple[int, int], fitted: tuple[int, int]
-    ) -> None:
+    def __init__(self, network: Network, objects: int, size: tuple[int, int], fitted: tuple[int, int]) -> None:
         super().__init__(network)
         self.slots = list(range(objects + 1))
         self.fit = Nearest(size, fitted, network.encoder_projector.weight.device)
@@ -103,15 +101,11 @@ class MemoryEncode(Part):
         first, later = inside[: len(OWN) - 1], inside[len(OWN) - 1 :]
         parts = [(*first, None), *(later[i : i + len(OWN)] for i in range(0, len(later), len(OWN)))]
         owns = tuple(Own(*part) for part in parts)
-        return tuple(
-            chain.from_iterable(self.network.memory_write(owns, self._embed(probabilities.argmax(0))))
-        )
+        return tuple(chain.from_iterable(self.network.memory_write(owns, self._embed(probabilities.argmax(0)))))
 
     def annotated(self, labels: Tensor, *features: Tensor) -> tuple[Tensor, ...]:
         """The memory of an annotated frame, labels int64 (H, W) of 0..objects."""
-        return tuple(
-            chain.from_iterable(self.network.LSTT.reference(Features(*features).top, self._embed(labels)))
-        )
+        return tuple(chain.from_iterable(self.network.LSTT.reference(Features(*features).top, self._embed(labels))))
 
     def _embed(self, labels: Tensor) -> Tensor:
         return self.network.embed_mask(one_hot_objects(self.fit(labels), self.slots)[None])

@@ -16,12 +16,7 @@ EPSILON = 1e-8
 
 
 def dist_loss(
-    student: Tensor,
-    teacher: Tensor,
-    valid: Tensor,
-    beta: float = 1.0,
-    gamma: float = 1.0,
-    tau: float = 1.0,
+    student: Tensor, teacher: Tensor, valid: Tensor, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0
 ) -> Tensor:
     """beta L_inter + gamma L_intra -> scalar; see `inter_loss` for the arguments."""
     return beta * inter_loss(student, teacher, valid, tau) + gamma * intra_loss(student, teacher, valid, tau)
@@ -55,9 +50,7 @@ def intra_loss(student: Tensor, teacher: Tensor, valid: Tensor, tau: float = 1.0
     return tau**2 * masked_mean(loss, exists)
 
 
-def _probabilities(
-    student: Tensor, teacher: Tensor, valid: Tensor, tau: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _probabilities(student: Tensor, teacher: Tensor, valid: Tensor, tau: float) -> tuple[Tensor, Tensor, Tensor]:
     """Softmax of both over the existing channels, and which these are: bool (B, 1, K + 1, 1, 1)."""
     if student.shape != teacher.shape or valid.shape != (student.shape[0], student.shape[2] - 1):
         raise MethodError(
@@ -66,9 +59,7 @@ def _probabilities(
         )
     exists = torch.cat([torch.ones_like(valid[:, :1]), valid], 1)[:, None, :, None, None]
     ours, theirs = (
-        (each.to(torch.promote_types(each.dtype, torch.float32)) / tau)
-        .masked_fill(~exists, -torch.inf)
-        .softmax(2)
+        (each.to(torch.promote_types(each.dtype, torch.float32)) / tau).masked_fill(~exists, -torch.inf).softmax(2)
         for each in (student, teacher)
     )
     return ours, theirs, exists

@@ -25,9 +25,7 @@ def attention_maps(
     for name in names:
         if name not in modules:
             close = get_close_matches(name, modules, n=3) or [key for key in modules if key][:3]
-            raise MethodError(
-                f"{type(model).__name__} has no module '{name}'; did you mean {', '.join(close)}?"
-            )
+            raise MethodError(f"{type(model).__name__} has no module '{name}'; did you mean {', '.join(close)}?")
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     with ExitStack() as hooks:
         for name in names:

@@ -101,9 +101,7 @@ def _load(model: type, folder: str) -> nn.Module:
             folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise MethodError(
-            f"{folder} holds no {model.__name__}: {str(error).strip().splitlines()[0]}"
-        ) from None
+        raise MethodError(f"{folder} holds no {model.__name__}: {str(error).strip().splitlines()[0]}") from None
     absent = sorted(told["missing_keys"])
     if absent:
         raise MethodError(

@@ -69,9 +69,7 @@ class VideoSam(Follower, Sam):
         if prompt_points < 0 or search_grid < 0:
             raise MethodError("prompt_points and search_grid count points: give 0 or more")
         if search_points < 1:
-            raise MethodError(
-                "search_points: give 1 or more, or search_grid=0 for no search all over the frame"
-            )
+            raise MethodError("search_points: give 1 or more, or search_grid=0 for no search all over the frame")
         self.box_margin, self.prompt_points, self.lost_score = box_margin, prompt_points, lost_score
         self.search_scale, self.search_similarity = search_scale, search_similarity
         self.search_grid, self.search_points = search_grid, search_points
@@ -145,9 +143,7 @@ class VideoSam(Follower, Sam):
         points, boxes = self._of("points"), self._of("box")
         low_res, scores = self._predictor.decode(
             points if self.prompt_points else None,
-            torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
-            if self.prompt_points
-            else None,
+            torch.ones(points.shape[:2], dtype=torch.long, device=points.device) if self.prompt_points else None,
             scaled(boxes, 1 + 2 * self.box_margin, self._predictor.size),
             self._of("low_res"),
             multimask=False,
@@ -156,9 +152,7 @@ class VideoSam(Follower, Sam):
 
     def _search_near(self, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (L, 3, h, w) and predicted IoUs (L, 3) in the enlarged boxes of the lost objects."""
-        return self._predictor.decode(
-            boxes=scaled(self._of("box")[lost], self.search_scale, self._predictor.size)
-        )
+        return self._predictor.decode(boxes=scaled(self._of("box")[lost], self.search_scale, self._predictor.size))
 
     def _search_all(self, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (L, M, h, w) and predicted IoUs (L, M) at the points of the frame most like the lost objects."""
@@ -170,9 +164,7 @@ class VideoSam(Follower, Sam):
         low_res, scores = (part.unflatten(0, points.shape[:2]).flatten(1, 2) for part in answers)
         return low_res, scores
 
-    def _most_alike(
-        self, lost: Tensor, proposals: Tensor, scores: Tensor, taken: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _most_alike(self, lost: Tensor, proposals: Tensor, scores: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
         """Each object's most similar of proposals (L, M, h, w): logits (L, h, w), bool (L,) where it will do."""
         features = looks(self._predictor.embedding, proposals.flatten(0, 1)).unflatten(0, scores.shape)
         alike = (features * self._of("looks")[lost, None]).sum(2)

@@ -101,9 +101,7 @@ class Sam(nn.Module):
             raise MethodError("nothing is asked for: give points with labels, boxes or mask_logits")
         if len(counts | ({len(embedding)} - {1})) > 1:
             sizes = ", ".join(map(str, sorted(counts)))
-            raise MethodError(
-                f"prompts of {sizes} objects with {len(embedding)} embeddings: give as many of each"
-            )
+            raise MethodError(f"prompts of {sizes} objects with {len(embedding)} embeddings: give as many of each")
         tokens, prompt_map = self.prompt_encoder(points, labels, boxes, mask_logits)
         places = self.prompt_encoder.image_positions()
         return self.mask_decoder(embedding, places, tokens, prompt_map, multimask)

@@ -43,9 +43,7 @@ def training_chart(records: list[Record], folder: Path) -> Figure | None:
 
 def _chart(records: list[Record], folder: Path, relative: bool) -> Figure | None:
     cells = group_rows(records)
-    seeds = {
-        name: [_read(located(cell.curve, folder)) for cell in succeeded(row)] for name, row in cells.items()
-    }
+    seeds = {name: [_read(located(cell.curve, folder)) for cell in succeeded(row)] for name, row in cells.items()}
     known = {name: [seed for seed in found if seed is not None] for name, found in seeds.items()}
     trained = {name: found for name, found in known.items() if found}
     shown = {loss: curves for loss in _losses(trained, relative) if (curves := _curves(trained, loss))}
@@ -60,9 +58,7 @@ def _chart(records: list[Record], folder: Path, relative: bool) -> Figure | None
         over_start = relative and bool(min(starts.values()) > 0)
         for name, curve in curves.items():
             parts = curve / starts[name] if over_start else curve
-            lines[name] = draw_line(
-                axis, curve.index, parts["mean"], styles[name], parts["min"], parts["max"]
-            )
+            lines[name] = draw_line(axis, curve.index, parts["mean"], styles[name], parts["min"], parts["max"])
         values = np.concatenate([line.get_ydata() for line in axis.lines])
         log = loss != RATE and log_if_wide(axis, "y", values)
         label = NO_LOSSES.get(loss, f"{readable(loss)} loss") + " / its start" * over_start
@@ -109,8 +105,4 @@ def _curves(rows: dict[str, list[pd.DataFrame]], loss: str) -> dict[str, pd.Data
 def _explained(rows: list[list[pd.DataFrame]]) -> str:
     lines = f"smoothed (moving average over {100 * SMOOTHED:g} % of the training)"
     several = any(len(seeds) > 1 for seeds in rows)
-    return (
-        f"lines: means over the seeds, {lines}; bands: lowest to highest seed"
-        if several
-        else f"lines: {lines}"
-    )
+    return f"lines: means over the seeds, {lines}; bands: lowest to highest seed" if several else f"lines: {lines}"

@@ -20,9 +20,7 @@ PANELS = {"held_out_miou": "mIoU with the teacher's masks (%)", "held_out_mse": 
 @figure("learning", "mIoU with the teacher's masks and MSE on held-out images along the training")
 def learning_chart(records: list[Record], folder: Path) -> Figure | None:
     """A line per label, the mean over its seeds; None when no successful student has such a curve."""
-    cells = {
-        name: row for name, row in group_rows(records).items() if any(cell.miou is not None for cell in row)
-    }
+    cells = {name: row for name, row in group_rows(records).items() if any(cell.miou is not None for cell in row)}
     curves = {name: curve for name, row in cells.items() if (curve := _curve(row, folder)) is not None}
     keys = [key for key in PANELS if any(key in curve for curve in curves.values())]
     if not keys:

@@ -13,10 +13,7 @@ from reports.figures.scores import scores
 from reports.figures.style import panels
 from reports.rows import group_rows
 
-INSTEAD = {
-    "latency_ms": "latency_ms_median_full",
-    "memory_mb_peak": "memory_mb_peak_full",
-}  # fields of a record
+INSTEAD = {"latency_ms": "latency_ms_median_full", "memory_mb_peak": "memory_mb_peak_full"}  # fields of a record
 
 
 @figure("queue", "J&F, latency and peak memory against the length of the queue")

@@ -44,9 +44,7 @@ def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
     numbers |= {f"{stage}_ms": (found.get("stage_ms") or {}).get(stage) for stage in stages}
     for protocol in PROTOCOLS_EXPLAINED:
         timing = (found.get("protocols") or {}).get(protocol) or {}
-        numbers |= {
-            f"{protocol}_{key}": timing.get(key) for key in LATENCY.values() if key != "memory_frames"
-        }
+        numbers |= {f"{protocol}_{key}": timing.get(key) for key in LATENCY.values() if key != "memory_frames"}
     load = found.get("load") or {}
     return numbers | {
         "memory_mb_peak": found.get("memory_mb_peak"),
@@ -191,8 +189,7 @@ def _operators(found: dict) -> list[str]:
         if not seen:
             continue
         unseen = [
-            f"{op} ({calls}x, {cell(size / 1e6)} M elements)"
-            for op, (calls, size) in seen["torch_unseen"].items()
+            f"{op} ({calls}x, {cell(size / 1e6)} M elements)" for op, (calls, size) in seen["torch_unseen"].items()
         ]
         others = [f"{op} {gmacs:.2f}" for op, gmacs in seen["fvcore_counted"].items() if gmacs >= 0.005]
         lines += [

@@ -55,9 +55,7 @@ def published_about(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     methods = list(dict.fromkeys(method for method, _ in pairs))
     own = pd.MultiIndex.from_frame(rows[["method", "label"]]).isin(pairs)
     general = rows["method"].isin(methods) & (rows["label"] == "") & rows["dataset"].str.startswith("davis")
-    return rows[own | general].sort_values(
-        "method", key=lambda column: column.map(methods.index), kind="stable"
-    )
+    return rows[own | general].sort_values("method", key=lambda column: column.map(methods.index), kind="stable")
 
 
 def published_columns(pairs: list[tuple[str, str]]) -> pd.DataFrame:

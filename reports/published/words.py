@@ -56,9 +56,7 @@ REMARKS = {
         "For one model, sources give different scores: Cutie-base 88.8 and 87.9, SAM 2 B+ 90.9 and 88.9 (trained "
         "on different data, it seems). Both stand here.",
     ),
-    "mobile_sam_2": (
-        "The teacher's image encoder has 632 M parameters in the paper and 611 M in the repository.",
-    ),
+    "mobile_sam_2": ("The teacher's image encoder has 632 M parameters in the paper and 611 M in the repository.",),
     "mobile_sam_7": (
         "FastSAM takes 64 ms in Table 6 and the abstract, 40 ms in the text and in its own repository; MobileSAM "
         "12 ms and 10 ms: 5 or 4 times faster.",

@@ -18,9 +18,7 @@ def write_videos(segment, names, frames=4):
     for name in names:
         (segment / "JPEGImages" / name).mkdir(parents=True)
         for t in range(frames):
-            cv2.imwrite(
-                str(segment / "JPEGImages" / name / f"{t:05d}.jpg"), np.full((24, 32, 3), 80, np.uint8)
-            )
+            cv2.imwrite(str(segment / "JPEGImages" / name / f"{t:05d}.jpg"), np.full((24, 32, 3), 80, np.uint8))
             write_mask(segment / "Annotations" / name / f"{t:05d}.png", MASK)
 
 

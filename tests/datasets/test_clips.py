@@ -123,17 +123,11 @@ def test_a_stream_gives_the_same_batches_with_any_workers_and_from_any_step(make
 
 def test_an_item_of_a_stream_is_what_a_model_takes(make_source):
     source = make_source()
-    item = ClipStream(
-        source,
-        steps=10,
-        batch=4,
-    )[20]
+    item = ClipStream(source, steps=10, batch=4)[20]
     frames, masks = source.clip(20, max_skip=25)
     assert item["frames"].dtype == torch.float32
     assert item["masks"].dtype == item["num_objects"].dtype == torch.int64
-    np.testing.assert_allclose(
-        item["frames"].numpy(), frames.transpose(0, 3, 1, 2) / np.float32(255), atol=1e-7
-    )
+    np.testing.assert_allclose(item["frames"].numpy(), frames.transpose(0, 3, 1, 2) / np.float32(255), atol=1e-7)
     np.testing.assert_array_equal(item["masks"].numpy(), masks)
     assert item["num_objects"] == masks.max()
     assert item["frames"].shape == (3, 3, 48, 48)
@@ -232,10 +226,7 @@ def test_a_mix_draws_each_source_by_its_weight_and_from_all_of_it():
 
 
 def test_a_mix_of_real_sources_gives_their_own_clips(tmp_path):
-    sources = [
-        VideoClips(write_videos(tmp_path / "v"), size=32),
-        StillClips(write_stills(tmp_path / "s"), size=32),
-    ]
+    sources = [VideoClips(write_videos(tmp_path / "v"), size=32), StillClips(write_stills(tmp_path / "s"), size=32)]
     mixed = MixedClips([(source, 1) for source in sources])
     of = []
     for number in range(12):

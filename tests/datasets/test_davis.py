@@ -109,9 +109,7 @@ def test_copying_the_first_mask_scores_what_is_known_for_davis_2016(shared):
         first = sequence.mask(0) > 0
         truths = [sequence.mask(t) > 0 for t in range(1, len(sequence) - 1)]
         unions = [(truth | first).sum() for truth in truths]
-        scores.append(
-            np.mean([(truth & first).sum() / union for truth, union in zip(truths, unions, strict=True)])
-        )
+        scores.append(np.mean([(truth & first).sum() / union for truth, union in zip(truths, unions, strict=True)]))
     assert np.mean(scores) == pytest.approx(0.266, abs=5e-4)
 
 

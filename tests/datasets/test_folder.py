@@ -39,9 +39,7 @@ def test_several_videos_are_named_by_their_folders(tmp_path):
 
 
 def test_frames_are_ordered_as_numbers_and_may_be_of_any_kind(tmp_path):
-    write_video(
-        tmp_path, ["shot10.png", "shot9.JPG", "shot100.jpeg", ".hidden.jpg"], ["shot9.png", "shot100.png"]
-    )
+    write_video(tmp_path, ["shot10.png", "shot9.JPG", "shot100.jpeg", ".hidden.jpg"], ["shot9.png", "shot100.png"])
     (sequence,) = open_folder(tmp_path).sequences
     assert [path.name for path in sequence.frames] == ["shot9.JPG", "shot10.png", "shot100.jpeg"]
     assert [path and path.name for path in sequence.masks] == ["shot9.png", None, "shot100.png"]
@@ -62,9 +60,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_the_first_frame_must_have_a_mask(tmp_path):
     write_video(tmp_path / "cat", masks=["1.png"])
-    with pytest.raises(
-        DataError, match=r"cat has no mask for its first frame 0\.jpg.*put it at .*masks/0\.png"
-    ):
+    with pytest.raises(DataError, match=r"cat has no mask for its first frame 0\.jpg.*put it at .*masks/0\.png"):
         open_folder(tmp_path)
 
 

@@ -17,14 +17,7 @@ def picture(height=24, width=32):
 
 def test_the_palette_is_the_one_of_pascal_voc():
     palette = np.reshape(davis_palette(), (256, 3))
-    known = {
-        0: (0, 0, 0),
-        1: (128, 0, 0),
-        2: (0, 128, 0),
-        3: (128, 128, 0),
-        8: (64, 0, 0),
-        255: (224, 224, 192),
-    }
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 8: (64, 0, 0), 255: (224, 224, 192)}
     for index, colour in known.items():
         assert tuple(palette[index]) == colour
 
@@ -114,9 +107,7 @@ def test_a_sequence_needs_one_mask_entry_per_frame_the_first_a_file(tmp_path):
 
 def test_objects_appear_in_frames_with_a_mask_the_first_of_them_in_the_first_frame(tmp_path):
     files = (tmp_path / "0.jpg", tmp_path / "1.jpg"), (tmp_path / "0.png", None)
-    with pytest.raises(
-        DataError, match="object 4 of sequence cat should appear in frame 1, which has no mask"
-    ):
+    with pytest.raises(DataError, match="object 4 of sequence cat should appear in frame 1, which has no mask"):
         Sequence("cat", *files, appears={2: 0, 4: 1})
     with pytest.raises(DataError, match="object 4 of sequence cat should appear in frame 7"):
         Sequence("cat", *files, appears={4: 7})
@@ -216,9 +207,7 @@ def test_a_drawn_mask_may_be_ids_or_black_and_white(tmp_path):
     write_mask(tmp_path / "palette.png", mask)
     Image.fromarray(mask).save(tmp_path / "grey.png")
     Image.fromarray(mask // 255 * 255).save(tmp_path / "white.png")
-    assert ids_of(tmp_path / "palette.png") == ids_of(tmp_path / "grey.png") == [7, 0], (
-        "255 beside ids is void"
-    )
+    assert ids_of(tmp_path / "palette.png") == ids_of(tmp_path / "grey.png") == [7, 0], "255 beside ids is void"
     assert ids_of(tmp_path / "white.png") == [0, 1]
 
 

@@ -83,13 +83,7 @@ def test_static_images_are_apart_where_training_holds_out_as_many(evaluated, lea
 )
 def test_every_copy_of_youtube_vos_holds_the_same_videos(split, shares, least):
     evaluated = {"kind": "youtube_vos", "fingerprint": "a", "split": split, "judged": 0.1, "unseen": 0.1}
-    mixed = {
-        "kind": "davis_youtube",
-        "fingerprint": "b+c",
-        "davis_root": "/d",
-        "youtube_root": "/y",
-        **shares,
-    }
+    mixed = {"kind": "davis_youtube", "fingerprint": "b+c", "davis_root": "/d", "youtube_root": "/y", **shares}
     assert shares_to_raise(evaluated, mixed) == least
     assert shares_to_raise(evaluated, {"kind": "bl30k", "fingerprint": "d"}) == {}
 

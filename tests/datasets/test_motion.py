@@ -3,23 +3,12 @@
 import numpy as np
 import pytest
 
-from datasets.motion import (
-    CONTROLS,
-    LATTICE,
-    line_kernel,
-    random_path,
-    rest,
-    spline_basis,
-    upsample,
-    velocity,
-)
+from datasets.motion import CONTROLS, LATTICE, line_kernel, random_path, rest, spline_basis, upsample, velocity
 
 
 def test_motion_accumulates():
     """Frame 2 lies further from frame 0 than frame 1 does, mostly in the same direction."""
-    steps = [
-        np.diff(random_path(3, 64, (31.5, 31.5), np.random.default_rng(k), 1.0), axis=0) for k in range(50)
-    ]
+    steps = [np.diff(random_path(3, 64, (31.5, 31.5), np.random.default_rng(k), 1.0), axis=0) for k in range(50)]
     first, second = (np.array([step[t].mean((0, 1)) for step in steps]) for t in (0, 1))
     assert (first * second).sum(1).mean() > 0.5 * (first**2).sum(1).mean()
 
@@ -41,8 +30,7 @@ def test_the_spline_is_the_closed_form_thin_plate_spline():
     values = np.random.default_rng(0).normal(size=(len(controls), 2))
     weights = np.linalg.solve(system, np.vstack([values, np.zeros((3, 2))]))
     expected = (
-        kernel(points, controls) @ weights[:-3]
-        + np.column_stack([np.ones(len(points)), points]) @ weights[-3:]
+        kernel(points, controls) @ weights[:-3] + np.column_stack([np.ones(len(points)), points]) @ weights[-3:]
     )
     np.testing.assert_allclose(spline_basis() @ values, expected, atol=1e-9)
 

@@ -35,9 +35,7 @@ def test_holding_out_leaves_something_on_each_side():
 
 def videos(names):
     frames = (Path("0.jpg"),)
-    return VideoSet(
-        "set", tuple(Sequence(name, frames, (Path("0.png"),)) for name in names), frozenset({"owl"})
-    )
+    return VideoSet("set", tuple(Sequence(name, frames, (Path("0.png"),)) for name in names), frozenset({"owl"}))
 
 
 def test_sequences_are_held_out_by_their_name():
@@ -49,7 +47,5 @@ def test_sequences_are_held_out_by_their_name():
 
 def test_no_part_of_a_set_is_empty():
     for names, fraction in ((["a"], 0.5), (["a", "b"], 0.0)):
-        with pytest.raises(
-            DataError, match=rf"cannot hold out {fraction:g} of the {len(names)} sequences of set"
-        ):
+        with pytest.raises(DataError, match=rf"cannot hold out {fraction:g} of the {len(names)} sequences of set"):
             hold_out_videos(videos(names), fraction)

@@ -35,8 +35,7 @@ def clips(count=20, partner=None, other=None, length=3, size=96, motion=1.5, set
 def test_shapes_and_types_and_the_same_seed_gives_the_same_clip():
     image, mask = still()
     one, again, other = (
-        synthesize_clip(image, mask, 4, 64, np.random.default_rng(seed), partner=still((1,)))
-        for seed in (5, 5, 6)
+        synthesize_clip(image, mask, 4, 64, np.random.default_rng(seed), partner=still((1,))) for seed in (5, 5, 6)
     )
     assert one[0].shape == (4, 64, 64, 3)
     assert one[1].shape == (4, 64, 64)
@@ -64,11 +63,7 @@ def test_ids_are_kept_and_those_of_the_partner_come_after_them():
     seen = {object_id for _, masks in clips(ids=(3, 7)) for object_id in np.unique(masks).tolist()}
     assert seen == {0, 3, 7}
     partner = still((1, 5), 60, 60)
-    seen = {
-        object_id
-        for _, masks in clips(ids=(3, 7), partner=partner)
-        for object_id in np.unique(masks).tolist()
-    }
+    seen = {object_id for _, masks in clips(ids=(3, 7), partner=partner) for object_id in np.unique(masks).tolist()}
     assert seen == {0, 3, 7, 8, 12}
 
 
@@ -94,9 +89,7 @@ def test_void_and_ids_without_room_become_background():
 
 def test_no_motion_keeps_the_masks_still_and_more_motion_moves_them_further():
     def change(motion):
-        clips = (
-            synthesize_clip(*still(), 3, 64, np.random.default_rng(k), motion=motion)[1] for k in range(20)
-        )
+        clips = (synthesize_clip(*still(), 3, 64, np.random.default_rng(k), motion=motion)[1] for k in range(20))
         return np.mean([(masks[0] != masks[2]).mean() for masks in clips])
 
     assert change(0.0) == 0

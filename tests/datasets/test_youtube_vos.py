@@ -93,9 +93,7 @@ def test_a_given_mask_holds_the_new_objects_alone_though_the_mask_is_raw(tmp_pat
 @pytest.mark.parametrize("place", ["valid_all_frames", "all_frames/valid_all_frames"])
 def test_all_frames_brings_those_in_between(tmp_path, place):
     write_split(tmp_path, "valid", LATE)
-    with pytest.raises(
-        DataError, match=r"no folder .*valid_all_frames/JPEGImages: fetch all frames of valid"
-    ):
+    with pytest.raises(DataError, match=r"no folder .*valid_all_frames/JPEGImages: fetch all frames of valid"):
         open_youtube_vos(tmp_path, "valid", all_frames=True)
     for video in LATE:
         write_frames(tmp_path / place / "JPEGImages" / video, [f"{t:05d}" for t in range(23)])
@@ -113,9 +111,7 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"object 7 of video b .* frame 00010, whose mask .*b/00010\.png"):
         open_youtube_vos(tmp_path, "valid")
     (tmp_path / "valid" / "JPEGImages" / "b" / "00010.jpg").unlink()
-    with pytest.raises(
-        DataError, match=r"object 7 of video b .* frame 00010, which is not in .*JPEGImages/b"
-    ):
+    with pytest.raises(DataError, match=r"object 7 of video b .* frame 00010, which is not in .*JPEGImages/b"):
         open_youtube_vos(tmp_path, "valid")
     write_meta(tmp_path, "valid", {"c": {1: ("cat", 0)}})
     with pytest.raises(DataError, match=r"sequence c has no folder .*JPEGImages/c"):
@@ -126,9 +122,7 @@ def test_a_mask_that_lacks_its_object_is_found_when_it_is_read(tmp_path):
     write_split(tmp_path, "valid", LATE)
     write_mask(tmp_path / "valid" / "Annotations" / "b" / "00010.png", stripes(7))
     b = open_youtube_vos(tmp_path, "valid").sequences[1]
-    with pytest.raises(
-        DataError, match=r"object 3 of sequence b should appear in .*00010\.png.*does not hold"
-    ):
+    with pytest.raises(DataError, match=r"object 3 of sequence b should appear in .*00010\.png.*does not hold"):
         b.given_mask(2)
 
 
@@ -140,10 +134,7 @@ def test_a_mask_that_lacks_its_object_is_found_when_it_is_read(tmp_path):
         ('{"videos": {}}', r"meta\.json lists no video"),
         ('{"videos": {"a": {"objects": {}}}}', r"meta\.json: video a should have"),
         ('{"videos": {"a": {"objects": {"1": {"frames": []}}}}}', r"meta\.json: video a should have"),
-        (
-            '{"videos": {"a": {"objects": {"one": {"frames": ["00000"]}}}}}',
-            r"meta\.json: video a should have",
-        ),
+        ('{"videos": {"a": {"objects": {"one": {"frames": ["00000"]}}}}}', r"meta\.json: video a should have"),
         ('{"videos": {"a": [1]}}', r"meta\.json: video a should have"),
     ],
 )
@@ -221,9 +212,7 @@ def test_a_submission_holds_the_listed_frames_alone_and_is_the_same_each_time(tm
     write_predictions(tmp_path / "masks", [f"{t:05d}" for t in range(23)])
     assert export_submission(tmp_path, tmp_path / "masks", tmp_path / "out" / "one.zip") == 9
     with zipfile.ZipFile(tmp_path / "out" / "one.zip") as archive:
-        expected = [
-            f"Annotations/{v}/{stem}.png" for v, start in (("a", 1), ("b", 0)) for stem in STEMS[start:]
-        ]
+        expected = [f"Annotations/{v}/{stem}.png" for v, start in (("a", 1), ("b", 0)) for stem in STEMS[start:]]
         assert archive.namelist() == expected
         archive.extractall(tmp_path / "unpacked")
     np.testing.assert_array_equal(read_mask(tmp_path / "unpacked" / "Annotations/b/00010.png"), stripes(3))

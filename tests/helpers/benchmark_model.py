@@ -17,8 +17,7 @@ def main() -> int:
     given = dict(argument.removeprefix("--").partition("=")[::2] for argument in sys.argv[1:])
     if "help" in given or not given.keys() <= FLAGS.keys():
         print(
-            "usage: benchmark_model <flags>\nFlags:\n\t--graph=\tstring\trequired\tgraph file name",
-            file=sys.stderr,
+            "usage: benchmark_model <flags>\nFlags:\n\t--graph=\tstring\trequired\tgraph file name", file=sys.stderr
         )
         return 1
     flags = FLAGS | given
@@ -41,10 +40,7 @@ def main() -> int:
     warm = repeat(interpreter.invoke, int(flags["warmup_runs"]), float(flags["warmup_min_secs"]), longest)
     times = repeat(interpreter.invoke, int(flags["num_runs"]), float(flags["min_secs"]), longest)
     first = warm[0] if warm else 0
-    print(
-        f"INFO: Inference timings in us: Init: {init:.0f}, First inference: {first}, Warmup (avg): 1, ",
-        end="",
-    )
+    print(f"INFO: Inference timings in us: Init: {init:.0f}, First inference: {first}, Warmup (avg): 1, ", end="")
     print(f"Inference (avg): {sum(times) / len(times):g}")
     return 0
 

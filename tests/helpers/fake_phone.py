@@ -44,9 +44,7 @@ class Cut(Exception):
 class Link:
     """One connection of an adb server: packets in and out."""
 
-    def __init__(
-        self, phone: "FakePhone", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, phone: "FakePhone", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.phone, self.reader, self.writer = phone, reader, writer
         self.streams: dict[int, Stream] = {}
         self.ids = count(1)

@@ -101,9 +101,7 @@ def clips(data: Path) -> ClipStream:
 
 def first_batch(ranks: Ranks, data: Path) -> dict[str, Tensor]:
     batch = next(batches(clips(data).part_of(ranks.number, ranks.size), SCHEDULE, 0, "cpu"))
-    return {
-        name: x.to(torch.get_default_dtype()) if x.is_floating_point() else x for name, x in batch.items()
-    }
+    return {name: x.to(torch.get_default_dtype()) if x.is_floating_point() else x for name, x in batch.items()}
 
 
 def make_learner(ranks: Ranks, student: Network, recipe: Recipe, teacher=None, folder=Path()) -> Learner:
@@ -163,8 +161,7 @@ def steps_until_watcher_stops(ranks: Ranks, data: Path, folder: Path) -> list[li
     """By rank, the steps of two learners, of which the first rank's watcher stops the second after two."""
     recipes = [Recipe.of(PolyCrossEntropy(0.5)), Recipe.of(PolyCrossEntropy())]
     learners = [
-        make_learner(ranks, SMALL, recipe, folder=folder / f"{number}")
-        for number, recipe in enumerate(recipes)
+        make_learner(ranks, SMALL, recipe, folder=folder / f"{number}") for number, recipe in enumerate(recipes)
     ]
 
     def on_step(learner: Learner) -> str | None:

@@ -67,11 +67,7 @@ def slurm() -> Iterator[Path]:
     (folder / "munge.key").chmod(0o400)
     daemons: list[subprocess.Popen] = []
     try:
-        for command in (
-            ["munged", "--foreground", *_munge(folder)],
-            ["slurmctld", "-D", "-c"],
-            ["slurmd", "-D"],
-        ):
+        for command in (["munged", "--foreground", *_munge(folder)], ["slurmctld", "-D", "-c"], ["slurmd", "-D"]):
             daemons.append(_start(command, folder, config))
         _wait_until_idle(folder, config)
         yield config
@@ -110,9 +106,7 @@ def _wait_until_idle(folder: Path, config: Path) -> None:
 
 def _ask(config: Path, *command: str) -> str:
     environment = {**os.environ, "SLURM_CONF": str(config)}
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
     return done.stdout.strip()
 
 

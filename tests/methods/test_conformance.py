@@ -91,9 +91,7 @@ class Normalises(Good):
 
 class Shares(Good):
     def step(self, frame):
-        return (
-            self._probabilities if self._probabilities.shape[1:] == frame.shape[1:] else super().step(frame)
-        )
+        return self._probabilities if self._probabilities.shape[1:] == frame.shape[1:] else super().step(frame)
 
 
 class Hoards(Good):

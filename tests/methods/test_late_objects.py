@@ -73,11 +73,7 @@ def slow_run(method, in_memory) -> list[torch.Tensor]:
 @pytest.mark.parametrize(
     ("name", "options", "in_memory"),
     [
-        (
-            "stcn",
-            {"memory_every": 2, "top_k": None},
-            lambda own: [t for t in own if t in EVERY_SECOND],
-        ),
+        ("stcn", {"memory_every": 2, "top_k": None}, lambda own: [t for t in own if t in EVERY_SECOND]),
         (
             "stcn",
             {"memory_every": 2, "top_k": None, "include_last": True},

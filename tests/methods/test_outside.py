@@ -137,10 +137,7 @@ def test_short_names_and_labels():
         ("import not_there\n", r"mine.py:1: ModuleNotFoundError: No module named 'not_there'"),
         ("x = 1\ny = = 2\n", r"mine.py:2: SyntaxError: invalid syntax"),
         ("class Other: pass\n", r"mine.py has no Mine; there: Other$"),
-        (
-            "class Mine:\n    def start(self, f, m): pass\n",
-            r"mine.py:Mine has no step: see docs/own_method.md",
-        ),
+        ("class Mine:\n    def start(self, f, m): pass\n", r"mine.py:Mine has no step: see docs/own_method.md"),
         (
             "class Mine:\n    def __init__(self):\n        1 / 0\n",
             r"mine.py:3: ZeroDivisionError: division by zero",
@@ -181,8 +178,6 @@ def test_a_name_that_leads_nowhere(name, message):
 
 def test_a_method_whose_extra_is_missing_says_which(monkeypatch):
     monkeypatch.setattr(methods, "find_spec", lambda name: None)
-    with pytest.raises(
-        methods.MethodError, match=r"'hf_sam2_video' needs transformers: pip install -e '.\[hf\]'"
-    ):
+    with pytest.raises(methods.MethodError, match=r"'hf_sam2_video' needs transformers: pip install -e '.\[hf\]'"):
         methods.create("hf_sam2_video")
     assert methods.optional() == ["hf_edgetam_video", "hf_sam2_video"]

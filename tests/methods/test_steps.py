@@ -134,9 +134,7 @@ def test_the_long_term_memory_of_deaot_by_gap():
 
 
 def test_more_objects_than_one_group_holds_have_no_steps():
-    with pytest.raises(
-        MethodError, match="11 objects: the steps of DeAOT are those of one group of up to 10"
-    ):
+    with pytest.raises(MethodError, match="11 objects: the steps of DeAOT are those of one group of up to 10"):
         small("deaot_t").frame_steps(32, 48, 11, 1)
 
 

@@ -47,13 +47,7 @@ def failed_cell(label: str, seed: int, why: str) -> Record:
 
 @pytest.fixture
 def records() -> list[Record]:
-    teacher = {
-        "method": "stcn",
-        "train_steps": 0,
-        "params_m": 2.7,
-        "params_m_full": 54.4,
-        "gmacs_full": 180.0,
-    }
+    teacher = {"method": "stcn", "train_steps": 0, "params_m": 2.7, "params_m_full": 54.4, "gmacs_full": 180.0}
     return [
         cell("teacher", 0, 71.25, **teacher),
         *(cell("plain", seed, 50.0 + seed) for seed in (0, 1)),
@@ -82,9 +76,7 @@ def saved(monkeypatch) -> list[Figure]:
     return figures
 
 
-def log_result(
-    runs: Path, experiment: str, records: list[Record] | None, job: str = "ablate", **tags
-) -> Path:
+def log_result(runs: Path, experiment: str, records: list[Record] | None, job: str = "ablate", **tags) -> Path:
     """A command's run in the MLflow store of `runs`, as the benchmark logs it; returns its folder of results.
 
     Without records the command has begun and not ended. tags: ablation, method, dataset, scale and title, where
@@ -92,13 +84,7 @@ def log_result(
     """
     from bench.tracking.tracker import Tracker
 
-    given = {
-        "ablation": experiment,
-        "method": "mobilevos_r18",
-        "dataset": "embedded",
-        "scale": "laptop",
-        **tags,
-    }
+    given = {"ablation": experiment, "method": "mobilevos_r18", "dataset": "embedded", "scale": "laptop", **tags}
     config = {"job": job, "method": given["method"], "tracking_uri": None}
     config |= {key: {"name": given[key]} for key in ("ablation", "dataset", "scale")}
     folder = runs / "out" / experiment

@@ -28,10 +28,7 @@ def test_what_is_published_about_its_method_stands_in_every_row(make_cell, tmp_p
     assert "[I] = inferred" in note
     assert "80.2 {[}V2] or 83.7 {[}I]" in (tmp_path / "table.tex").read_text()
     rows = pd.read_csv(tmp_path / "table.csv").set_index("method")
-    assert list(rows.loc["mobilevos_r18", ["published_jf_davis17", "published_jf_other_davis17"]]) == [
-        80.2,
-        83.7,
-    ]
+    assert list(rows.loc["mobilevos_r18", ["published_jf_davis17", "published_jf_other_davis17"]]) == [80.2, 83.7]
     assert rows.loc["stcn", "published_certainty_davis17"] == "V"
     assert rows.loc["stcn", "published_source_davis17"] == "EdgeTAM repository, README"
     assert math.isnan(rows.loc["mobilevos_mnv2", "published_jf_davis17"])
@@ -47,9 +44,7 @@ def test_rows_of_a_published_ablation_show_its_figures_and_what_to_beware_of(mak
     write_tables(records, tmp_path, "Attention maps")
     measured, published = (tmp_path / "table.md").read_text().split("## Published")
     notes = [line for line in measured.splitlines() if "2401.13937" in line]
-    assert notes[0].endswith(
-        "and none where it gives none: map 3, map 3 + intra (arXiv 2401.13937, Table 4)."
-    )
+    assert notes[0].endswith("and none where it gives none: map 3, map 3 + intra (arXiv 2401.13937, Table 4).")
     assert "leave L_intra out" in notes[1]
     assert "80.5 on DAVIS 2017, 7.75 above the full student" in notes[2]
     assert "leave L\\_intra out" in (tmp_path / "table.tex").read_text()
@@ -73,10 +68,7 @@ def test_methods_without_published_figures_get_no_published_columns(make_cell, t
 
 
 def test_trained_rows_are_compared_with_the_first_of_their_dataset(records, make_cell, tmp_path):
-    records += [
-        make_cell("one seed", 0, 70.0),
-        make_cell("other sequences", 0, 70.0, per_sequence='{"cat": 70.0}'),
-    ]
+    records += [make_cell("one seed", 0, 70.0), make_cell("other sequences", 0, 70.0, per_sequence='{"cat": 70.0}')]
     records[0] = replace(records[0], label="stcn (teacher)", train_steps=300)
     table = summarize(records).set_index("Method")[["Δ J&F", "95 % interval"]]
     # near_boundary: +4 and +5; omega: -0.5 and +0.5; a teacher is trained on terms of its own.
@@ -118,9 +110,7 @@ def test_the_notes_say_how_rows_are_compared_and_what_would_show_more(records, m
     notes = (tmp_path / "table.md").read_text()
     assert "noise = the interval contains 0" in notes
     assert "Compared on one seed: single. The interval leaves out the noise of training; seeds=3" in notes
-    assert (
-        "About 34 seeds would show a difference of 0.5 J&F between noisier and plain, the noisiest" in notes
-    )
+    assert "About 34 seeds would show a difference of 0.5 J&F between noisier and plain, the noisiest" in notes
 
 
 def test_a_lone_trained_row_is_compared_with_nothing(make_cell, tmp_path):

@@ -97,9 +97,7 @@ def test_the_page_works_in_a_browser(browser, tmp_path, width):
 def test_an_error_of_the_page_would_be_seen(browser, tmp_path):
     """That the console is empty above says something only if it is not empty here."""
     file = tmp_path / "report.html"
-    file.write_text(
-        page("Report", body(tmp_path)).replace("</body>", "<script>nothing.here()</script></body>")
-    )
+    file.write_text(page("Report", body(tmp_path)).replace("</body>", "<script>nothing.here()</script></body>"))
     _, console = dump(browser, file, tmp_path / "profile", 1400)
     assert any("nothing is not defined" in line for line in console)
 

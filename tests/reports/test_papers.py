@@ -43,9 +43,7 @@ def test_what_was_not_measured_says_so(name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_measurements_change_no_published_figure(name, make_cell):
-    cells = [
-        on_davis(make_cell, label, 12.3) for label in ("map 1", "DIST", "deformable attention", "deaot_t")
-    ]
+    cells = [on_davis(make_cell, label, 12.3) for label in ("map 1", "DIST", "deformable attention", "deaot_t")]
     cells += [on_davis(make_cell, "mobilevos_r18", 12.3, "mobilevos_r18")]
     before, after = TABLES[name]([]).texts, TABLES[name]([result(cells)]).texts
     assert columns(before, "published").equals(columns(after, "published"))
@@ -62,10 +60,7 @@ def test_rows_of_an_ablation_meet_their_published_rows(make_cell):
 
 
 def test_part_of_a_set_is_not_that_set(make_cell):
-    cells = [
-        on_davis(make_cell, "map 1", 40.0, sequences=2),
-        on_davis(make_cell, "map 2", 41.0, dataset="toy"),
-    ]
+    cells = [on_davis(make_cell, "map 1", 40.0, sequences=2), on_davis(make_cell, "map 2", 41.0, dataset="toy")]
     table = papers.deaot_distilled(4, [result(cells)]).texts
     assert set(table[D17_MEASURED]) == {NOT_MEASURED}
     assert table["J&F (J/F) davis2017 (2 sequences), measured"][0] == "40.0 (38.0/42.0), gpu"
@@ -90,9 +85,7 @@ def test_a_checkpoint_of_the_authors_stands_beside_their_main_row_alone(make_cel
 def test_networks_whose_own_training_nobody_published_have_a_row(make_cell):
     cell = on_davis(make_cell, "mobilevos_mnv2", 60.0, "mobilevos_mnv2")
     row = (
-        papers.mobilevos([result([cell])])
-        .texts.set_index(["Method", "Variant"])
-        .loc["MobileVOS, MobileNetV2", "—"]
+        papers.mobilevos([result([cell])]).texts.set_index(["Method", "Variant"]).loc["MobileVOS, MobileNetV2", "—"]
     )
     assert (row[D17], row[D17_MEASURED]) == ("—", "60.0 (58.0/62.0), gpu")
 
@@ -142,9 +135,7 @@ def test_every_published_method_has_a_name_for_print():
 def test_notes_are_numbered_below_the_table():
     table = papers.deaot_distilled(1, [])
     numbers = {number for text in table.texts["Notes"] for number in text.split(", ")}
-    assert {f"({number})" for number in numbers} == {
-        s.split()[0] for s in table.sentences if s.startswith("(")
-    }
+    assert {f"({number})" for number in numbers} == {s.split()[0] for s in table.sentences if s.startswith("(")}
     assert any("Table 2 prints 73.20" in sentence for sentence in table.sentences)
 
 
@@ -159,7 +150,7 @@ def test_mobile_sams_tables_are_those_of_the_paper():
     assert list(two["mIoU, published"]) == ["0.72", "0.75"]
     assert list(four["mIoU, published"]) == ["0.7057", "0.7286", "0.7447"]
     assert [float(seven[f"mIoU at {d} px, published"][0]) for d in range(100, 600, 100)] == [
-        *(0.27, 0.33, 0.37, 0.41, 0.41),
+        *(0.27, 0.33, 0.37, 0.41, 0.41)
     ]
     assert all(f"{column[:-9]}measured" in seven for column in columns(seven, "published"))
 

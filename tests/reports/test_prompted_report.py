@@ -87,9 +87,7 @@ def test_three_files_are_written(records, tmp_path):
 
 def test_published_distances_are_the_paper_s():
     """Table 7 of MobileSAM, in percent."""
-    shown = {
-        name: [round(x) for x in by_distance.values()] for name, by_distance in published_distances().items()
-    }
+    shown = {name: [round(x) for x in by_distance.values()] for name, by_distance in published_distances().items()}
     assert shown == {"FastSAM": [27, 33, 37, 41, 41], "MobileSAM": [73, 71, 74, 73, 73]}
 
 
@@ -112,8 +110,7 @@ def test_the_learning_curve_shows_miou_and_mse_of_students(records, tmp_path, sa
     ]
     (tmp_path / "curve.json").write_text(json.dumps(curve))
     with_curves = [
-        record if record.miou is None else Record(**{**vars(record), "curve": "curve.json"})
-        for record in records
+        record if record.miou is None else Record(**{**vars(record), "curve": "curve.json"}) for record in records
     ]
     assert [path.name for path in learning_chart(with_curves, tmp_path)] == ["learning.png", "learning.pdf"]
     miou, mse = saved[0].axes

@@ -25,12 +25,7 @@ PAPERS = sorted(path for path in NOTEBOOKS.glob("*.py"))
 
 
 def sampling(folder: Path, records, **changed) -> Result:
-    given = {
-        "ablation": "sampling",
-        "method": "mobilevos_r18",
-        "dataset": "toy-val",
-        "scale": "laptop",
-    } | changed
+    given = {"ablation": "sampling", "method": "mobilevos_r18", "dataset": "toy-val", "scale": "laptop"} | changed
     return Result("sampling", title="Which pixels", job="ablate", folder=folder, records=records, **given)
 
 
@@ -95,9 +90,7 @@ def test_an_ablation_is_shown_and_written(folder, records, tmp_path):
     assert shown.html.count("<img") == 2
     assert "| near_boundary |" in shown.markdown
     assert f"![Masks over frames of one video](pictures/{name}-overlays.png)" in shown.markdown
-    assert (
-        pd.read_csv(tmp_path / f"report/tables/{name}.csv").set_index("label").loc["plain", "jf_mean"] == 50.5
-    )
+    assert pd.read_csv(tmp_path / f"report/tables/{name}.csv").set_index("label").loc["plain", "jf_mean"] == 50.5
     assert r"\toprule" in (tmp_path / f"report/tables/{name}.tex").read_text()
     assert (tmp_path / f"report/pictures/{name}-accuracy.webp").stat().st_size < (
         folder / "accuracy.png"
@@ -155,11 +148,7 @@ def test_a_table_marks_the_best_and_greys_what_is_published():
 
 def test_published_figures_are_grey_in_latex_and_sources_stand_below(tmp_path):
     texts = pd.DataFrame(
-        {
-            "Method": ["a", "b"],
-            "J&F, published": ["70.0", "80.0"],
-            "Source": ["Paper [V]; Zoo [V]", "Zoo [V]"],
-        }
+        {"Method": ["a", "b"], "J&F, published": ["70.0", "80.0"], "Source": ["Paper [V]; Zoo [V]", "Zoo [V]"]}
     )
     Table("Title", texts, ["A note."], texts).write(tmp_path, "x")
     text = (tmp_path / "x.tex").read_text()
@@ -197,19 +186,13 @@ def test_a_failing_notebook_is_told_with_its_cell_and_the_others_run(two_noteboo
     assert write_report(tmp_path, two_notebooks) == 1
     said = capsys.readouterr().err
     assert "notebook 1 of 2: a_broken\n" in said and "notebook 2 of 2: b_fine\n" in said
-    assert (
-        'with ValueError: of this sort\nin this cell:\n\nfirst = 1\nraise ValueError("of this sort")' in said
-    )
+    assert 'with ValueError: of this sort\nin this cell:\n\nfirst = 1\nraise ValueError("of this sort")' in said
     text = (tmp_path / "report.html").read_text()
     assert "This notebook stopped with ValueError" in text
     assert "computed 42" in text and "computed 42" in (tmp_path / "b_fine.md").read_text()
-    children = subprocess.run(
-        ["pgrep", "-f", "ipykernel_launcher"], capture_output=True, text=True, check=False
-    )
+    children = subprocess.run(["pgrep", "-f", "ipykernel_launcher"], capture_output=True, text=True, check=False)
     mine = [
-        pid
-        for pid in children.stdout.split()
-        if f"/{tmp_path.name}" in Path(f"/proc/{pid}/environ").read_text()
+        pid for pid in children.stdout.split() if f"/{tmp_path.name}" in Path(f"/proc/{pid}/environ").read_text()
     ]
     assert not mine, "no kernel is left"
 

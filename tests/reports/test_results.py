@@ -30,9 +30,7 @@ def test_results_are_told_apart_by_what_was_run_on_what(results):
         "kd-mobilevos_r18-embedded-laptop",
         "evaluate-stcn-davis2017",
     ]
-    assert results["evaluate-stcn-davis2017"].ablation == "", (
-        "another job has none, whatever its configuration"
-    )
+    assert results["evaluate-stcn-davis2017"].ablation == "", "another job has none, whatever its configuration"
 
 
 def test_the_newest_result_counts_that_has_ended(results):

@@ -21,9 +21,7 @@ def pair_with(make_cell):
 
         def cells(label, scores):
             return [
-                make_cell(
-                    label, seed, 0.0, per_sequence=json.dumps({f"s{i}": v for i, v in enumerate(column)})
-                )
+                make_cell(label, seed, 0.0, per_sequence=json.dumps({f"s{i}": v for i, v in enumerate(column)}))
                 for seed, column in enumerate(scores.T.tolist())
             ]
 
@@ -99,9 +97,7 @@ def two_way_bootstrap(values, resamples=10_000, seed=7) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(16, 5), (8, 3), (1, 12), (12, 1)])
 def test_the_interval_is_that_of_a_brute_force_bootstrap(pair_with, shape):
     rng = np.random.default_rng(8)
-    differences = (
-        1 + rng.normal(0, 3, (shape[0], 1)) + rng.normal(0, 2, (1, shape[1])) + rng.normal(0, 1, shape)
-    )
+    differences = 1 + rng.normal(0, 3, (shape[0], 1)) + rng.normal(0, 2, (1, shape[1])) + rng.normal(0, 1, shape)
     found = paired_difference(*pair_with(differences))
     expected = two_way_bootstrap(differences)
     error = 0.05 * (expected[1] - expected[0])  # Monte Carlo: the standard error is 1 % of the width

@@ -107,16 +107,12 @@ def test_markdown_says_what_was_measured_and_on_what(records, tmp_path):
     ):
         assert words in measured
     assert "thop)" not in measured, "a column that nobody measured is left out"
-    assert (
-        "- The same in every row that has it: Latency full size (ms) 450; Initialisation random." in measured
-    )
+    assert "- The same in every row that has it: Latency full size (ms) 450; Initialisation random." in measured
 
     rows = [line for line in published.splitlines() if "| 480p |" in line]
     assert any(line.startswith("| stcn |") and "| 85.3 | 82.0 | 88.6 |" in line for line in rows)
     assert any(line.startswith("| mobilevos_r18 |") and "| 90.6 | 89.7 | 91.6 |" in line for line in rows)
-    assert any(
-        line.startswith("| mobilevos_r18 |") and "| 80.2 or 83.7 | — | 87.1 |" in line for line in rows
-    )
+    assert any(line.startswith("| mobilevos_r18 |") and "| 80.2 or 83.7 | — | 87.1 |" in line for line in rows)
     assert not any(word in published for word in ("youtube", "xmem", "mobilevos_mnv2"))
     assert "two readings" in published
 

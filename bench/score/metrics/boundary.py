@@ -37,9 +37,7 @@ def tolerance_radius(height: int, width: int) -> int:
     return int(np.ceil(0.008 * np.linalg.norm((height, width))))
 
 
-def boundary_scores(
-    predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray], radius: int
-) -> np.ndarray:
+def boundary_scores(predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray], radius: int) -> np.ndarray:
     """F of each pair of masks.
 
     predictions, truths: boolean (H, W), one per object, 1 to 4 of them; radius: tolerance in pixels,

@@ -58,9 +58,7 @@ def draw_points(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.
     """
     ids = visible_objects(labels)
     if not len(ids):
-        return np.stack(
-            [rng.integers(labels.shape[1], size=count), rng.integers(labels.shape[0], size=count)], 1
-        )
+        return np.stack([rng.integers(labels.shape[1], size=count), rng.integers(labels.shape[0], size=count)], 1)
     places = {i: np.flatnonzero(labels == i) for i in ids}
     chosen = [places[i][rng.integers(len(places[i]))] for i in rng.choice(ids, count)]
     rows, columns = np.unravel_index(chosen, labels.shape)

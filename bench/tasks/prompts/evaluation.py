@@ -20,13 +20,7 @@ PICTURED = 6
 
 
 def evaluate_answers(
-    model: Sam,
-    teacher: Sam | None,
-    images: Items[StillImage],
-    prompts: dict,
-    folder: Path,
-    device: str,
-    label: str,
+    model: Sam, teacher: Sam | None, images: Items[StillImage], prompts: dict, folder: Path, device: str, label: str
 ) -> dict:
     """The record's fields; `folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`.
 

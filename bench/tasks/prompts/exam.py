@@ -83,15 +83,11 @@ class Exam:
         device: str,
         kinds: tuple[str, ...] | None = None,
     ) -> None:
-        chosen = np.unique(
-            np.linspace(0, len(images) - 1, min(wanted.images, len(images))).round().astype(int)
-        )
+        chosen = np.unique(np.linspace(0, len(images) - 1, min(wanted.images, len(images))).round().astype(int))
         self.side, self.device = side, device
         self.questions = [
             self._question(images[i], number, wanted, teacher, kinds)
-            for number, i in enumerate(
-                tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
-            )
+            for number, i in enumerate(tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False))
         ]
 
     @torch.inference_mode()
@@ -128,20 +124,13 @@ class Exam:
 
     @torch.inference_mode()
     def _question(
-        self,
-        still: StillImage,
-        number: int,
-        wanted: Questions,
-        teacher: Sam | None,
-        kinds: tuple[str, ...] | None,
+        self, still: StillImage, number: int, wanted: Questions, teacher: Sam | None, kinds: tuple[str, ...] | None
     ) -> Question:
         fitted, rng = fit(still.read(), self.side), np.random.default_rng([wanted.seed, number])
         valid = low_res(np.ones_like(fitted.labels, bool), self.side)
         points = draw_points(fitted.labels, wanted.points, rng)
         regions = [fitted.labels == fitted.labels[y, x] for x, y in points]
-        truth = (
-            None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
-        )
+        truth = None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
         embedding = None if teacher is None else self._encode(teacher, fitted)
         prompts = {"point": _points(points[:, None], [[FOREGROUND]] * len(points))}
         if truth is not None:

@@ -11,14 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bench.tasks.prompts.draw import (
-    BACKGROUND,
-    FOREGROUND,
-    NO_POINT,
-    Prompts,
-    draw_background,
-    draw_points,
-)
+from bench.tasks.prompts.draw import BACKGROUND, FOREGROUND, NO_POINT, Prompts, draw_background, draw_points
 from datasets.clips import ImageCache, load_stream
 from datasets.errors import DataError
 from datasets.images import VOID
@@ -26,9 +19,7 @@ from datasets.static import StillImage
 from methods.sam.boxes import mask_boxes
 from methods.sam.frames import LOW_RES_STEP, input_size, to_input
 
-PROMPTS = (
-    4  # on an image of a batch: the last two by a box and with a background point, the others by a point
-)
+PROMPTS = 4  # on an image of a batch: the last two by a box and with a background point, the others by a point
 DISTANCES = (0.05, 0.5)  # of background points in training, as shares of the input's side
 CACHE_MB = 512
 

@@ -158,8 +158,7 @@ def test_the_manifest_describes_the_file(export):
 
 @pytest.mark.parametrize("name", ["onnx", pytest.param("executorch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    ("network", "options"),
-    [("mobilevos_mnv2", {}), ("deaot_t", {}), ("deaot_t", {"attention": "deformable"})],
+    ("network", "options"), [("mobilevos_mnv2", {}), ("deaot_t", {}), ("deaot_t", {"attention": "deformable"})]
 )
 def test_another_runtime_answers_as_the_method(network, options, name, tmp_path):
     skip_without_libraries(name)
@@ -269,9 +268,7 @@ def test_a_documented_command_runs(command, export):
     arguments = [a for a in shlex.split(command)[1:] if not a.startswith("weights=")]
     given = dict(a.split("=", 1) for a in arguments)
     skip_without_libraries(given.get("format", "torchscript"))
-    code, out = export(
-        "mobilevos_r18", lively("mobilevos_r18"), *arguments, "export.height=32", "export.width=48"
-    )
+    code, out = export("mobilevos_r18", lively("mobilevos_r18"), *arguments, "export.height=32", "export.width=48")
     assert code == 0 and (out / "manifest.json").exists()
 
 

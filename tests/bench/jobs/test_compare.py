@@ -110,10 +110,7 @@ def test_a_student_of_ones_own_is_trained_as_the_suites(tiny_run, tmp_path):
         ),
         (["job=compare", "methods=[copy_first_mask,mobile_sam]"], r"'mobile_sam' is not trained here"),
         (["job=compare", "methods=[stcn,copy_first_mask@/]"], r"'copy_first_mask' has no weights"),
-        (
-            ["job=compare", "methods=[stcn,copy_first_mask]", "reference=x"],
-            r"choose one of stcn, copy_first_mask",
-        ),
+        (["job=compare", "methods=[stcn,copy_first_mask]", "reference=x"], r"choose one of stcn, copy_first_mask"),
         (["job=compare", "methods=[stcn,copy_first_mask]", "options.top_k=3"], r"takes no options"),
         (["job=check", "method=masks:/"], r"'masks:/' has nothing to check"),
     ],

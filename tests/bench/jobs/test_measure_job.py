@@ -83,22 +83,14 @@ def test_the_tables_hold_the_numbers_of_the_json(measured):
     assert (line["stcn_ms_median"], line["height"], line["precision"]) == ("", "64", "fp32")
     text = (measured / "measure.md").read_text()
     assert f"| {STUDENT} | " in text
-    for words in (
-        "1 MAC",
-        "native_batch_norm",
-        "1 in memory",
-        "query_encoder",
-        "Published, not measured here",
-    ):
+    for words in ("1 MAC", "native_batch_norm", "1 in memory", "query_encoder", "Published, not measured here"):
         assert words in text
 
 
 def test_the_record_of_a_narrow_network_claims_nothing_about_the_full_one(measured):
     (record,) = read_records(measured / "records.jsonl")
     assert (record.label, record.status, record.resolution) == (STUDENT, "ok", "64x96")
-    assert (
-        record.params_m and record.fps and record.latency_ms_median and record.device and record.config_hash
-    )
+    assert record.params_m and record.fps and record.latency_ms_median and record.device and record.config_hash
     assert (record.params_m_full, record.gmacs_full, record.memory_mb_peak_full) == (None, None, None)
 
 
@@ -265,9 +257,7 @@ def test_every_protocol_and_setting_is_documented():
 
 
 def test_the_ratio_to_stcn_is_stated_and_the_published_one_labelled():
-    slow = {
-        name: {**timing, "ms_median": 5 * timing["ms_median"]} for name, timing in fake()["protocols"].items()
-    }
+    slow = {name: {**timing, "ms_median": 5 * timing["ms_median"]} for name, timing in fake()["protocols"].items()}
     found = {"stcn": fake(protocols=slow), "mobilevos_r18": fake()}
     (sentence,) = ratios(found)
     assert sentence.startswith("Measured here, STCN takes 5.0 times core's time, 5.0 times frame's time")
@@ -275,14 +265,7 @@ def test_the_ratio_to_stcn_is_stated_and_the_published_one_labelled():
     assert ratios({"mobilevos_r18": fake()}) == []
     settings = {"height": 480, "width": 864, "objects": 1, "aot_objects": 2, "channels_last": True}
     settings |= {"compile": False, "protocols": ["core", "frame"]}
-    content = {
-        "settings": settings,
-        "options": {},
-        "device": "toy",
-        "frames": 3,
-        "stages": [],
-        "methods": found,
-    }
+    content = {"settings": settings, "options": {}, "device": "toy", "frames": 3, "stages": [], "methods": found}
     lines = notes(content)
     assert lines[0].startswith("Frames of 480x864, 1 object (2 objects in aot); toy, fp32, channels_last;")
     assert sum(line.startswith("Published, not measured here") for line in lines) == 1

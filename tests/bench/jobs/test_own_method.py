@@ -37,10 +37,7 @@ def test_an_edit_of_the_file_is_judged_anew_and_nothing_else_is(tiny_run, mine):
             "def step(self, frame):\n    return super().step(frame)[:, ::2]",
             r"failed: Mine answered \(\d, 24, 64\) where a tensor \(\d, 48, 64\)",
         ),
-        (
-            "def step(self, frame):\n    return super().step(frame).numpy()",
-            "failed: Mine answered ndarray where",
-        ),
+        ("def step(self, frame):\n    return super().step(frame).numpy()", "failed: Mine answered ndarray where"),
     ],
 )
 def test_a_failure_is_told_by_file_and_line_and_the_others_go_on(code, message, tiny_run, mine, capsys):
@@ -70,9 +67,7 @@ def test_check_tells_what_is_broken_and_how_to_mend_it(tiny_run, mine, capsys):
 
 def test_a_folder_of_weights_reaches_its_constructor_and_counts_by_its_bytes(tiny_run, mine, tmp_path):
     (tmp_path / "model").mkdir()
-    name = mine(
-        "def __init__(self, folder):\n    super().__init__()\n    open(folder + '/weights.bin').close()"
-    )
+    name = mine("def __init__(self, folder):\n    super().__init__()\n    open(folder + '/weights.bin').close()")
     found = []
     for content in (b"one", b"two"):
         (tmp_path / "model/weights.bin").write_bytes(content)

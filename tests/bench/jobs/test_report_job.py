@@ -61,9 +61,7 @@ def test_a_server_that_does_not_answer_is_told_within_seconds(job, tmp_path, cap
 
 def test_there_must_be_a_store_to_look_at(tmp_path, capsys):
     assert main(["job=ui", f"runs={tmp_path}"]) == 2
-    assert (
-        f"no MLflow store at sqlite:///{tmp_path}/mlflow.db: ./run_all.sh fills it" in capsys.readouterr().err
-    )
+    assert f"no MLflow store at sqlite:///{tmp_path}/mlflow.db: ./run_all.sh fills it" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -290,9 +290,7 @@ def test_a_mistake_is_named_and_nothing_is_begun(changes, message, run, tmp_path
 
 def test_a_mask_must_fit_the_video(run, tmp_path):
     write_mask(tmp_path / "first.png", square(4)[:40])
-    with pytest.raises(
-        DataError, match=r"first\.png is 40x64 but the frames of .*clip\.mp4 are 48x64 \(height"
-    ):
+    with pytest.raises(DataError, match=r"first\.png is 40x64 but the frames of .*clip\.mp4 are 48x64 \(height"):
         run()
     write_mask(tmp_path / "first.png", square(4) * 0)
     with pytest.raises(DataError, match=r"first\.png is empty"):

@@ -56,9 +56,7 @@ def test_a_student_learns_by_it_through_a_row_of_an_ablation(add_loss, tiny_run)
     add_loss()
     rows = "+ablation.cells={plain: {}, taught: {recipe.distance.weight: 2.0}}"
     only = ["ablation=distillation", "ablation.baselines=[]", "~ablation.cells", rows, "seeds=[0]"]
-    assert (
-        tiny_run(*only, "recipe=supervised", "options.width=0.125", "scale.teacher_options.width=0.125") == 0
-    )
+    assert tiny_run(*only, "recipe=supervised", "options.width=0.125", "scale.teacher_options.width=0.125") == 0
     plain, taught = tiny_run.records
     assert plain.status == taught.status == "ok"
     curves = [json.loads(Path(record.curve).read_text())[0] for record in (plain, taught)]

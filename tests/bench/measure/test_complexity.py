@@ -5,14 +5,7 @@ import torch
 from torch import nn
 
 import methods
-from bench.measure.complexity import (
-    complexity,
-    gmacs_by_step,
-    gmacs_fvcore,
-    gmacs_thop,
-    gmacs_torch,
-    parameters,
-)
+from bench.measure.complexity import complexity, gmacs_by_step, gmacs_fvcore, gmacs_thop, gmacs_torch, parameters
 from bench.measure.scene import Scene, steady_memory_frames
 from bench.system.errors import ConfigError
 from methods.memory import MemoryPolicy

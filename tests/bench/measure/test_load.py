@@ -23,10 +23,7 @@ def test_a_quiet_machine_is_not_warned_of():
     ("change", "warning"),
     [
         ({"other_cores": 2.1}, "busy machine: others used 2.1 of 4 cores"),
-        (
-            {"other_cores": None, "load_after": 6.5},
-            "busy machine: others used 2.5 of 4 cores",
-        ),  # ours taken off
+        ({"other_cores": None, "load_after": 6.5}, "busy machine: others used 2.5 of 4 cores"),  # ours taken off
         ({"stolen_cores": 0.5}, "the hypervisor took 0.50 of 4 cores"),
         ({"throttled": 3}, "throttled 3 times"),
         ({"mhz_after": 2000.0}, "the clock fell from 3000 to 2000 MHz"),

@@ -33,9 +33,7 @@ def gflops(name: str, **scene) -> dict[str, float]:
 def tiled(length: int, tile: int) -> int:
     """Pairs of a query and a pixel that its tile of queries meets, along one axis."""
     starts = range(0, length, tile)
-    return sum(
-        (min(s + tile, length) - s) * (min(s + tile + RADIUS, length) - max(s - RADIUS, 0)) for s in starts
-    )
+    return sum((min(s + tile, length) - s) * (min(s + tile + RADIUS, length) - max(s - RADIUS, 0)) for s in starts)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +87,7 @@ def test_the_grid_has_one_memory_for_a_bounded_one_and_a_line_for_a_growing_one(
     assert (only["memory_frames"], only["gmacs"]) == (1, sum(gmacs_by_step(small(), Scene(**SMALL)).values()))
     growing = small(long_term_gap=5)
     cells = frame_gmacs(growing, Scene(**SMALL), objects=(1,), memory_frames=(1, 8))
-    assert cells[1]["gmacs"] == pytest.approx(
-        sum(gmacs_by_step(growing, Scene(**SMALL, memory_frames=8)).values())
-    )
+    assert cells[1]["gmacs"] == pytest.approx(sum(gmacs_by_step(growing, Scene(**SMALL, memory_frames=8)).values()))
 
 
 def test_three_counters_agree_but_for_norms_softmax_and_what_is_called_as_a_function():
@@ -109,13 +105,7 @@ def test_three_counters_agree_but_for_norms_softmax_and_what_is_called_as_a_func
 
 def test_what_of_deaot_is_not_counted():
     found = operators(small(attention="deformable"), Scene(**SMALL))
-    assert {
-        "_softmax",
-        "gather",
-        "scatter",
-        "index_select",
-        "upsample_bicubic2d",
-    } <= found.torch_unseen.keys()
+    assert {"_softmax", "gather", "scatter", "index_select", "upsample_bicubic2d"} <= found.torch_unseen.keys()
     assert not {"convolution", "bmm", "mm", "addmm"} & found.torch_unseen.keys()
     assert {"softmax", "index_select", "scatter"} <= found.fvcore_unseen.keys()
     assert {"matmul", "linear", "conv"} <= found.fvcore_counted.keys()

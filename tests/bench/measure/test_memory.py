@@ -134,9 +134,7 @@ def test_the_memory_is_at_capacity_unless_told_otherwise():
 
 def test_an_unbounded_memory_holds_eight_frames():
     unbounded = student(queue_length=None)
-    assert measure_memory(unbounded, Scene(**SMALL)) == measure_memory(
-        student(queue_length=8), Scene(**SMALL)
-    )
+    assert measure_memory(unbounded, Scene(**SMALL)) == measure_memory(student(queue_length=8), Scene(**SMALL))
 
 
 def test_a_frame_that_is_written_to_memory_is_among_those_measured():
@@ -159,8 +157,7 @@ def test_the_method_is_left_as_it_was():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"memory_frames": 3}, "memory_frames=3 do not fit"), ({"objects": 0}, "objects=0")],
+    ("arguments", "message"), [({"memory_frames": 3}, "memory_frames=3 do not fit"), ({"objects": 0}, "objects=0")]
 )
 def test_impossible_settings_are_named(arguments, message):
     with pytest.raises(ConfigError, match=message):

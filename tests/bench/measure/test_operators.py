@@ -111,15 +111,8 @@ def test_a_frame_of_stcn_by_objects_and_memory_is_made_of_the_official_figures()
 def test_a_frame_costs_more_with_every_object_and_memory_frame():
     method = methods.create("mobilevos_r18_no_aspp", width=0.25, queue_length=3)
     cells = frame_gmacs(method, Scene(**SMALL), objects=(1, 2), memory_frames=(1, 2, 4))
-    assert [(c["objects"], c["memory_frames"]) for c in cells] == [
-        (1, 1),
-        (1, 2),
-        (2, 1),
-        (2, 2),
-    ]  # 4 do not fit
-    assert cells[3]["gmacs"] == pytest.approx(
-        complexity(method, Scene(**SMALL, objects=2, memory_frames=2)).gmacs
-    )
+    assert [(c["objects"], c["memory_frames"]) for c in cells] == [(1, 1), (1, 2), (2, 1), (2, 2)]  # 4 do not fit
+    assert cells[3]["gmacs"] == pytest.approx(complexity(method, Scene(**SMALL, objects=2, memory_frames=2)).gmacs)
     costs = [c["gmacs"] for c in cells]
     assert costs[0] < costs[1] < costs[2] < costs[3]
 
@@ -130,9 +123,7 @@ def test_parameters_by_module_add_up():
     assert list(found.modules) == ["key_encoder", "value_encoder", "key_proj", "key_comp", "decoder"]
     assert sum(found.modules.values()) == found.total == parameters(method)
     norms = [m for m in method.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert found.buffers == sum(
-        2 * norm.num_features + 1 for norm in norms
-    )  # mean, variance, count of batches
+    assert found.buffers == sum(2 * norm.num_features + 1 for norm in norms)  # mean, variance, count of batches
 
 
 def test_shared_own_and_frozen_parameters():

@@ -93,11 +93,7 @@ def _attach(adb: str, phone: FakePhone) -> None:
     subprocess.Popen([adb, "connect", phone.serial], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 20
     wanted = (
-        ("unauthorized",)
-        if phone.faults.unauthorized
-        else ("offline",)
-        if phone.faults.offline
-        else ("device",)
+        ("unauthorized",) if phone.faults.unauthorized else ("offline",) if phone.faults.offline else ("device",)
     )
     while devices(adb).get(phone.serial) not in wanted:
         assert time.monotonic() < deadline, f"{phone.serial}: {devices(adb)}"

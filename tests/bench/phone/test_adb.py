@@ -7,16 +7,7 @@ import time
 
 import pytest
 
-from bench.phone.adb import (
-    Answer,
-    LinkLost,
-    PhoneError,
-    adb_version,
-    connect,
-    devices,
-    explain_exit,
-    find_adb,
-)
+from bench.phone.adb import Answer, LinkLost, PhoneError, adb_version, connect, devices, explain_exit, find_adb
 
 FOLDER = "/data/local/tmp/vos-bench"
 
@@ -83,9 +74,7 @@ def test_an_offline_phone(fake_phone):
 
 def test_of_several_phones_one_is_named(fake_phone, monkeypatch):
     one, two = fake_phone(), fake_phone()
-    with pytest.raises(
-        PhoneError, match="several phones are attached: .*pick one with phone.serial="
-    ) as error:
+    with pytest.raises(PhoneError, match="several phones are attached: .*pick one with phone.serial=") as error:
         connect()
     assert f"{one.serial} (device)" in str(error.value) and f"{two.serial} (device)" in str(error.value)
     connect(two.serial).shell("touch here")

@@ -61,9 +61,7 @@ WARM = "INFO: count=7 first=900 curr=310 min=300 max=900 avg=400 std=200 p5=300 
 
 def test_the_last_line_of_statistics_counts():
     runs = "INFO: count=50 first=310 curr=301 min=299 max=3.5e+06 avg=303.2 std=7 p5=299 median=302 p95=318\n"
-    found = read_statistics(
-        f"{WARM}\n{runs}INFO: Inference timings in us: Init: 1234, First inference: 900\n"
-    )
+    found = read_statistics(f"{WARM}\n{runs}INFO: Inference timings in us: Init: 1234, First inference: 900\n")
     assert (found.runs, found.median, found.p95, found.min) == (50, 0.302, 0.318, 0.299)
 
 
@@ -88,9 +86,7 @@ def test_what_is_missing_is_named(monkeypatch, tmp_path):
         LITERT.check(PhoneSettings())
     assert str(missing.value).endswith(f"needs litert_torch, ai_edge_litert; install with {INSTALL}")
     monkeypatch.setattr(litert, "find_spec", lambda name: True)
-    with pytest.raises(
-        ConfigError, match="needs phone.benchmark_model=/path/to/benchmark_model.*docs/phone.md"
-    ):
+    with pytest.raises(ConfigError, match="needs phone.benchmark_model=/path/to/benchmark_model.*docs/phone.md"):
         LITERT.check(PhoneSettings())
     with pytest.raises(ConfigError, match=f"phone.benchmark_model={tmp_path}/none: there is no such file"):
         LITERT.check(PhoneSettings(benchmark_model=f"{tmp_path}/none"))
@@ -136,9 +132,7 @@ def test_a_download_is_made_a_program_and_stays_on_the_phone(fake_phone, program
     runner = start(phone, program)
     (left,) = (phone.folder / "vos-bench").iterdir()
     assert (
-        left.name
-        == Path(runner.folder).name
-        == f"runner-{hashlib.sha256(program.read_bytes()).hexdigest()[:16]}"
+        left.name == Path(runner.folder).name == f"runner-{hashlib.sha256(program.read_bytes()).hexdigest()[:16]}"
     )
     assert os.access(left / "benchmark_model", os.X_OK)
     before = (left / "benchmark_model").stat().st_mtime_ns
@@ -163,13 +157,7 @@ def measure(converter, program, tmp_path):
     """Run the job; returns its exit code."""
 
     def command(phone, *arguments: str) -> int:
-        given = [
-            "target=phone",
-            "phone.runtime=litert",
-            f"phone.benchmark_model={program}",
-            "device=cpu",
-            *FAST,
-        ]
+        given = ["target=phone", "phone.runtime=litert", f"phone.benchmark_model={program}", "device=cpu", *FAST]
         places = [f"phone.serial={phone.serial}", f"runs={tmp_path}/runs", f"output={tmp_path}/out"]
         return main(["job=measure", *given, *places, *arguments])
 
@@ -198,15 +186,11 @@ def test_the_tables_hold_what_was_measured(toy, fake_phone, measure, program, tm
     assert re.search(r"\| frame \| 1 \| [\d.]+ \| — \| [\d.]+ \|", text)
 
 
-def test_a_process_that_fails_ends_its_row_with_its_reason(
-    toy, fake_phone, measure, program, tmp_path, capsys
-):
+def test_a_process_that_fails_ends_its_row_with_its_reason(toy, fake_phone, measure, program, tmp_path, capsys):
     program.write_text(program.read_text().replace('flags["graph"], num', '"/none", num'))
     assert measure(fake_phone(), f"method={TOY}") == 1
     said = capsys.readouterr().err
-    assert (
-        f"warning: {TOY}: failed: look, 1 thread: it failed (exit code 1: ERROR: Failed to initialize" in said
-    )
+    assert f"warning: {TOY}: failed: look, 1 thread: it failed (exit code 1: ERROR: Failed to initialize" in said
 
 
 @pytest.mark.slow

@@ -23,9 +23,7 @@ def run(bundle, cargo, tmp_path):
         files = ",".join(str(folder / name) for name in inputs or cargo.inputs[stage])
         words = [str(folder / MODEL), stage, files, f"{tmp_path}/out.", f"{tmp_path}/times.bin", *numbers]
         command = [*bundle.command.split(), *map(str, words)]
-        return subprocess.run(
-            command, cwd=bundle.files[0].parent, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, cwd=bundle.files[0].parent, capture_output=True, text=True, check=False)
 
     return start
 

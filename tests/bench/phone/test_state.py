@@ -40,9 +40,7 @@ def test_everything_that_a_phone_tells(fake_phone, state, legacy):
 
 
 def test_what_a_phone_does_not_tell_is_none(fake_phone):
-    made = fake_phone(
-        cores_khz=None, celsius=(), thermal=(), properties={"sys.siop.level": ""}, low_power="null"
-    )
+    made = fake_phone(cores_khz=None, celsius=(), thermal=(), properties={"sys.siop.level": ""}, low_power="null")
     for program in ("df", "settings"):
         (made.root / "system/bin" / program).write_text("#!/bin/sh\necho unknown; exit 1\n")
     found = read_state(connect())
@@ -65,10 +63,7 @@ def test_the_fastest_cores(state, count, mask):
 
 def test_the_fastest_cores_may_come_first(state):
     cores = tuple(replace(core, number=7 - core.number) for core in state.cores)
-    assert (big_cores(replace(state, cores=cores), 1), big_cores(replace(state, cores=cores), 4)) == (
-        "1",
-        "f",
-    )
+    assert (big_cores(replace(state, cores=cores), 1), big_cores(replace(state, cores=cores), 4)) == ("1", "f")
 
 
 # cool enough?
@@ -107,17 +102,13 @@ def test_a_phone_without_thermometer_is_flagged(fake_phone):
 
 
 def test_a_steady_phone_has_no_flags(state):
-    busy = replace(
-        state, cores=tuple(replace(core, now_mhz=core.max_mhz) for core in state.cores), battery_c=34.0
-    )
+    busy = replace(state, cores=tuple(replace(core, now_mhz=core.max_mhz) for core in state.cores), battery_c=34.0)
     assert flags(state, busy) == []  # clocks that follow the load are as they should be
 
 
 def test_what_makes_a_measurement_doubtful(state):
     assert flags(state, replace(state, thermal_status=1)) == ["thermal status 0 -> 1"]
-    assert flags(replace(state, thermal_status=2), replace(state, thermal_status=2)) == [
-        "thermal status 2 -> 2"
-    ]
+    assert flags(replace(state, thermal_status=2), replace(state, thermal_status=2)) == ["thermal status 2 -> 2"]
     assert flags(state, replace(state, siop_level=3)) == ["sys.siop.level 0 -> 3"]
     assert flags(state, replace(state, charging=True)) == ["charging"]
     assert flags(replace(state, low_power=True), state) == ["low-power mode"]

@@ -19,9 +19,7 @@ def keys(*overrides: str) -> list[str]:
 
 
 def students(*overrides: str):
-    return [
-        cell.network.training for cell in cells("ablation=sampling", *overrides) if cell.label == "boundary"
-    ]
+    return [cell.network.training for cell in cells("ablation=sampling", *overrides) if cell.label == "boundary"]
 
 
 def test_cells_of_a_grid_are_paired_over_seeds():
@@ -68,13 +66,7 @@ def test_what_changes_the_weights_changes_the_key(override):
 
 @pytest.mark.parametrize(
     "override",
-    [
-        "scale.student.workers=3",
-        "recipe.name=other",
-        "options.queue_length=5",
-        "runs=/elsewhere",
-        "device=cpu",
-    ],
+    ["scale.student.workers=3", "recipe.name=other", "options.queue_length=5", "runs=/elsewhere", "device=cpu"],
 )
 def test_what_changes_no_weight_keeps_the_key(override):
     (plain,), (changed,) = students("seeds=1"), students("seeds=1", override)
@@ -89,9 +81,7 @@ def test_inference_options_change_the_cell():
 
 
 def test_the_place_of_the_data_changes_nothing_its_content_does():
-    moved = Data(
-        {"name": "x", "root": "/b", "fingerprint": "a"}, {"name": "y", "root": "/b", "fingerprint": "b"}
-    )
+    moved = Data({"name": "x", "root": "/b", "fingerprint": "a"}, {"name": "y", "root": "/b", "fingerprint": "b"})
     other = Data({"name": "x", "fingerprint": "z"}, DATA.dataset)
     plain = [cell.key for cell in cells()]
     assert [cell.key for cell in cells(data=moved)] == plain
@@ -191,10 +181,7 @@ def test_a_family_of_methods_has_settings_of_its_own_at_a_scale():
     ("overrides", "complaint"),
     [
         (["recipe.labels=nobody"], "unknown recipe.labels 'nobody'; known: truth, teacher"),
-        (
-            ["recipe=supervised", "recipe.poly_ce.weight=0", "recipe.dice.weight=0"],
-            "'supervised' has no loss",
-        ),
+        (["recipe=supervised", "recipe.poly_ce.weight=0", "recipe.dice.weight=0"], "'supervised' has no loss"),
         (["recipe.attention.measure=mse"], "unknown recipe.attention.measure 'mse'; known: cka, kl"),
         (["teacher.recipe=deaot"], "needs a teacher of its own"),
     ],

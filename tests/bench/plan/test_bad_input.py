@@ -82,11 +82,7 @@ def sixteen_bit(path):
     [
         ("JPEGImages/480p/val-001/00002.jpg", truncate, "cannot read the image .*val-001/00002.jpg"),
         ("Annotations/480p/val-001/00000.png", shrink, "val-001/00000.png is 10x20 but its frame is 48x64"),
-        (
-            "Annotations/480p/val-001/00000.png",
-            lambda path: path.unlink(),
-            "val-001 has no mask for its first",
-        ),
+        ("Annotations/480p/val-001/00000.png", lambda path: path.unlink(), "val-001 has no mask for its first"),
         ("Annotations/480p/val-001/00000.png", empty, "first mask of sequence val-001 is empty"),
         ("Annotations/480p/val-001/00000.png", sixteen_bit, "object id 300 .* 254"),
     ],

@@ -74,9 +74,7 @@ def training(recipe: Recipe = SUPERVISED, schedule: Schedule = SCHEDULE) -> Trai
 
 
 def test_a_key_holds_what_is_used_alone():
-    assert (
-        training(Recipe.of(PolyCrossEntropy(), Dice(1.0), Logits(0.0, temperature=4.0))).key == training().key
-    )
+    assert training(Recipe.of(PolyCrossEntropy(), Dice(1.0), Logits(0.0, temperature=4.0))).key == training().key
     assert training(replace(SUPERVISED, name="another")).key == training().key
     assert training(Recipe.of(PolyCrossEntropy(), Dice(2.0))).key != training().key
     assert training(replace(SUPERVISED, sampling=Sampling("all"))).key != training().key

@@ -109,9 +109,7 @@ def test_what_kills_its_jobs_is_given_up_and_another_takes_the_place_of_a_dead_o
     there.begin("b", 1)
     there.kill(0)
     assert len(there.fake.jobs) == 3
-    assert (
-        "job 0 ended without a result: NODE_FAIL; another takes its place; log: " in capsys.readouterr().err
-    )
+    assert "job 0 ended without a result: NODE_FAIL; another takes its place; log: " in capsys.readouterr().err
     there.begin("a", 2)
     there.kill(2)
     assert re.fullmatch(r"job 2 ended without a result: NODE_FAIL; log: .*", there.board.failures["a"])
@@ -225,10 +223,7 @@ def test_a_job_that_is_asked_to_stop_requeues_itself_only_while_it_counts_as_run
         (["launcher.name=pbs"], "unknown launcher.name=pbs; known: local, slurm"),
         (["launcher.partion=gpu"], "did you mean 'launcher.partition'"),
         (["launcher.sbatch.time=5"], "launcher.sbatch.time cannot be given: set launcher.hours instead"),
-        (
-            ["launcher.sbatch.open_mode=truncate"],
-            "launcher.sbatch.open_mode cannot be given: the suite sets it",
-        ),
+        (["launcher.sbatch.open_mode=truncate"], "launcher.sbatch.open_mode cannot be given: the suite sets it"),
     ],
 )
 def test_a_mistake_in_the_settings_gets_one_message(arguments, message, tmp_path, capsys, monkeypatch):

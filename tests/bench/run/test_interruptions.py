@@ -58,9 +58,7 @@ def table(folder: Path) -> dict[str, dict[str, str]]:
     assert report([str(folder)]) == 0
     lines = (folder / "table.md").read_text().splitlines()
     first = lines.index("") + 1
-    cells = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in lines[first : lines.index("", first)]
-    ]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[first : lines.index("", first)]]
     return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
 
 

@@ -130,9 +130,7 @@ def test_mlflow_shows_cells_below_their_invocation(tiny_run):
     invocation = parents[0]
     assert invocation.data.tags["ablation"] == "sampling"
     assert invocation.data.tags["folder"] == str(tiny_run.out)
-    whole = Path(
-        client.download_artifacts(invocation.info.run_id, "records.jsonl", str(tiny_run.out / "logged"))
-    )
+    whole = Path(client.download_artifacts(invocation.info.run_id, "records.jsonl", str(tiny_run.out / "logged")))
     assert read_records(whole) == tiny_run.records
     names = {artifact.path for artifact in client.list_artifacts(student.info.run_id)}
     assert {"overlay.png", "scores.json", "weights.pt"} <= names

@@ -146,8 +146,7 @@ class Disturbed:
         """Wait until a job that was asked to stop has saved what it reached."""
         self.stops += 1
         wait_for(
-            lambda: sum(log.read_text().count("asked to stop") for log in logs(self.runs)) == self.stops,
-            "end",
+            lambda: sum(log.read_text().count("asked to stop") for log in logs(self.runs)) == self.stops, "end"
         )
         (last,) = self.runs.glob("trained/*/last.pt")
         before, self.reached = self.reached, read_file(last)["step"]
@@ -239,9 +238,7 @@ def most_at_once(jobs: list[str]) -> int:
     spans = []
     for job in jobs:
         shown = ask("scontrol", "--oneliner", "show", "job", job)
-        start, end = (
-            datetime.fromisoformat(re.search(rf"{key}Time=(\S+)", shown)[1]) for key in ("Start", "End")
-        )
+        start, end = (datetime.fromisoformat(re.search(rf"{key}Time=(\S+)", shown)[1]) for key in ("Start", "End"))
         spans.append((start, end))
     return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
 
@@ -249,9 +246,7 @@ def most_at_once(jobs: list[str]) -> int:
 def test_two_runs_of_one_grid_train_each_network_once(tiny_run, start):
     runs = [start(*GRID, *ON_SLURM, f"output={tiny_run.out}{number}") for number in (0, 1)]
     assert [run.wait(PATIENCE) for run in runs] == [0, 0]
-    begun = re.findall(
-        r"^training .*$", "\n".join(log.read_text() for log in logs(tiny_run.runs)), re.MULTILINE
-    )
+    begun = re.findall(r"^training .*$", "\n".join(log.read_text() for log in logs(tiny_run.runs)), re.MULTILINE)
     assert len(begun) == len(set(begun)) == 2  # the teacher, its students
     one, other = (read_records(Path(f"{tiny_run.out}{number}") / "records.jsonl") for number in (0, 1))
     assert scores(one) == scores(other)

@@ -165,9 +165,7 @@ def test_a_clock_that_jumps_changes_nothing(small_grid, finished_grid, monkeypat
     assert learnt == []
 
 
-def test_a_record_that_lacks_a_column_is_evaluated_again_and_trained_no_more(
-    done_grid, finished_grid, learnt
-):
+def test_a_record_that_lacks_a_column_is_evaluated_again_and_trained_no_more(done_grid, finished_grid, learnt):
     """It is of a version of the suite that did not have it yet."""
     place = done_grid.cells[0] / "record.json"
     values = json.loads(place.read_text())

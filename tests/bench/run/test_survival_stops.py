@@ -70,9 +70,7 @@ def test_a_full_disk_ends_a_run_with_one_message_and_it_goes_on_with_more_room(
     assert "Traceback" not in told
     errors = [line for line in told.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert re.match(
-        rf"error: no space left to write to {small_grid.runs}/\S*: make some, then give", errors[0]
-    )
+    assert re.match(rf"error: no space left to write to {small_grid.runs}/\S*: make some, then give", errors[0])
     ballast[0].unlink()
     learnt.clear()
     assert small_grid() == 0
@@ -81,9 +79,7 @@ def test_a_full_disk_ends_a_run_with_one_message_and_it_goes_on_with_more_room(
 
 
 @pytest.mark.slow
-def test_a_quota_is_a_full_disk_also_for_students_in_processes_of_their_own(
-    small_grid, finished_grid, tmp_path
-):
+def test_a_quota_is_a_full_disk_also_for_students_in_processes_of_their_own(small_grid, finished_grid, tmp_path):
     """A limit on the size of files stands for one; weights are larger."""
     arguments = [*small_grid.arguments, "processes=2"]
     assert faults.disturbed(arguments, tmp_path / "told", faults.limit_files, 500_000) == 2

@@ -9,18 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scoring import (
-    FIGURES,
-    SIZE,
-    Score,
-    complaint,
-    noisy,
-    save_davis,
-    save_masks,
-    slow_figures,
-    video,
-    write_grey,
-)
+from scoring import FIGURES, SIZE, Score, complaint, noisy, save_davis, save_masks, slow_figures, video, write_grey
 
 import methods
 from bench.record import read_records
@@ -69,8 +58,7 @@ def test_official_scores(shared, recording, predictions, dataset, protocol, proc
 
 def test_the_official_tool_agrees_if_it_is_installed(score, tmp_path, capsys):
     pytest.importorskip(
-        "davis2017.evaluation",
-        reason="davis2017-evaluation is not installed: bench/requirements-official.txt",
+        "davis2017.evaluation", reason="davis2017-evaluation is not installed: bench/requirements-official.txt"
     )
     truth = {"gap": video(0, ids=(1, 3)), "long": video(1, 303, (1,)), "one": video(2, ids=(1,))}
     truth["gap"][4][:] = 0
@@ -226,8 +214,7 @@ def test_late_objects_and_gaps_below_the_largest_id(score, tmp_path):
     """First mask: 1 and 4. 2 comes later, 3 never, 9 later and above the largest."""
     late = video(2, ids=(2, 9))
     truth = [
-        np.where((t > 3) & (m == 0), n, m)
-        for t, (m, n) in enumerate(zip(video(0, ids=(1, 4)), late, strict=True))
+        np.where((t > 3) & (m == 0), n, m) for t, (m, n) in enumerate(zip(video(0, ids=(1, 4)), late, strict=True))
     ]
     predicted = video(1, ids=(1, 2, 4))
     data = save_davis(tmp_path / "DAVIS", {"dog": truth})
@@ -248,9 +235,7 @@ def test_decay_of_long_videos(score, tmp_path):
     half = np.where(np.arange(8) < 3, small, 0).astype(np.uint8)  # J 0.5
     lengths = {"long": 362, "shorter": 262}
     data = save_davis(tmp_path / "DAVIS", {name: [small] * length for name, length in lengths.items()})
-    predicted = {
-        name: [small if t <= 50 else half for t in range(length)] for name, length in lengths.items()
-    }
+    predicted = {name: [small if t <= 50 else half for t in range(length)] for name, length in lengths.items()}
     folder = save_masks(tmp_path / "masks", predicted)
     assert score(folder, *data) == 0
     # The first 50 judged frames are right; 65 is a quarter of 260 (0..65: 66 frames).
@@ -271,9 +256,7 @@ def test_only_judged_frames_are_read(score, tmp_path):
     sparse = [mask if t % 2 == 0 or t == 1 else None for t, mask in enumerate(truth)]
     data = save_davis(tmp_path / "DAVIS", {"dog": sparse})
     judged = (1, 2, 4, 6)
-    folder = save_masks(
-        tmp_path / "masks", {"dog": [m if t in judged else None for t, m in enumerate(predicted)]}
-    )
+    folder = save_masks(tmp_path / "masks", {"dog": [m if t in judged else None for t, m in enumerate(predicted)]})
     assert score(folder, *data) == 0
     for i in (1, 2):
         expected = slow_figures(predicted, truth, i, judged)

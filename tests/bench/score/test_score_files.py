@@ -65,10 +65,7 @@ def shrink(path: Path) -> None:
         (shrink, r"mask .*dog/00004.png is 12x16 but the truth .*480p/dog/00004.png is 24x32"),
         (lambda path: path.write_text("hello"), r"cannot read the mask .*dog/00004.png"),
         (Path.unlink, r"no mask .*dog/00004.png \(1 of 7"),
-        (
-            lambda path: shutil.rmtree(path.parent),
-            r"masks of sequence dog: no folder .*masks/dog \(there: ant\)",
-        ),
+        (lambda path: shutil.rmtree(path.parent), r"masks of sequence dog: no folder .*masks/dog \(there: ant\)"),
     ],
 )
 def test_a_wrong_file_is_named_in_one_line(damage, message, score, tmp_path, capsys):

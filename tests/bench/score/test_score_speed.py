@@ -100,9 +100,7 @@ def ratio(ours: Callable, theirs: Callable, frames: int, what: str, repeats: int
     times = [[seconds(work) for work in (ours, theirs)] for _ in range(repeats)]
     mine, other = 1000 * np.min(times, axis=0) / frames
     with capsys.disabled():
-        print(
-            f"\n480p {what}: ours {mine:.2f} ms, vos-benchmark {other:.2f} ms a frame, ratio {other / mine:.1f}"
-        )
+        print(f"\n480p {what}: ours {mine:.2f} ms, vos-benchmark {other:.2f} ms a frame, ratio {other / mine:.1f}")
     return other / mine
 
 

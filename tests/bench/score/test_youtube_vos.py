@@ -94,8 +94,7 @@ def copied_j(objects) -> dict[int, float]:
     Two rectangles of width w at a distance d share w - d columns of w + d.
     """
     moved = {
-        i: [speed * (t - start) / 5 for t in ANNOTATED if t > start]
-        for i, (_, start, speed) in objects.items()
+        i: [speed * (t - start) / 5 for t in ANNOTATED if t > start] for i, (_, start, speed) in objects.items()
     }
     return {i: 100 * np.mean([max(0, WIDTH - d) / (WIDTH + d) for d in ds]) for i, ds in moved.items()}
 

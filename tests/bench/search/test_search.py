@@ -274,9 +274,7 @@ def build_like(network, learner):
 
 def test_several_objectives_give_the_pareto_front(tiny_run, monkeypatch):
     """The costs are those of the networks as they are trained: a narrow one costs less."""
-    monkeypatch.setattr(
-        trials_module, "measured", lambda name, options, *_: {"gmacs_full": 10 * options["width"]}
-    )
+    monkeypatch.setattr(trials_module, "measured", lambda name, options, *_: {"gmacs_full": 10 * options["width"]})
     lr = "scale.student.lr: {float: [0.001, 0.01]}"
     space = f"+search.space={{options.width: {{choice: [0.125, 0.1875, 0.25]}}, {lr}}}"
     assert tiny_run(*SEARCH[:2], space, "search.trials=5", "search.objectives=[jf,gmacs]") == 0
@@ -315,12 +313,7 @@ def test_two_processes_of_one_command(tiny_run, tiny_davis, tmp_path):
 
 def test_pruning_several_objectives_is_left_out_and_told(tiny_run, monkeypatch, capsys):
     monkeypatch.setattr(trials_module, "measured", lambda *_: {"gmacs_full": 1.0})
-    arguments = [
-        "search.trials=1",
-        "search.objectives=[jf,gmacs]",
-        "search.pruner=median",
-        "search.reports=2",
-    ]
+    arguments = ["search.trials=1", "search.objectives=[jf,gmacs]", "search.pruner=median", "search.reports=2"]
     assert tiny_run(*SEARCH[:3], *arguments) == 0
     assert "search.pruner=median is left out: Optuna prunes for a single objective" in capsys.readouterr().err
     (row,) = rows(tiny_run.out)

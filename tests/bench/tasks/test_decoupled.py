@@ -134,8 +134,7 @@ def test_the_trained_student_is_a_method_for_videos(ran, tiny_davis, tmp_path):
     path = rows(ran)["decoupled"].weights
     videos = ["dataset=davis2017", f"dataset.root={tiny_davis}", f"runs={tmp_path}", f"output={tmp_path}/out"]
     assert (
-        main(["job=evaluate", "method=mobile_sam", f"weights={path}", "measure=false", "device=cpu", *videos])
-        == 0
+        main(["job=evaluate", "method=mobile_sam", f"weights={path}", "measure=false", "device=cpu", *videos]) == 0
     )
     (record,) = read_records(tmp_path / "out/records.jsonl")
     assert record.jf_mean is not None and record.miou is None
@@ -149,10 +148,7 @@ def test_photos_without_masks_and_a_given_teacher(ran, tiny_davis, tmp_path):
         f"{key}.{name}" for key in ("dataset", "training") for name in (f"root={photos}", "hold_out=0.3")
     ]
     places = [f"runs={tmp_path}/runs", f"output={tmp_path}/out"]
-    only = [
-        "~ablation.cells",
-        "+ablation.cells={decoupled: {}, semi-coupled: {recipe: {masks: {weight: 1}}}}",
-    ]
+    only = ["~ablation.cells", "+ablation.cells={decoupled: {}, semi-coupled: {recipe: {masks: {weight: 1}}}}"]
     assert main([*TINY, *only, *found, *places, f"teacher.weights={teacher}"]) == 0
     for label, record in rows(tmp_path).items():
         assert record.status == "ok" and record.miou_truth is None, label
@@ -182,23 +178,11 @@ def test_embeddings_that_are_too_large_end_the_run_with_one_line(ran, tiny_davis
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (
-            ["ablation=sampling", "method=mobile_sam"],
-            "'mobile_sam' learns from images and prompts: .*job=evaluate",
-        ),
-        (
-            ["ablation=decoupled", "method=mobilevos_r18"],
-            "'mobilevos_r18' learns from clips: ablation=decoupled",
-        ),
-        (
-            ["ablation=decoupled", "recipe=mobilevos"],
-            "a loss on clips, dice, logits, poly_ce, representation",
-        ),
+        (["ablation=sampling", "method=mobile_sam"], "'mobile_sam' learns from images and prompts: .*job=evaluate"),
+        (["ablation=decoupled", "method=mobilevos_r18"], "'mobilevos_r18' learns from clips: ablation=decoupled"),
+        (["ablation=decoupled", "recipe=mobilevos"], "a loss on clips, dice, logits, poly_ce, representation"),
         (["recipe.masks.weight=1"], "a loss on images and prompts, masks"),
-        (
-            ["ablation=decoupled", "recipe.rest=frosen"],
-            "unknown recipe.rest 'frosen'; known: own, teacher, frozen",
-        ),
+        (["ablation=decoupled", "recipe.rest=frosen"], "unknown recipe.rest 'frosen'; known: own, teacher, frozen"),
         (["ablation=decoupled", "recipe.rest=own"], "give recipe.rest=frozen too"),
         (["ablation=decoupled", "recipe.finetune=1"], "recipe.finetune=1.0: give a share"),
         (["ablation=decoupled", "scale=paper"], "give teacher.weights=/path/to/sam_vit_h.pth"),

@@ -230,9 +230,7 @@ def test_embeddings_are_computed_once_and_a_killed_computation_goes_on(stream, t
 def test_embeddings_that_are_too_large_are_refused_before_any_is_computed(stream, tmp_path, monkeypatch):
     teacher = network("sam_vit_b")
     monkeypatch.setattr(teacher, "encode_image", lambda _: pytest.fail("computed"))
-    with pytest.raises(
-        ConfigError, match=r"need .* GB, and scale.student.embeddings_gb=1e-06 .*embeddings=fp16"
-    ):
+    with pytest.raises(ConfigError, match=r"need .* GB, and scale.student.embeddings_gb=1e-06 .*embeddings=fp16"):
         store_embeddings(teacher, "key", stream, tmp_path, "fp32", 1e-6, "cpu")
     full = OSError(28, "No space left on device")
 
@@ -331,9 +329,7 @@ def learner(folder, recipe: Recipe, teacher, steps: int = 4) -> Learner:
     take_over(student, teacher.network)
     for part in rest_of(student).values():
         part.requires_grad_(False)
-    return Learner(
-        "student", student, recipe, schedule, folder, {}, TASKS["prompts"], teacher=teacher.network
-    )
+    return Learner("student", student, recipe, schedule, folder, {}, TASKS["prompts"], teacher=teacher.network)
 
 
 @pytest.fixture

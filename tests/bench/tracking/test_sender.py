@@ -185,9 +185,7 @@ def test_a_run_of_another_store_is_not_sent_here(tmp_path, mlflow):
 
 
 def test_what_is_kept_is_the_whole_run(tmp_path, mlflow):
-    whole = replace(
-        run("a"), tags={"k": "v"}, params={"p": "1"}, metrics=[("m", 0.5, 3)], table={"c": [1, None]}
-    )
+    whole = replace(run("a"), tags={"k": "v"}, params={"p": "1"}, metrics=[("m", 0.5, 3)], table={"c": [1, None]})
     mlflow.mood = "away"
     Sender(mlflow, tmp_path).send(whole)
     mlflow.mood, sent = "well", []

@@ -106,9 +106,7 @@ def test_an_address_that_is_none_is_told_before_anything_is_trained(small_grid, 
 @pytest.mark.parametrize(
     "address", ["http://me:secret@127.0.0.1:{}", "postgresql+psycopg://me:secret@127.0.0.1:{}/x"]
 )
-def test_with_a_server_that_is_down_a_run_ends_as_ever_and_is_told_once(
-    done_grid, finished_grid, capsys, address
-):
+def test_with_a_server_that_is_down_a_run_ends_as_ever_and_is_told_once(done_grid, finished_grid, capsys, address):
     if "psycopg" in address:
         pytest.importorskip("psycopg")
     (done_grid.cells[0] / "record.json").unlink()
@@ -216,9 +214,7 @@ def test_a_server_that_wants_another_password_stops_nothing(done_grid, finished_
     assert "secret" not in told
 
 
-def test_a_database_that_somebody_writes_to_for_ever_stops_nothing(
-    done_grid, finished_grid, monkeypatch, capsys
-):
+def test_a_database_that_somebody_writes_to_for_ever_stops_nothing(done_grid, finished_grid, monkeypatch, capsys):
     import sqlalchemy.sql
 
     honest = sqlalchemy.sql.text
@@ -256,9 +252,7 @@ class Server:
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
         log = (self.folder / "log").open("a")
-        self.process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         faults.wait_until(self.answers)
 
     def answers(self) -> bool:

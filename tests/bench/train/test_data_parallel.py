@@ -136,9 +136,7 @@ GRID = ["ablation=distillation", "seeds=[0]"]
 def start(tiny_run, *arguments: str, **environment: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "bench", *tiny_run.arguments, *GRID, *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def ranks_of(command: subprocess.Popen) -> dict[int, int]:
@@ -228,9 +226,7 @@ def test_a_process_finds_its_place():
     assert place(TORCHRUN) == place(TORCHRUN, ranks=4) == Place(3, 4, 1, "torchrun", "gpu7", 8)
     task = {**srun(1), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "1", "SLURM_STEP_NODELIST": "gpu[3-4]"}
     assert place(task) == Place(1, 2, 1, "srun", "gpu3", 11004)
-    assert place({**task, "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "5"}) == Place(
-        1, 2, 1, "srun", "10.0.0.1", 5
-    )
+    assert place({**task, "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "5"}) == Place(1, 2, 1, "srun", "10.0.0.1", 5)
     with pytest.raises(ConfigError, match="ranks=2, but torchrun started 4 processes"):
         place(TORCHRUN, ranks=2)
 

@@ -87,10 +87,7 @@ def test_there_is_a_map_for_each_frame_after_the_first(clips, teacher):
     batch = next(batches(clips, SCHEDULE, 0, "cpu"))
     with torch.no_grad():
         rollout = answer(teacher, batch, maps=[1, 3])
-    assert {number: [len(each) for each in maps] for number, maps in rollout.maps.items()} == {
-        1: [2, 2],
-        3: [2, 2],
-    }
+    assert {number: [len(each) for each in maps] for number, maps in rollout.maps.items()} == {1: [2, 2], 3: [2, 2]}
     for maps in rollout.maps.values():
         for weights in maps:  # of the 4 x 4 pixels that the network sees in 48 x 48
             assert weights.shape[1] == 16

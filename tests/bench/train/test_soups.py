@@ -41,9 +41,7 @@ def quick(monkeypatch):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> dict:
     """Ten videos to learn from, some of them held out."""
-    spec = EmbeddedSpec(
-        train_sequences=10, train_frames=5, val_sequences=1, val_frames=3, height=48, width=64
-    )
+    spec = EmbeddedSpec(train_sequences=10, train_frames=5, val_sequences=1, val_frames=3, height=48, width=64)
     root = ensure_embedded(tmp_path_factory.mktemp("ten"), spec, workers=1, progress=False)
     return {"name": "embedded", "kind": "embedded", "root": str(root), "hold_out": 0.3}
 
@@ -197,9 +195,7 @@ def test_soups_of_an_ablation_cost_what_a_member_costs(tiny_run, tiny_davis):
     for name in NAMES:
         record = records[name]
         mixed = read_state(record.weights)
-        assert {k: (v.shape, v.dtype) for k, v in mixed.items()} == {
-            k: (v.shape, v.dtype) for k, v in own.items()
-        }
+        assert {k: (v.shape, v.dtype) for k, v in mixed.items()} == {k: (v.shape, v.dtype) for k, v in own.items()}
         assert costs(record.weights, options) == cost
         assert record.params_m == member.params_m
         assert 0 <= record.jf_mean <= 100

@@ -90,14 +90,7 @@ def test_students_trained_side_by_side_equal_students_trained_alone(tmp_path, cl
     train_group(together, clips, SCHEDULE, 0, teacher, "cpu")
     train_group([learner(tmp_path / "a0")], clips, SCHEDULE, 0, teacher, "cpu")
     train_group([learner(tmp_path / "a1", RANDOM)], clips, SCHEDULE, 0, teacher, "cpu")
-    train_group(
-        [learner(tmp_path / "a2", PLAIN, name="mobilevos_mnv2")],
-        clips,
-        SCHEDULE,
-        0,
-        None,
-        "cpu",
-    )
+    train_group([learner(tmp_path / "a2", PLAIN, name="mobilevos_mnv2")], clips, SCHEDULE, 0, None, "cpu")
     for number in range(3):
         assert_same(weights(tmp_path / f"t{number}"), weights(tmp_path / f"a{number}"))
 
@@ -283,8 +276,7 @@ def test_the_encoder_of_frames_can_learn_slower(tmp_path, clips):
     before = {key: value.detach().clone() for key, value in student.method.named_parameters()}
     train_group([student], clips, schedule, 0, None, "cpu")
     moved = {
-        key: float((value.detach() - before[key]).abs().max())
-        for key, value in student.method.named_parameters()
+        key: float((value.detach() - before[key]).abs().max()) for key, value in student.method.named_parameters()
     }
     encoder = max(most for key, most in moved.items() if key.startswith("query_encoder."))
     rest = max(most for key, most in moved.items() if not key.startswith("query_encoder."))

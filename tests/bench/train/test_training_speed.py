@@ -50,7 +50,5 @@ def test_a_step_of_scale_cpu_takes_two_thirds_of_the_time(tmp_path, capsys):
         seconds(scales)  # what is set up on first use
         before, after = seconds(whole), seconds(scales)
     with capsys.disabled():
-        print(
-            f"\n{STEPS} steps: all weights in fp32 {before:.1f} s, scale=cpu {after:.1f} s: {before / after:.2f}"
-        )
+        print(f"\n{STEPS} steps: all weights in fp32 {before:.1f} s, scale=cpu {after:.1f} s: {before / after:.2f}")
     assert before / after > LEAST

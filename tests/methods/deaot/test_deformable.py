@@ -8,13 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from methods import MethodError
-from methods.deaot.deformable import (
-    DeformableAttention,
-    DeformableSampler,
-    OffsetNetwork,
-    bilinear_taps,
-    gather,
-)
+from methods.deaot.deformable import DeformableAttention, DeformableSampler, OffsetNetwork, bilinear_taps, gather
 
 
 def random(*shape, seed=0, **kw):
@@ -126,9 +120,7 @@ def test_attention_reads_the_sampled_memory_through_a_gate():
     k, v = torch.cat(sampled[:2], 2)[0], torch.cat(sampled[2:], 2)[0]
     for y in range(4):
         for x in range(5):
-            scores = [
-                math.exp((query[0, :, y, x] @ k[:, n]).item() / math.sqrt(4)) for n in range(k.shape[1])
-            ]
+            scores = [math.exp((query[0, :, y, x] @ k[:, n]).item() / math.sqrt(4)) for n in range(k.shape[1])]
             mean = sum(s * v[:, n] for n, s in enumerate(scores)) / sum(scores)
             torch.testing.assert_close(read[0, :, y, x], mean * u[0, :, y, x] / (1 + (-u[0, :, y, x]).exp()))
 
@@ -230,9 +222,7 @@ def test_export_has_plain_operators_only():
     inputs = (narrow[0], [narrow[1], narrow[2]], [wide[0], wide[1]], wide[2])
     exported = torch.export.export(attention, inputs).run_decompositions()
     calls = [node for node in exported.graph.nodes if node.op == "call_function"]
-    assert (
-        sum("index_select" in str(node.target) for node in calls) == 4 * 6
-    )  # two keys, four parts of values
+    assert sum("index_select" in str(node.target) for node in calls) == 4 * 6  # two keys, four parts of values
     assert not [node for node in calls if "grid_sampler" in str(node.target)]
     assert max(node.meta["val"].ndim for node in calls if hasattr(node.meta.get("val"), "ndim")) <= 4
     softmax = [node for node in calls if "softmax" in str(node.target)]

@@ -48,9 +48,7 @@ def test_the_window_is_quicker_than_the_whole_map(size, least, one_thread, capsy
         times = [[seconds(work) for work in (window, dense)] for _ in range(REPEATS)]
     ours, theirs = np.min(times, axis=0)
     with capsys.disabled():
-        print(
-            f"\n{size}: window {1000 * ours:.1f} ms, dense {1000 * theirs:.1f} ms, ratio {theirs / ours:.1f}"
-        )
+        print(f"\n{size}: window {1000 * ours:.1f} ms, dense {1000 * theirs:.1f} ms, ratio {theirs / ours:.1f}")
     assert theirs / ours >= least
 
 

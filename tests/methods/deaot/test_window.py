@@ -9,9 +9,7 @@ from methods.deaot.window import window_readout, window_scores, window_to_map
 def dense(query, key, value, bias, radius):
     """The definition: all pairs of pixels, -inf where the key is outside the query's window."""
     height, width = query.shape[2:]
-    y, x = (
-        axis.flatten() for axis in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    )
+    y, x = (axis.flatten() for axis in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
     dy, dx = y - y[:, None], x - x[:, None]
     near = (dy.abs() <= radius) & (dx.abs() <= radius)
     offset = ((dy + radius) * (2 * radius + 1) + dx + radius).where(near, 0)

@@ -37,12 +37,8 @@ def test_inter_correlates_the_existing_channels_of_each_pixel(tau):
     losses = []
     for clip in (0, 1):  # clip 2 has one object
         s, t = (probabilities(x, clip, tau) for x in (student, teacher))
-        losses += [
-            1 - pearson(s[i, :, y, x], t[i, :, y, x]) for i in range(2) for y in range(4) for x in range(5)
-        ]
-    assert inter_loss(student, teacher, VALID, tau).item() == pytest.approx(
-        tau**2 * np.mean(losses), abs=1e-5
-    )
+        losses += [1 - pearson(s[i, :, y, x], t[i, :, y, x]) for i in range(2) for y in range(4) for x in range(5)]
+    assert inter_loss(student, teacher, VALID, tau).item() == pytest.approx(tau**2 * np.mean(losses), abs=1e-5)
 
 
 @pytest.mark.parametrize("tau", [1.0, 4.0])
@@ -53,9 +49,7 @@ def test_intra_correlates_the_pixels_of_each_existing_object_of_a_clip(tau):
         s, t = (probabilities(x, clip, tau) for x in (student, teacher))
         losses += [1 - pearson(s[:, c], t[:, c]) for c in range(s.shape[1])]
     assert len(losses) == 4 + 3 + 2
-    assert intra_loss(student, teacher, VALID, tau).item() == pytest.approx(
-        tau**2 * np.mean(losses), abs=1e-6
-    )
+    assert intra_loss(student, teacher, VALID, tau).item() == pytest.approx(tau**2 * np.mean(losses), abs=1e-6)
 
 
 def test_the_sum_is_weighted():
@@ -85,8 +79,7 @@ def test_channels_of_objects_that_do_not_exist_do_not_count():
     padded = torch.cat([student, random(3, 2, 7, 4, 5, seed=3)], 2)  # as with DeAOT's eleven channels
     wide = torch.cat([VALID, torch.zeros(3, 7, dtype=torch.bool)], 1)
     torch.testing.assert_close(
-        dist_loss(padded, torch.cat([teacher, random(3, 2, 7, 4, 5)], 2), wide),
-        dist_loss(student, teacher, VALID),
+        dist_loss(padded, torch.cat([teacher, random(3, 2, 7, 4, 5)], 2), wide), dist_loss(student, teacher, VALID)
     )
 
 

@@ -21,10 +21,7 @@ def test_the_ensemble_is_the_mean_of_rectified_linear_maps(count):
     assert projected.shape == (2, 5, 4, 6)
     for y in range(4):
         for x in range(6):
-            each = [
-                (p.weight[:, :, 0, 0] @ student[1, :, y, x] + p.bias).clamp(min=0)
-                for p in ensemble.projectors
-            ]
+            each = [(p.weight[:, :, 0, 0] @ student[1, :, y, x] + p.bias).clamp(min=0) for p in ensemble.projectors]
             torch.testing.assert_close(projected[1, :, y, x], sum(each) / count)
 
 

@@ -107,9 +107,7 @@ def test_nothing_in_one_video_changes_the_gradient_of_another(omega):
 @pytest.mark.parametrize("omega", [0.0, 0.5, 0.95, 1.0])
 def test_gradient(omega, normalizer):
     student, teacher = features(requires_grad=True), features(channels=3, seed=1)
-    assert torch.autograd.gradcheck(
-        lambda s: representation_loss(s, teacher, LABELS, omega, normalizer), student
-    )
+    assert torch.autograd.gradcheck(lambda s: representation_loss(s, teacher, LABELS, omega, normalizer), student)
 
 
 def test_gathered_pixels_are_those_of_the_map():

@@ -133,9 +133,7 @@ def test_a_late_object_is_followed_and_the_others_go_on(method):
 def test_what_fits_no_model_is_named(folders, tmp_path):
     with pytest.raises(methods.MethodError, match=f"{tmp_path} holds no Sam2VideoModel"):
         methods.create("hf_sam2_video", folder=str(tmp_path))
-    with pytest.raises(
-        methods.MethodError, match="does not fit EdgeTamVideoModel: .* missing|holds no EdgeTam"
-    ):
+    with pytest.raises(methods.MethodError, match="does not fit EdgeTamVideoModel: .* missing|holds no EdgeTam"):
         methods.create("hf_edgetam_video", folder=folders["hf_sam2_video"])
 
 

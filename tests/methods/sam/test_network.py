@@ -246,9 +246,7 @@ def test_biases_count_from_the_moment_they_are_loaded():
 
 @pytest.mark.parametrize("image_size", [64, 160])
 def test_a_vits_positions_fit_another_input_size(image_size, tmp_path):
-    source, method = (
-        methods.create("sam_vit_b", **{**SMALL, "image_size": size}) for size in (128, image_size)
-    )
+    source, method = (methods.create("sam_vit_b", **{**SMALL, "image_size": size}) for size in (128, image_size))
     state = source.state_dict()
     ramp = torch.linspace(-1, 1, 8)
     state["image_encoder.pos_embed"] = ramp.view(1, 1, 8, 1).expand(1, 8, 8, 64).contiguous()

@@ -110,17 +110,13 @@ def test_an_answer_can_be_given_back_as_a_prompt(predictor):
 def test_features_at_a_point_are_the_embedding_there(predictor):
     """A frame of 30 x 50 is seen at 38 x 64, where the embedding has a pixel every 16."""
     found = predictor.features_at(torch.tensor([[0.0, 0.0], [49.0, 29.0]]))
-    for ours, theirs in zip(
-        found, (predictor.embedding[0, :, 0, 0], predictor.embedding[0, :, 2, 3]), strict=True
-    ):
+    for ours, theirs in zip(found, (predictor.embedding[0, :, 0, 0], predictor.embedding[0, :, 2, 3]), strict=True):
         torch.testing.assert_close(ours, theirs / theirs.norm())
 
 
 def test_predicting_needs_an_image():
     with pytest.raises(methods.MethodError, match=r"predict\(\) before set_image\(\)"):
-        Predictor(Sam("tiny_vit", 64, width=0.1, depth=0.1, decoder_channels=16)).predict(
-            boxes=torch.zeros(1, 4)
-        )
+        Predictor(Sam("tiny_vit", 64, width=0.1, depth=0.1, decoder_channels=16)).predict(boxes=torch.zeros(1, 4))
 
 
 def test_an_images_frame_is_checked(predictor):

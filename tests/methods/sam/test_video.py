@@ -30,9 +30,7 @@ class Colours(VideoSam):
         return F.avg_pool2d(self.picture, 4)[None]
 
     def decode_masks(self, embedding, points=None, labels=None, boxes=None, mask_logits=None, multimask=True):
-        self.asked.append(
-            {"points": points, "boxes": boxes, "mask_logits": mask_logits, "multimask": multimask}
-        )
+        self.asked.append({"points": points, "boxes": boxes, "mask_logits": mask_logits, "multimask": multimask})
         if points is None:
             points = torch.stack([self.most_colourful(box) for box in boxes])[:, None]
         x, y = points.div(4).long().clamp(0, 31).unbind(2)

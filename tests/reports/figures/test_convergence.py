@@ -132,12 +132,7 @@ def test_it_is_one_of_the_figures_of_a_report(make_cell, curve, saved, tmp_path)
 
 
 def test_without_a_readable_curve_there_is_no_figure(make_cell, make_failed_cell, curve, tmp_path):
-    for name, content in {
-        "damaged": "{",
-        "empty": "[]",
-        "other": '[{"a": 1}]',
-        "words": '[{"step": "x"}]',
-    }.items():
+    for name, content in {"damaged": "{", "empty": "[]", "other": '[{"a": 1}]', "words": '[{"step": "x"}]'}.items():
         (tmp_path / name).write_text(content)
         assert convergence_chart([make_cell("a", 0, 50, curve=name)], tmp_path) == []
     assert convergence_chart([make_cell("a", 0, 50), make_cell("b", 0, 50, curve="gone")], tmp_path) == []
@@ -157,9 +152,7 @@ def test_many_long_names_stay_inside_the_figure(make_cell, curve, tmp_path, save
     assert all(axis.get_window_extent().height > figure.dpi for axis in figure.axes), "room for the lines"
 
 
-def test_a_training_is_shown_as_it_was_with_every_loss_and_its_learning_rate(
-    make_cell, curve, saved, tmp_path
-):
+def test_a_training_is_shown_as_it_was_with_every_loss_and_its_learning_rate(make_cell, curve, saved, tmp_path):
     inter, ensemble = falling(1, 0.5), falling(2, 1)
     records = [
         make_cell("teacher", 0, 70),

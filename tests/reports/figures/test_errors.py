@@ -55,9 +55,7 @@ def test_sequences_of_one_method_share_a_sheet_with_a_row_each(make_cell, tmp_pa
         folders[name] = str(tmp_path / name)
         (tmp_path / name).mkdir()
         for number in range(12):
-            Image.new("RGB", (36, 24), COLOURS[colour]).save(
-                tmp_path / name / f"{number:05d}.jpg", quality=95
-            )
+            Image.new("RGB", (36, 24), COLOURS[colour]).save(tmp_path / name / f"{number:05d}.jpg", quality=95)
     record = make_cell("one", 0, 50, pictures=json.dumps(folders))
     (path,) = contact_sheet([record], tmp_path)
     sheet = np.asarray(Image.open(path).convert("RGB"))

@@ -32,10 +32,7 @@ def varied_cell(make_cell):
 
 @pytest.fixture
 def sweep(make_cell, varied_cell):
-    baselines = [
-        make_cell("copy", 0, 30, method="copy_first_mask", train_steps=0),
-        make_cell("teacher", 0, 70),
-    ]
+    baselines = [make_cell("copy", 0, 30, method="copy_first_mask", train_steps=0), make_cell("teacher", 0, 70)]
     return baselines + [
         varied_cell({OMEGA: omega}, seed, 50 + 8 * omega + 2 * seed)
         for omega in (1, 0, 0.5)  # not in order
@@ -63,9 +60,7 @@ def curve(axis, index=0) -> tuple[list[float], list[float]]:
 
 def levels(axis) -> dict[float, str]:
     """Line styles of the panel's horizontal lines by their y."""
-    return {
-        line.get_ydata()[0]: line.get_linestyle() for line in axis.lines if list(line.get_xdata()) == [0, 1]
-    }
+    return {line.get_ydata()[0]: line.get_linestyle() for line in axis.lines if list(line.get_xdata()) == [0, 1]}
 
 
 def test_a_sweep_goes_through_the_means_in_order(sweep, saved, tmp_path):
@@ -166,10 +161,7 @@ def queue_cells(varied_cell, costs) -> list:
 def test_a_queue_shows_accuracy_and_costs_at_the_end_of_the_longest_video(varied_cell, saved, tmp_path):
     records = queue_cells(
         varied_cell,
-        {
-            2: {"growth_full": growth([1, 2, 3], [4, 5, 6])},
-            None: {"growth_full": growth([1, 2, 9], [4, 5, 60])},
-        },
+        {2: {"growth_full": growth([1, 2, 3], [4, 5, 6])}, None: {"growth_full": growth([1, 2, 9], [4, 5, 60])}},
     )
     assert [path.name for path in queue_chart(records, tmp_path)] == ["queue.png", "queue.pdf"]
     score, latency, memory = saved[0].axes
@@ -179,11 +171,7 @@ def test_a_queue_shows_accuracy_and_costs_at_the_end_of_the_longest_video(varied
         "peak memory (MiB)",
     ]
     assert [ticks(axis) for axis in saved[0].axes] == [["2", "unbounded"]] * 3
-    assert [axis.lines[0].get_ydata().tolist() for axis in (score, latency, memory)] == [
-        [50, 51],
-        [3, 9],
-        [6, 60],
-    ]
+    assert [axis.lines[0].get_ydata().tolist() for axis in (score, latency, memory)] == [[50, 51], [3, 9], [6, 60]]
     assert "at the end of 100 frames" in latency.get_title(loc="left")
 
 
@@ -211,9 +199,7 @@ def test_accuracy_shows_seeds_means_and_intervals(records, make_failed_cell, sav
 def points(axis) -> list[tuple[float, float]]:
     """The marks of a panel, not its lines."""
     return [
-        (line.get_xdata()[0], line.get_ydata()[0])
-        for line in axis.lines
-        if line.get_marker() not in ("None", "")
+        (line.get_xdata()[0], line.get_ydata()[0]) for line in axis.lines if line.get_marker() not in ("None", "")
     ]
 
 
@@ -233,9 +219,7 @@ def test_the_pareto_front_holds_what_nothing_beats_in_both():
     costs, scores = rng.integers(0, 20, (2, 60))
     better = (costs <= costs[:, None]) & (scores >= scores[:, None])
     better &= (costs < costs[:, None]) | (scores > scores[:, None])
-    unbeaten = set(
-        zip(costs[~better.any(axis=1)].tolist(), scores[~better.any(axis=1)].tolist(), strict=True)
-    )
+    unbeaten = set(zip(costs[~better.any(axis=1)].tolist(), scores[~better.any(axis=1)].tolist(), strict=True))
     front = pareto(costs, scores)
     assert set(zip(costs[front].tolist(), scores[front].tolist(), strict=True)) == unbeaten
     assert (np.diff(costs[front]) > 0).all() and (np.diff(scores[front]) > 0).all()
