@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests: ./run_tests.sh [pytest arguments]; without arguments also the linter and the speed comparisons.
+# Runs the tests: ./run_tests.sh [pytest arguments]; without arguments also the linter and the type checker.
 # VOS_BENCH_EXTRAS=phone installs that extra too (several: joined by commas), for tests that are skipped without.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
@@ -13,4 +13,5 @@ if [ $# -gt 0 ]; then
 fi
 "$python" -m ruff check .
 "$python" -m ruff format --check .
+"$python" -m mypy
 "$python" -m pytest -n "$(getconf _NPROCESSORS_ONLN)" --dist worksteal
