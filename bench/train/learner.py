@@ -125,7 +125,8 @@ class Learner:
     @property
     def finetunes(self) -> bool:
         """Whether the encoder is done, and the parts that are no encoder learn."""
-        return self.step >= math.ceil((1 - self.recipe.finetune) * self.schedule.steps)
+        share = self.recipe.finetune
+        return share > 0 and self.step >= math.ceil((1 - share) * self.schedule.steps)
 
     @property
     def losses(self) -> dict[str, Loss]:

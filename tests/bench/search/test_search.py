@@ -54,7 +54,7 @@ def start_toy(tmp_path):
     started = []
 
     def start(url: str, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, str(Path(__file__).with_name("toy_search.py")), url, str(tmp_path)]
+        command = [sys.executable, str(Path(__file__).parents[2] / "helpers/toy_search.py"), url, str(tmp_path)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         started.append(subprocess.Popen([*command, *arguments], env=environment))
         return started[-1]
