@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.measure.scene import Scene, check_objects, frame_steps, frames_read, frozen_copy, started_copy
+from bench.measure.scene import Scene, frame_steps, frames_read, frozen_copy, started_copy
 from methods.interface import Method, Remembering, Stepped
 from methods.steps import WRITE, Step
 
@@ -49,10 +49,10 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def networks(method) -> list[nn.Module]:
+def networks(method: object) -> nn.ModuleList:
     """The method itself where it is a network, else those that it holds as attributes."""
     held = [method] if isinstance(method, nn.Module) else getattr(method, "__dict__", {}).values()
-    return [module for module in held if isinstance(module, nn.Module)]
+    return nn.ModuleList(module for module in held if isinstance(module, nn.Module))
 
 
 def gmacs_torch(compute: Callable, *inputs: Tensor) -> float:
@@ -78,11 +78,6 @@ def gmacs_thop(module: nn.Module, *inputs: Tensor) -> float:
     return profile(module, inputs, verbose=False)[0] / 1e9
 
 
-def gmacs_by_step(method: Stepped, scene: Scene) -> dict[str, float]:
-    """`Complexity.stages` alone: fast, because torch's counter needs shapes only."""
-    return _gmacs(gmacs_torch, frame_steps(frozen_copy(method, "meta"), scene))
-
-
 def frame_gmacs(
     method: Stepped, scene: Scene, objects: Sequence[int] = (1, 2, 3), memory_frames: Sequence[int] = (1, 2, 4, 8)
 ) -> list[dict[str, float]]:
@@ -97,7 +92,6 @@ def frame_gmacs(
         fitting = [frames for frames in memory_frames if capacity is None or frames <= capacity]
     table = []
     for count in objects:
-        check_objects(count, scene.width)
         found = [meta.frame_steps(scene.height, scene.width, count, frames) for frames in (1, 2)]
         one, two = (_of_a_frame(_gmacs(gmacs_torch, each), each) for each in found)
         # The memory is read by products with the positions of all its frames: each costs the same.
@@ -108,17 +102,12 @@ def frame_gmacs(
     return table
 
 
-def complexity(method: Method, scene: Scene) -> Complexity | None:
+def complexity(method: Stepped, scene: Scene) -> Complexity:
     """Measure the cost of one frame of the scene.
 
     torch's counter and thop run on shapes alone; fvcore has to compute the frame, on the method's device. The
-    method is left as it was. Returns None for a method that is no network. Raises TypeError for a network whose
-    steps are not known.
+    method is left as it was.
     """
-    if not isinstance(method, nn.Module):
-        return None
-    if not isinstance(method, Stepped):
-        raise TypeError(f"complexity() knows no steps of a {type(method).__name__}")
     real, meta = frame_steps(frozen_copy(method), scene), frame_steps(frozen_copy(method, "meta"), scene)
     counters = {
         "torch": _gmacs(gmacs_torch, meta),
@@ -127,7 +116,7 @@ def complexity(method: Method, scene: Scene) -> Complexity | None:
     }
     totals = {name: _of_a_frame(gmacs, meta) for name, gmacs in counters.items()}
     return Complexity(
-        params_m=parameters(method) / 1e6,
+        params_m=parameters(networks(method)) / 1e6,
         gmacs=totals["torch"],
         gmacs_fvcore=totals["fvcore"],
         gmacs_thop=totals["thop"],
@@ -145,7 +134,7 @@ def step_gmacs(method: Method, scene: Scene) -> float | None:
     For methods whose steps are not known: whatever torch computes is counted, what other libraries do is not.
     """
     method, frame = started_copy(method, scene)
-    nn.ModuleList(networks(method)).requires_grad_(False)  # the counter wants gradients of what has some
+    networks(method).requires_grad_(False)  # the counter wants gradients of what has some
     with sdpa_kernel(SDPBackend.MATH):  # attention as matrix products; a CPU's fused kernel is not counted
         return gmacs_torch(method.step, frame) or None
 

@@ -44,7 +44,7 @@ def measure_method(
         except (RuntimeError, MemoryError, TypeError, OSError) as error:  # as OutOfMemoryError is
             found["status"] = f"failed: {(str(error) or type(error).__name__).splitlines()[0]}"
         load = between(before, look(), torch.get_num_threads())
-    return found | {"load": load.facts(), "warnings": load.warnings() + found.pop("gpu_warnings", [])}
+    return found | {"load": asdict(load), "warnings": load.warnings() + found.pop("gpu_warnings", [])}
 
 
 def _parts(name: str, options: dict, conditions: Conditions, device: str, begin: Callable[[str], object]):

@@ -1,5 +1,6 @@
 """How many numbers a network holds, and where."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
@@ -23,18 +24,16 @@ class ParameterCount:
     buffers: int
 
 
-def method_parameters(method) -> int | None:
+def method_parameters(method: object) -> int | None:
     """Parameters of a method, of one that is no network those of its attributes; None for a folder of masks."""
-    if isinstance(method, MaskFolder):
-        return None
-    return parameters(nn.ModuleList(networks(method)))
+    return None if isinstance(method, MaskFolder) else parameters(networks(method))
 
 
 def parameter_count(module: nn.Module) -> ParameterCount:
     """Parameters of the network and of its top-level modules; its buffers apart."""
     seen: set[int] = set()
 
-    def new(found) -> int:
+    def new(found: Iterable[nn.Parameter]) -> int:
         fresh = [p for p in found if id(p) not in seen]
         seen.update(map(id, fresh))
         return sum(p.numel() for p in fresh)

@@ -22,7 +22,8 @@ class Scene:
 
     memory_frames: in the memory that is read; None: its capacity, or 8 when it is unbounded.
     frames: of the videos that some protocols run, the annotated one included; 2 or more.
-    Whatever takes a scene raises ConfigError for an impossible `memory_frames` or `objects`.
+    Raises ConfigError unless each object can have a stripe of a frame; so does, for `memory_frames` that a memory
+    cannot hold, whatever takes a scene.
     """
 
     height: int = 480
@@ -32,15 +33,18 @@ class Scene:
     frames: int = 11
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.objects < self.width:
+            most = self.width - 1
+            raise ConfigError(f"objects={self.objects}: give 1 to {most}, each gets a stripe of the frame")
+
     def stripes(self) -> Tensor:
         """Its first mask, on its device, as `methods.steps.stripes`."""
-        check_objects(self.objects, self.width)
         return stripes(self.height, self.width, self.objects).to(self.device)
 
 
 def frame_steps(method: Stepped, scene: Scene) -> list[Step]:
     """The method's steps, its memory, if any, as full as the scene says. It must be in evaluation mode."""
-    check_objects(scene.objects, scene.width)
     return method.frame_steps(scene.height, scene.width, scene.objects, frames_read(method, scene.memory_frames))
 
 
@@ -51,6 +55,7 @@ def frames_read(method: Method, memory_frames: int | None = None) -> int:
 
 def frozen_copy(method: Stepped, device: str | torch.device | None = None) -> Stepped:
     """A copy in evaluation mode that needs no gradients, on its device or on another, "meta" among them."""
+    assert isinstance(method, nn.Module)
     return copy.deepcopy(method).eval().requires_grad_(False).to(device)
 
 
@@ -59,14 +64,12 @@ def started_copy(method: Method, scene: Scene) -> tuple[Method, Tensor]:
 
     What cannot be copied, as a class that holds objects of OpenCV, is started itself.
     """
-    mask = scene.stripes()
     with suppress(TypeError):
         method = copy.deepcopy(method)
     if isinstance(method, nn.Module):
         method = method.to(scene.device).eval()
-    frame = torch.rand(3, scene.height, scene.width, generator=torch.Generator().manual_seed(0))
-    frame = frame.to(scene.device)
-    method.start(frame, mask)
+    frame = torch.rand(3, scene.height, scene.width, generator=torch.Generator().manual_seed(0)).to(scene.device)
+    method.start(frame, scene.stripes())
     return method, frame
 
 
@@ -82,9 +85,3 @@ def steady_memory_frames(policy: MemoryPolicy, memory_frames: int | None = None)
     if policy.capacity is not None and memory_frames > policy.capacity:
         raise ConfigError(f"memory_frames={memory_frames} do not fit in a memory of {policy.capacity} frames")
     return memory_frames
-
-
-def check_objects(objects: int, width: int) -> None:
-    """Raise ConfigError unless each object can have a stripe of a frame that is `width` wide."""
-    if not 1 <= objects < width:
-        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
