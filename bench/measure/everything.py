@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
@@ -83,10 +84,10 @@ def _times(method: Method, conditions: Conditions, device: str, begin: Callable[
         yield "stage_ms", milliseconds_by_step(method, conditions.scene(device), limits)
     begin("sweep")
     if conditions.lengths and conditions.object_counts:
-        yield ("sweep", core_sweep(method, conditions.scene(device), conditions.lengths, conditions.object_counts))
+        yield "sweep", core_sweep(method, conditions.scene(device), conditions.lengths, conditions.object_counts)
 
 
-def _create(name: str, options: dict) -> Method:
+def _create(name: str, options: dict) -> Any:
     """The method with the same random weights always."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
