@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.measure.protocols import PROTOCOLS
 from bench.measure.scene import Scene
-from bench.system.errors import ConfigError
+from bench.system.errors import ConfigError, first_line
 from methods.interface import Method, Remembering
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -136,8 +136,7 @@ def _try(key: str, device: str, advice: str, work: Callable[[], object]) -> None
     try:
         work()
     except Exception as error:  # torch and its compilers raise errors of many kinds
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ConfigError(f"{key} cannot work on {device}: {reason.strip()}; {advice}") from None
+        raise ConfigError(f"{key} cannot work on {device}: {first_line(error)}; {advice}") from None
 
 
 def precision_name(method: Method, device: torch.device) -> str:

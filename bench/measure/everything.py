@@ -18,6 +18,7 @@ from bench.measure.operators import operators
 from bench.measure.parameters import parameter_count
 from bench.measure.protocols import PROTOCOLS, milliseconds_by_step
 from bench.measure.timing import Limits
+from bench.system.errors import first_line
 from bench.system.threads import threads
 from methods.interface import Method, Stepped
 
@@ -43,7 +44,7 @@ def measure_method(
             for part, measured in _parts(name, options, conditions, device, begin):
                 found[part] = measured
         except (RuntimeError, MemoryError, TypeError, OSError) as error:  # as OutOfMemoryError is
-            found["status"] = f"failed: {(str(error) or type(error).__name__).splitlines()[0]}"
+            found["status"] = f"failed: {first_line(error)}"
         load = between(before, look(), torch.get_num_threads())
     return found | {"load": asdict(load), "warnings": load.warnings() + found.pop("gpu_warnings", [])}
 

@@ -1,4 +1,4 @@
-"""A method's steps as files for a phone: a program, what goes in, and what must come out."""
+"""A method's steps as files for a phone, by one of the runtimes: a program, what goes in, what must come out."""
 
 import hashlib
 from importlib.metadata import version
@@ -8,13 +8,24 @@ import torch
 
 from bench.export.steps import example_steps
 from bench.measure.scene import Scene
+from bench.phone.executorch import EXECUTORCH
+from bench.phone.litert import LITERT
 from bench.phone.runtime import Cargo, Runtime
 from bench.plan.cells import Network, content_hash, file_hash, weights_file
 from bench.run.networks import build
+from bench.system.errors import ConfigError
 
+RUNTIMES = {"executorch": EXECUTORCH, "litert": LITERT}
 ROOT = Path(__file__).resolve().parents[2]
 # what decides what a program computes
 CODE = ("methods/**/*.py", "bench/export/*.py", "bench/phone/litert.py")
+
+
+def find_runtime(name: str) -> Runtime:
+    """The runtime `phone.runtime=name`. Raises ConfigError for an unknown one."""
+    if name not in RUNTIMES:
+        raise ConfigError(f"phone.runtime={name}: choose one of {', '.join(RUNTIMES)}")
+    return RUNTIMES[name]
 
 
 def make_cargo(network: Network, scene: Scene, runs: Path, runtime: Runtime) -> Cargo:
@@ -41,7 +52,5 @@ def make_cargo(network: Network, scene: Scene, runs: Path, runtime: Runtime) -> 
 
 def code_hash() -> str:
     """Of the source that decides what programs compute."""
-    found = hashlib.sha256()
-    for path in sorted(path for pattern in CODE for path in ROOT.glob(pattern)):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+    files = sorted(path for pattern in CODE for path in ROOT.glob(pattern))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

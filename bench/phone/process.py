@@ -51,7 +51,7 @@ def run(runner: Runner, task: Task, cargo: Cargo, remote: str, local: Path, log:
     """
     limit = 2 * task.max_seconds + GRACE_S
     before = f"timeout -k 5 {limit:.0f} " + (f"taskset {task.mask} " if task.mask else "")
-    command = _inside(runner, runner.runtime.arguments(task, cargo, remote), before)
+    command = _inside(runner, runner.runtime.arguments(task, remote), before)
     answer = runner.phone.shell(command, timeout=limit + 60, check=False)
     if answer.code == 0:
         found = runner.runtime.read(runner.phone, answer, task, cargo, remote, local)

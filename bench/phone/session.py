@@ -56,9 +56,7 @@ class Protocol(PhoneSettings):
         if self.sustained is None:
             return {"burst": self}
         longest = max(self.max_seconds, 10 * self.sustained)
-        long = replace(
-            self, repeats=1, runs=SUSTAINED_RUNS, seconds=self.sustained, max_seconds=longest, sustained=None
-        )
+        long = replace(self, repeats=1, runs=SUSTAINED_RUNS, seconds=self.sustained, max_seconds=longest)
         return {"burst": self, "sustained": long}
 
 
@@ -106,8 +104,15 @@ def measure(
     identity: what tells this phone from others. A row that fails is left alone until the next command. Raises
     LinkLost when the phone stops answering. What was copied to the phone is removed unless a row failed.
     """
-    key = content_hash([cargo.key, runner.bundle.key, identity, _numbers(protocol)])
-    jobs = _jobs(cargo, protocol)
+    numbers = {key: value for key, value in asdict(protocol).items() if key not in PLACES}
+    key = content_hash([cargo.key, runner.bundle.key, identity, numbers])
+    jobs = [  # repeats outermost, so that a phone that warms up shows as a spread between them
+        Job(mode, threads, stage.name, repeat)
+        for mode, settings in protocol.modes.items()
+        for repeat in range(settings.repeats)
+        for threads in protocol.threads
+        for stage in cargo.stages
+    ]
     session = Session(runs / "phone" / f"session-{key}", len(jobs))
     found = {job: read_json(session.folder / f"{job.name}.json") for job in jobs}
     session.repeats = {job: repeat for job, repeat in found.items() if repeat is not None}
@@ -149,21 +154,6 @@ def difference(found: Tensor, expected: Tensor) -> dict[str, float]:
     return {"max_abs": largest, "relative": largest / scale if scale else largest}
 
 
-def _numbers(protocol: Protocol) -> dict:
-    return {key: value for key, value in asdict(protocol).items() if key not in PLACES}
-
-
-def _jobs(cargo: Cargo, protocol: Protocol) -> list[Job]:
-    """Repeats outermost, so that a phone that warms up shows as a spread between them."""
-    return [
-        Job(mode, threads, stage.name, repeat)
-        for mode, numbers in protocol.modes.items()
-        for repeat in range(numbers.repeats)
-        for threads in protocol.threads
-        for stage in cargo.stages
-    ]
-
-
 def _repeat(
     runner: Runner,
     remote: str,
@@ -177,11 +167,10 @@ def _repeat(
     """Cool down, run, compare."""
     before, warm = gate(runner.phone, limit_c=numbers.limit_c, wait_s=numbers.wait_s, say=say)
     mask, unpinned = pin(before, job.threads, allowed)
-    limits = {key: getattr(numbers, key) for key in ("warmups", "runs", "seconds", "max_seconds")}
-    task = Task(job.stage, job.threads, mask, **limits)
+    stage = next(stage for stage in cargo.stages if stage.name == job.stage)
+    task = Task(stage, job.threads, mask, numbers.warmups, numbers.runs, numbers.seconds, numbers.max_seconds)
     found = run(runner, task, cargo, remote, folder / "fetched", folder / f"{job.name}.log")
     after = read_state(runner.phone)
-    stage = next(stage for stage in cargo.stages if stage.name == job.stage)
     rows = zip(stage.outputs, found.outputs, cargo.answers[job.stage], strict=True)
     return {
         **asdict(job),

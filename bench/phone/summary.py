@@ -72,14 +72,9 @@ def _median(repeat: dict) -> float:
 def _of_runs(repeats: list[dict]) -> dict:
     """Of all runs together."""
     times = np.concatenate([np.array(repeat["times_ns"]) / 1e6 for repeat in repeats])
-    return {
-        "ms_median": float(np.median(times)),
-        "ms_p90": float(np.percentile(times, 90)),
-        "ms_p95": float(np.percentile(times, 95)),
-        "ms_min": float(times.min()),
-        "ms_iqr": float(np.subtract(*np.percentile(times, [75, 25]))),
-        "runs": len(times),
-    }
+    least, low, median, high, p90, p95 = np.percentile(times, (0, 25, 50, 75, 90, 95)).tolist()
+    middle = {"ms_median": median, "ms_p90": p90, "ms_p95": p95}
+    return {**middle, "ms_min": least, "ms_iqr": high - low, "runs": len(times)}
 
 
 def _of_statistics(repeats: list[dict]) -> dict:
@@ -97,11 +92,9 @@ def _of_statistics(repeats: list[dict]) -> dict:
 
 def _frames(rows: list[dict], per_frame: dict[str, float]) -> list[dict]:
     """A row for each mode and number of threads of which every stage is there."""
-    groups: dict[tuple[str, int], list[dict]] = {}
-    for row in rows:
-        groups.setdefault((row["mode"], row["threads"]), []).append(row)
     found = []
-    for (mode, threads), stages in groups.items():
+    for mode, threads in dict.fromkeys((row["mode"], row["threads"]) for row in rows):
+        stages = [row for row in rows if (row["mode"], row["threads"]) == (mode, threads)]
         if {row["stage"] for row in stages} != set(per_frame):
             continue
         repeats = min(len(row["ms_medians"]) for row in stages)
@@ -134,17 +127,12 @@ def _nan_last(value: float) -> float:
 
 def records(content: dict) -> list[Record]:
     """One for each method and number of threads; one for a method without times."""
-    return [
-        _record(name, frame, content)
-        for name, found in content["methods"].items()
-        for frame in [f for f in found.get("frames", []) if f["mode"] == "burst"] or [None]
-    ]
-
-
-def _record(name: str, frame: dict | None, content: dict) -> Record:
-    measured = {"versions": content["runtime"]}
-    if frame is None:
-        return record_of(name, content, **measured)
-    threads = f", {_threads(frame['threads'])}"
-    measured["latency_ms_median"] = frame["ms_median"]
-    return record_of(name, content, name + threads, content["device"] + threads, **measured)
+    found = []
+    for name, one in content["methods"].items():
+        bursts = [frame for frame in one.get("frames", []) if frame["mode"] == "burst"]
+        found += [] if bursts else [record_of(name, content, versions=content["runtime"])]
+        for frame in bursts:
+            threads = f", {_threads(frame['threads'])}"
+            measured = {"versions": content["runtime"], "latency_ms_median": frame["ms_median"]}
+            found.append(record_of(name, content, name + threads, content["device"] + threads, **measured))
+    return found
