@@ -19,7 +19,37 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.scene import Scene, frame_steps, frames_read, frozen_copy, started_copy
 from methods.interface import Method, Remembering, Stepped
+from methods.outside import MaskFolder
 from methods.steps import WRITE, Step
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """How many numbers a network holds: parameters, each once, and apart from them its buffers.
+
+    trainable: parameters that need a gradient. modules: parameters of each top-level module, by its name; those
+    that the network holds itself are "(own)". A parameter that two modules share counts in the first.
+    buffers: numbers that are saved but not learnt, as the statistics of batch normalisation.
+    """
+
+    total: int
+    trainable: int
+    modules: dict[str, int]
+    buffers: int
+
+
+def parameter_count(module: nn.Module) -> ParameterCount:
+    """Parameters of the network and of its top-level modules; its buffers apart."""
+    modules = {name: 0 for name, _ in module.named_children()}
+    for name, parameter in module.named_parameters():  # each once
+        top = name.partition(".")[0] if "." in name else "(own)"
+        modules[top] = modules.get(top, 0) + parameter.numel()
+    return ParameterCount(
+        total=parameters(module),
+        trainable=sum(p.numel() for p in module.parameters() if p.requires_grad),
+        modules=modules,
+        buffers=sum(buffer.numel() for buffer in module.buffers()),
+    )
 
 
 @dataclass(frozen=True)
@@ -47,6 +77,11 @@ class Complexity:
 def parameters(module: nn.Module) -> int:
     """How many parameters, trainable and frozen, each once; buffers are not counted."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def method_parameters(method: object) -> int | None:
+    """Parameters of a method, of one that is no network those of its attributes; None for a folder of masks."""
+    return None if isinstance(method, MaskFolder) else parameters(networks(method))
 
 
 def networks(method: object) -> nn.ModuleList:

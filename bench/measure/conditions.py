@@ -46,15 +46,10 @@ class Conditions:
 
     def scene(self, device: str, protocol: str = "core") -> Scene:
         """What a protocol segments."""
-        default = GPU_FRAMES if device.startswith("cuda") else CPU_FRAMES
-        return Scene(
-            height=self.height,
-            width=self.width,
-            objects=self.aot_objects if protocol == "aot" else self.objects,
-            frames=default if self.frames is None else self.frames,
-            memory_frames=self.memory_frames,
-            device=device,
-        )
+        usual = GPU_FRAMES if device.startswith("cuda") else CPU_FRAMES
+        frames = usual if self.frames is None else self.frames
+        objects = self.aot_objects if protocol == "aot" else self.objects
+        return Scene(self.height, self.width, objects, self.memory_frames, frames, device)
 
 
 def check(conditions: Conditions, device: str) -> None:
@@ -111,7 +106,7 @@ def _recorded(function: Callable) -> Callable:
 
 def _copy(results: Any) -> Any:
     """A tensor, a tuple of them or a dataclass of them."""
-    if is_dataclass(results):
+    if is_dataclass(results) and not isinstance(results, type):
         return replace(results, **{key: _copy(value) for key, value in vars(results).items()})
     return results.clone() if isinstance(results, torch.Tensor) else tuple(map(_copy, results))
 

@@ -8,19 +8,18 @@ import torch
 from torch import nn
 
 import methods
-from bench.measure.complexity import complexity, frame_gmacs
+from bench.measure.complexity import complexity, frame_gmacs, parameter_count
 from bench.measure.conditions import Conditions, autocast, precision_name, prepare
 from bench.measure.gpu import watch_gpu
 from bench.measure.growth import core_sweep
 from bench.measure.load import between, look
 from bench.measure.memory import measure_memory
 from bench.measure.operators import operators
-from bench.measure.parameters import parameter_count
 from bench.measure.protocols import PROTOCOLS, milliseconds_by_step
 from bench.measure.timing import Limits
 from bench.system.errors import first_line
 from bench.system.threads import threads
-from methods.interface import Method, Stepped
+from methods.interface import Stepped
 
 PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")
 
@@ -65,27 +64,25 @@ def _parts(name: str, options: dict, conditions: Conditions, device: str, begin:
         yield "precision", precision_name(method, torch.device(device))
         begin("memory")
         yield "memory_mb_peak", measure_memory(method, scene)
-        yield from _times(prepare(method, conditions, device, compiled=True), conditions, device, begin)
 
-
-def _times(method: Method, conditions: Conditions, device: str, begin: Callable[[str], object]):
-    limits = Limits(max_seconds=conditions.max_seconds)
-    done: dict = {}
-    slow: dict[str, None] = {}
-    for protocol in conditions.protocols:
-        begin(protocol)
-        with watch_gpu(device) as gpu:
-            timing = PROTOCOLS[protocol](method, conditions.scene(device, protocol), limits)
-        done[protocol] = timing and asdict(timing) | gpu.facts(timing.fps)
-        yield "protocols", done
-        slow |= dict.fromkeys(gpu.warnings())
-        yield "gpu_warnings", list(slow)
-    begin("stages")
-    if "core" in conditions.protocols:
-        yield "stage_ms", milliseconds_by_step(method, conditions.scene(device), limits)
-    begin("sweep")
-    if conditions.lengths and conditions.object_counts:
-        yield "sweep", core_sweep(method, conditions.scene(device), conditions.lengths, conditions.object_counts)
+        method = prepare(method, conditions, device, compiled=True)
+        limits = Limits(max_seconds=conditions.max_seconds)
+        done: dict = {}
+        slow: dict[str, None] = {}
+        for protocol in conditions.protocols:
+            begin(protocol)
+            with watch_gpu(device) as gpu:
+                timing = PROTOCOLS[protocol](method, conditions.scene(device, protocol), limits)
+            done[protocol] = timing and asdict(timing) | gpu.facts(timing.fps)
+            yield "protocols", done
+            slow |= dict.fromkeys(gpu.warnings())
+            yield "gpu_warnings", list(slow)
+        begin("stages")
+        if "core" in conditions.protocols:
+            yield "stage_ms", milliseconds_by_step(method, scene, limits)
+        begin("sweep")
+        if conditions.lengths and conditions.object_counts:
+            yield "sweep", core_sweep(method, scene, conditions.lengths, conditions.object_counts)
 
 
 def _create(name: str, options: dict) -> Any:

@@ -64,7 +64,7 @@ def core_sweep(
     @cache
     def milliseconds(memory_frames: int | None, objects: int) -> float | None:
         timing = core(method, replace(scene, memory_frames=memory_frames, objects=objects), FEW)
-        return timing and timing.ms_median
+        return None if timing is None else timing.ms_median
 
     by_length = [milliseconds(count, scene.objects) for count in _kept(method, lengths)]
     by_objects = [milliseconds(scene.memory_frames, objects) for objects in object_counts]

@@ -1,6 +1,6 @@
 """Speed on a desktop by named protocols: papers mean different things by FPS, so each is defined and timed apart.
 
-All time one video at a time (batch 1) on a synthetic clip (bench.measure.clip) with stripes as objects; what the
+All time one video at a time (batch 1) on a synthetic clip (`moving_texture`) with stripes as objects; what the
 frames show does not change the work. All use the given method, which they leave in the middle of a video.
 """
 
@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.measure.clip import moving_texture, write_frames
-from bench.measure.scene import Scene, frame_steps, frames_read, started_copy
+from bench.measure.scene import Scene, frame_steps, frames_read, moving_texture, started_copy, write_frames
 from bench.measure.timing import Limits, Timing, device_seconds, figures, timed, wall_seconds
 from bench.score.inference import follow, object_masks, to_tensor
 from datasets.images import read_frame, read_mask, write_mask

@@ -3,8 +3,12 @@
 import copy
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from bench.system.errors import ConfigError
@@ -14,6 +18,10 @@ from methods.steps import Step, stripes
 
 # With every 5th frame kept, a frame of DAVIS 2016 val finds 8.0 in memory (mean over all but the first ones).
 UNBOUNDED_MEMORY_FRAMES = 8
+
+OCTAVES = (64, 16, 4)  # pixels between the points of the noise that is summed
+STEP = 3  # pixels that the texture moves from frame to frame
+QUALITY = 95
 
 
 @dataclass(frozen=True)
@@ -85,3 +93,22 @@ def steady_memory_frames(policy: MemoryPolicy, memory_frames: int | None = None)
     if policy.capacity is not None and memory_frames > policy.capacity:
         raise ConfigError(f"memory_frames={memory_frames} do not fit in a memory of {policy.capacity} frames")
     return memory_frames
+
+
+def moving_texture(frames: int, height: int, width: int) -> list[np.ndarray]:
+    """`frames` frames uint8 (H, W, 3) RGB of smooth noise that moves to the right; always the same."""
+    noise, texture = np.random.default_rng(0), np.zeros((height, width, 3), np.float32)
+    for cell in OCTAVES:
+        points = noise.uniform(-1, 1, (height // cell + 2, width // cell + 2, 3)).astype(np.float32) * cell**0.5
+        texture += cv2.resize(points, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = np.clip(127 + 12 * texture, 0, 255).astype(np.uint8)
+    return [np.roll(image, STEP * t, axis=1) for t in range(frames)]
+
+
+def write_frames(frames: list[np.ndarray], folder: Path) -> list[Path]:
+    """Write 00000.jpg, 00001.jpg, ... and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index:05d}.jpg" for index in range(len(frames))]
+    for path, frame in zip(paths, frames, strict=True):
+        Image.fromarray(frame).save(path, quality=QUALITY)
+    return paths

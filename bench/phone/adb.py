@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,7 +24,7 @@ LINK_LOST = re.compile(
 REFUSALS = re.compile("No space left on device|Read-only file system|Permission denied")
 SERVER_NEWS = re.compile(r"\* daemon |adb server version ")  # printed by whichever command starts the server
 GETTING_READY = ("connecting", "authorizing")
-EXITS = {
+EXITS = defaultdict(lambda: "it failed") | {  # what an exit code of a program on the phone means
     124: "it ran past its time limit",
     126: "this phone cannot start the program: made for another ABI, or in a folder that forbids it",
     127: "this phone cannot start the program: it, its loader or a library is missing",
@@ -57,11 +58,6 @@ class Answer:
     stdout: str
     stderr: str
     code: int
-
-
-def explain_exit(code: int) -> str:
-    """What an exit code of a program on the phone means, in a few words."""
-    return EXITS.get(code, "it failed")
 
 
 def find_adb(path: str | None = None) -> str:
@@ -149,9 +145,7 @@ class Phone:
         answer = Answer(out, done.stderr, code)
         if check and code:
             lines = _last_lines(answer.stdout + answer.stderr, 20)
-            raise PhoneError(
-                f"`{command}` on {self.serial}: {explain_exit(code)} (exit code {code})\n{lines}".rstrip()
-            )
+            raise PhoneError(f"`{command}` on {self.serial}: {EXITS[code]} (exit code {code})\n{lines}".rstrip())
         return answer
 
     def push(self, files: Sequence[Path], folder: str) -> None:

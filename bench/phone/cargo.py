@@ -39,18 +39,13 @@ def make_cargo(network: Network, scene: Scene, runs: Path, runtime: Runtime) -> 
         torch.manual_seed(0)
         method = build(network, runs, "cpu")
     found = example_steps(method, scene)
+    code = b"".join(path.read_bytes() for path in sorted(path for pattern in CODE for path in ROOT.glob(pattern)))
     key = content_hash(
         [
-            [network.method, network.options, file_hash(path and str(path))],
+            [network.method, network.options, file_hash(str(path) if path else None)],
             [scene.height, scene.width, scene.objects, scene.memory_frames],
-            code_hash(),
+            hashlib.sha256(code).hexdigest(),
             [f"{name} {version(name)}" for name in runtime.libraries],
         ]
     )
     return runtime.pack(found, key, runs / "phone" / f"{network.method}-{key}")
-
-
-def code_hash() -> str:
-    """Of the source that decides what programs compute."""
-    files = sorted(path for pattern in CODE for path in ROOT.glob(pattern))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

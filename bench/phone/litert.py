@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from bench.export.formats import quiet
 from bench.phone.adb import Answer, Phone
-from bench.phone.runtime import Bundle, Cargo, Finding, PhoneSettings, Runtime, Statistics, Task, exporting
+from bench.phone.runtime import Bundle, Cargo, Finding, PhoneSettings, Runtime, Task, exporting
 from bench.system.errors import ConfigError
 from bench.system.files import replace_atomically, sha256
 from methods.steps import Step
@@ -126,7 +126,7 @@ def _arguments(task: Task, remote: str) -> str:
     )
 
 
-def read_statistics(said: str) -> Statistics | None:
+def read_statistics(said: str) -> dict[str, float] | None:
     """From the last line of statistics, which is that of the runs that count; None without any run.
 
     E.g. count=50 first=310 curr=301 min=299 max=350 avg=303.2 std=7 p5=299 median=302 p95=318, in microseconds.
@@ -135,9 +135,8 @@ def read_statistics(said: str) -> Statistics | None:
     found = dict(re.findall(r"\b(\w+)=([\d.e+]+)", lines[-1])) if lines else {}
     if not {"median", "p95"} <= found.keys() or not int(found["count"]):
         return None
-    median, p95 = float(found["median"]), float(found["p95"])
-    least = float(found.get("min", median))  # not told when all runs took the same time
-    return Statistics(int(found["count"]), median / 1e3, p95 / 1e3, least / 1e3)
+    found.setdefault("min", found["median"])  # not told when all runs took the same time
+    return {"runs": int(found["count"])} | {key: float(found[key]) / 1e3 for key in ("median", "p95", "min")}
 
 
 def _read(phone: Phone, answer: Answer, task: Task, cargo: Cargo, remote: str, local: Path) -> Finding | None:

@@ -85,24 +85,16 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Of a process that does not tell each run: milliseconds."""
-
-    runs: int
-    median: float
-    p95: float
-    min: float
-
-
-@dataclass(frozen=True)
 class Finding:
-    """times_ns int64 (runs,), or `statistics` in its place; the step's outputs; what else a runtime tells."""
+    """times_ns int64 (runs,), or in its place the `statistics` of a process that does not tell each run: runs, and
+    median, p95 and min in milliseconds; the step's outputs; what else a runtime tells.
+    """
 
     times_ns: np.ndarray | None
     outputs: tuple[Tensor, ...]
     load_ms: float | None
     peak_rss_mb: float | None = None
-    statistics: Statistics | None = None
+    statistics: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench.phone.process import Runner, run
 from bench.phone.runtime import Cargo, PhoneSettings, ProcessFailed, Task
-from bench.phone.state import State, big_cores, flags, gate, read_state
+from bench.phone.state import big_cores, flags, gate, read_state
 from bench.plan.cells import content_hash
 from bench.system.errors import ConfigError
 from bench.system.files import read_json, write_json
@@ -139,14 +139,6 @@ def measure(
         runner.phone.shell(f"rm -rf {shlex.quote(remote)}", check=False)
 
 
-def pin(state: State, threads: int, allowed: Callable[[str], bool]) -> tuple[str | None, list[str]]:
-    """The cores so many threads are held on: (mask for taskset or None, flags). allowed: whether a mask works."""
-    mask = big_cores(state, threads)
-    if mask is None:
-        return None, ["not pinned: the phone does not tell the speed of so many cores"]
-    return (mask, []) if allowed(mask) else (None, [f"not pinned: taskset {mask} failed"])
-
-
 def difference(found: Tensor, expected: Tensor) -> dict[str, float]:
     """The largest difference, absolute and relative to the largest value that is expected."""
     largest = float((found - expected).abs().max())
@@ -166,7 +158,11 @@ def _repeat(
 ) -> dict:
     """Cool down, run, compare."""
     before, warm = gate(runner.phone, limit_c=numbers.limit_c, wait_s=numbers.wait_s, say=say)
-    mask, unpinned = pin(before, job.threads, allowed)
+    mask, unpinned = big_cores(before, job.threads), []
+    if mask is None:
+        unpinned = ["not pinned: the phone does not tell the speed of so many cores"]
+    elif not allowed(mask):
+        mask, unpinned = None, [f"not pinned: taskset {mask} failed"]
     stage = next(stage for stage in cargo.stages if stage.name == job.stage)
     task = Task(stage, job.threads, mask, numbers.warmups, numbers.runs, numbers.seconds, numbers.max_seconds)
     found = run(runner, task, cargo, remote, folder / "fetched", folder / f"{job.name}.log")
@@ -175,7 +171,7 @@ def _repeat(
     return {
         **asdict(job),
         "times_ns": None if found.times_ns is None else found.times_ns.tolist(),
-        "statistics": asdict(found.statistics) if found.statistics else None,
+        "statistics": found.statistics,
         "load_ms": found.load_ms,
         "peak_rss_mb": found.peak_rss_mb,
         "differences": {name: difference(output, expected) for name, output, expected in rows},

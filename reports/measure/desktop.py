@@ -38,8 +38,7 @@ def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
         found.get(key) or {} for key in ("parameters", "complexity", "protocols", "load")
     )
     numbers = {"method": name, "status": found["status"]}
-    for key in ("total", "trainable", "buffers"):
-        column = "params_m" if key == "total" else f"{key}_m"
+    for column, key in (("params_m", "total"), ("trainable_m", "trainable"), ("buffers_m", "buffers")):
         numbers[column] = counted[key] / 1e6 if counted else None
     numbers |= {f"gmacs_{counter}": cost.get(total) for counter, total in COUNTERS.items()}
     numbers |= {f"{stage}_ms": (found.get("stage_ms") or {}).get(stage) for stage in stages}
@@ -57,7 +56,10 @@ def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
 
 def lines(content: dict) -> list[dict[str, Any]]:
     """Of measure.csv: one for each method, with the settings and the device in every one."""
-    shared = {key: _flat(value) for key, value in content["settings"].items()} | {"device": content["device"]}
+    shared = {
+        key: " ".join(map(str, value)) if isinstance(value, list) else value
+        for key, value in [*content["settings"].items(), ("device", content["device"])]
+    }
     rows = [row(name, found, content["stages"]) for name, found in content["methods"].items()]
     # the precision as it was, not as it was wished for
     return [{**numbers, **shared, "precision": numbers["precision"]} for numbers in rows]
@@ -201,7 +203,3 @@ def _listed(names: Iterable[str]) -> str:
 
 def _objects(count: int) -> str:
     return f"{count} object{'s' if count > 1 else ''}"
-
-
-def _flat(value):
-    return " ".join(map(str, value)) if isinstance(value, list) else value
