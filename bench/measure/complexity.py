@@ -4,7 +4,7 @@ One multiply-add is 1 MAC; a GMAC is 1e9 of them. A frame costs what it costs in
 query, read a memory of a given number of frames, decode, and encode the frame for the memory as often as
 frames are written: the steps of `methods.steps`. torch's counter sees convolutions and matrix products only;
 fvcore adds normalisation (2 or 5 an element) and bilinear upsampling (4), thop normalisation (4) and average
-pooling, as if these were multiply-adds. What no counter sees is in `bench.measure.explanations`.
+pooling, as if these were multiply-adds. What no counter sees is in `reports.measure.explanations`.
 """
 
 from collections.abc import Callable, Sequence
