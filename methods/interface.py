@@ -65,7 +65,8 @@ class Remembering(Stepped, Protocol):
     memory may grow.
     """
 
-    compiled_parts: tuple[str, ...]
+    @property
+    def compiled_parts(self) -> tuple[str, ...]: ...
 
     @property
     def policy(self) -> MemoryPolicy:

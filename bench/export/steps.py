@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.measure.scene import Scene, frame_steps
 from bench.system.errors import ConfigError
 from methods.deaot.method import DeAOT
-from methods.deaot.steps import FEATURES, memory_names
+from methods.deaot.steps import FEATURES, MemoryEncode, memory_names
 from methods.interface import Method, Remembering, one_hot_objects
 from methods.masks import pad_to_multiple, soft_aggregate, unpad
 from methods.space_time import SpaceTimeMethod
@@ -19,10 +19,11 @@ from methods.steps import Step, stripes
 EMPTY_KEY = 1e4
 
 
-def check_remembers(method: Method) -> None:
-    """Raise ConfigError for a method without a memory and known steps."""
+def remembering(method: Method) -> Remembering:
+    """The same, with its type. Raises ConfigError for a method without a memory and known steps."""
     if not isinstance(method, Remembering):
         raise ConfigError(f"{type(method).__name__} cannot be exported: it is no network with a memory")
+    return method
 
 
 def example_steps(method: Method, scene: Scene) -> list[Step]:
@@ -30,9 +31,10 @@ def example_steps(method: Method, scene: Scene) -> list[Step]:
 
     Raises ConfigError for a method whose steps are not known, and for an impossible size or memory.
     """
-    check_remembers(method)
-    method.eval().requires_grad_(False)
-    found = frame_steps(method, scene)
+    known = remembering(method)
+    if isinstance(known, nn.Module):
+        known.eval().requires_grad_(False)
+    found = frame_steps(known, scene)
     return [replace(step, inputs={k: x.contiguous() for k, x in step.inputs.items()}) for step in found]
 
 
@@ -110,9 +112,9 @@ class StaticSteps(nn.Module, ABC):
         """Probabilities (objects + 1, H, W)."""
         return values["probabilities"]
 
-    @abstractmethod
     def _remembered(self, values: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """The memory that `changed` names, with the frame of these values."""
+        return tuple(values[name] for name in self.changed)
 
 
 class QueueSteps(StaticSteps):
@@ -125,6 +127,7 @@ class QueueSteps(StaticSteps):
 
     def __init__(self, method: SpaceTimeMethod, height: int, width: int, objects: int) -> None:
         super().__init__(method, height, width, objects)
+        assert method.policy.capacity is not None
         self.memory_frames = method.policy.capacity
         never = self.memory_frames == method.policy.keep_first
         self.memory_every = None if never else method.policy.every
@@ -144,15 +147,13 @@ class QueueSteps(StaticSteps):
         return unpad(values["probabilities"], self.padding)
 
     def _remembered(self, values: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        pairs = zip((values[name] for name in self.memory), self._new(values), strict=True)
-        return tuple(self._append(slots, new) for slots, new in pairs)
-
-    def _append(self, slots: Tensor, new: Tensor) -> Tensor:
-        """`new` (.., h w) as the last of the slots (.., T h w), without the oldest that may go."""
-        hw = new.shape[2]
-        if self.method.policy.keep_first:
-            return torch.cat([slots[:, :, :hw], slots[:, :, 2 * hw :], new], 2)
-        return torch.cat([slots[:, :, hw:], new], 2)
+        """The new ones (.., h w) as the last of the slots (.., T h w), without the oldest that may go."""
+        slots, new = [values[name] for name in self.memory], self._new(values)
+        hw, first = new[0].shape[2], self.method.policy.keep_first
+        return tuple(
+            torch.cat([old[:, :, :hw], old[:, :, 2 * hw :], x] if first else [old[:, :, hw:], x], 2)
+            for old, x in zip(slots, new, strict=True)
+        )
 
     def _new(self, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         return values["key16"].flatten(2), values["new_value"].flatten(2)
@@ -174,13 +175,11 @@ class DeAOTSteps(StaticSteps):
 
     def start(self, frame: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         values = self._encode.run({"frame": frame[None]})
+        assert isinstance(self._write.module, MemoryEncode)
         return self._write.module.annotated(mask, *(values[name] for name in FEATURES))
 
     def begun(self, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return given * 2
-
-    def _remembered(self, values: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        return tuple(values[name] for name in self.changed)
 
 
 FAMILIES: dict[type, type[StaticSteps]] = {SpaceTimeMethod: QueueSteps, DeAOT: DeAOTSteps}
@@ -188,13 +187,13 @@ FAMILIES: dict[type, type[StaticSteps]] = {SpaceTimeMethod: QueueSteps, DeAOT: D
 
 def static_steps(method: Method, height: int, width: int, objects: int) -> StaticSteps:
     """The programs of a method. Raises ConfigError where its memory does not fit into tensors of fixed shapes."""
-    check_remembers(method)
-    if method.policy.capacity is None:
+    known = remembering(method)
+    if known.policy.capacity is None:
         raise ConfigError(
             f"{type(method).__name__} cannot be exported: its memory is unbounded and files have fixed "
             "shapes; take deaot_t, or a MobileVOS student with options.queue_length=2, say"
         )
-    if method.policy.include_last:
+    if known.policy.include_last:
         raise ConfigError("a memory that holds the last frame besides its queue cannot be exported")
     if min(height, objects) < 1 or width <= objects:
         raise ConfigError(
@@ -202,7 +201,7 @@ def static_steps(method: Method, height: int, width: int, objects: int) -> Stati
             "each, and fewer objects than columns"
         )
     family = next(steps for kind, steps in FAMILIES.items() if isinstance(method, kind))
-    return family(method, height, width, objects)
+    return family(known, height, width, objects)
 
 
 class Function(nn.Module):

@@ -11,9 +11,8 @@ from bench.measure.conditions import Conditions
 from bench.measure.results import warn_of, write_results
 from bench.measure.scene import Scene
 from bench.phone.adb import LinkLost, Phone, PhoneError, connect
-from bench.phone.cargo import make_cargo
+from bench.phone.cargo import find_runtime, make_cargo
 from bench.phone.process import Runner, install
-from bench.phone.runtimes import find_runtime
 from bench.phone.session import SUSTAINED_RUNS, Protocol, Session, measure
 from bench.phone.state import read_state
 from bench.phone.summary import records, summarise

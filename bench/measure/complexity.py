@@ -4,7 +4,7 @@ One multiply-add is 1 MAC; a GMAC is 1e9 of them. A frame costs what it costs in
 query, read a memory of a given number of frames, decode, and encode the frame for the memory as often as
 frames are written: the steps of `methods.steps`. torch's counter sees convolutions and matrix products only;
 fvcore adds normalisation (2 or 5 an element) and bilinear upsampling (4), thop normalisation (4) and average
-pooling, as if these were multiply-adds. What no counter sees is in `bench.measure.explanations`.
+pooling, as if these were multiply-adds. What no counter sees is in `reports.measure.explanations`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,39 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.measure.scene import Scene, check_objects, frame_steps, frames_read, frozen_copy, started_copy
+from bench.measure.scene import Scene, frame_steps, frames_read, frozen_copy, started_copy
 from methods.interface import Method, Remembering, Stepped
+from methods.outside import MaskFolder
 from methods.steps import WRITE, Step
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """How many numbers a network holds: parameters, each once, and apart from them its buffers.
+
+    trainable: parameters that need a gradient. modules: parameters of each top-level module, by its name; those
+    that the network holds itself are "(own)". A parameter that two modules share counts in the first.
+    buffers: numbers that are saved but not learnt, as the statistics of batch normalisation.
+    """
+
+    total: int
+    trainable: int
+    modules: dict[str, int]
+    buffers: int
+
+
+def parameter_count(module: nn.Module) -> ParameterCount:
+    """Parameters of the network and of its top-level modules; its buffers apart."""
+    modules = {name: 0 for name, _ in module.named_children()}
+    for name, parameter in module.named_parameters():  # each once
+        top = name.partition(".")[0] if "." in name else "(own)"
+        modules[top] = modules.get(top, 0) + parameter.numel()
+    return ParameterCount(
+        total=parameters(module),
+        trainable=sum(p.numel() for p in module.parameters() if p.requires_grad),
+        modules=modules,
+        buffers=sum(buffer.numel() for buffer in module.buffers()),
+    )
 
 
 @dataclass(frozen=True)
@@ -49,10 +79,15 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def networks(method) -> list[nn.Module]:
+def method_parameters(method: object) -> int | None:
+    """Parameters of a method, of one that is no network those of its attributes; None for a folder of masks."""
+    return None if isinstance(method, MaskFolder) else parameters(networks(method))
+
+
+def networks(method: object) -> nn.ModuleList:
     """The method itself where it is a network, else those that it holds as attributes."""
     held = [method] if isinstance(method, nn.Module) else getattr(method, "__dict__", {}).values()
-    return [module for module in held if isinstance(module, nn.Module)]
+    return nn.ModuleList(module for module in held if isinstance(module, nn.Module))
 
 
 def gmacs_torch(compute: Callable, *inputs: Tensor) -> float:
@@ -78,11 +113,6 @@ def gmacs_thop(module: nn.Module, *inputs: Tensor) -> float:
     return profile(module, inputs, verbose=False)[0] / 1e9
 
 
-def gmacs_by_step(method: Stepped, scene: Scene) -> dict[str, float]:
-    """`Complexity.stages` alone: fast, because torch's counter needs shapes only."""
-    return _gmacs(gmacs_torch, frame_steps(frozen_copy(method, "meta"), scene))
-
-
 def frame_gmacs(
     method: Stepped, scene: Scene, objects: Sequence[int] = (1, 2, 3), memory_frames: Sequence[int] = (1, 2, 4, 8)
 ) -> list[dict[str, float]]:
@@ -97,7 +127,6 @@ def frame_gmacs(
         fitting = [frames for frames in memory_frames if capacity is None or frames <= capacity]
     table = []
     for count in objects:
-        check_objects(count, scene.width)
         found = [meta.frame_steps(scene.height, scene.width, count, frames) for frames in (1, 2)]
         one, two = (_of_a_frame(_gmacs(gmacs_torch, each), each) for each in found)
         # The memory is read by products with the positions of all its frames: each costs the same.
@@ -108,17 +137,12 @@ def frame_gmacs(
     return table
 
 
-def complexity(method: Method, scene: Scene) -> Complexity | None:
+def complexity(method: Stepped, scene: Scene) -> Complexity:
     """Measure the cost of one frame of the scene.
 
     torch's counter and thop run on shapes alone; fvcore has to compute the frame, on the method's device. The
-    method is left as it was. Returns None for a method that is no network. Raises TypeError for a network whose
-    steps are not known.
+    method is left as it was.
     """
-    if not isinstance(method, nn.Module):
-        return None
-    if not isinstance(method, Stepped):
-        raise TypeError(f"complexity() knows no steps of a {type(method).__name__}")
     real, meta = frame_steps(frozen_copy(method), scene), frame_steps(frozen_copy(method, "meta"), scene)
     counters = {
         "torch": _gmacs(gmacs_torch, meta),
@@ -127,7 +151,7 @@ def complexity(method: Method, scene: Scene) -> Complexity | None:
     }
     totals = {name: _of_a_frame(gmacs, meta) for name, gmacs in counters.items()}
     return Complexity(
-        params_m=parameters(method) / 1e6,
+        params_m=parameters(networks(method)) / 1e6,
         gmacs=totals["torch"],
         gmacs_fvcore=totals["fvcore"],
         gmacs_thop=totals["thop"],
@@ -145,7 +169,7 @@ def step_gmacs(method: Method, scene: Scene) -> float | None:
     For methods whose steps are not known: whatever torch computes is counted, what other libraries do is not.
     """
     method, frame = started_copy(method, scene)
-    nn.ModuleList(networks(method)).requires_grad_(False)  # the counter wants gradients of what has some
+    networks(method).requires_grad_(False)  # the counter wants gradients of what has some
     with sdpa_kernel(SDPBackend.MATH):  # attention as matrix products; a CPU's fused kernel is not counted
         return gmacs_torch(method.step, frame) or None
 

@@ -1,20 +1,27 @@
 """Under which conditions job=measure measures (the keys `measure.*`), and whether this machine allows them."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, fields, is_dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from bench.measure.protocols import PROTOCOLS
 from bench.measure.scene import Scene
-from bench.system.errors import ConfigError
+from bench.system.errors import ConfigError, first_line
 from methods.interface import Method, Remembering
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 GPU_FRAMES = 70  # of a video: DAVIS 2016 val has 69 on average
 CPU_FRAMES = 11  # two writes of a memory that keeps every 5th frame
+LEAST = {
+    **dict.fromkeys(("height", "width", "objects", "aot_objects"), (1, "1 or more")),
+    **dict.fromkeys(("lengths", "object_counts"), (1, "numbers of 1 or more")),
+    "frames": (2, "2 or more, the first is the annotated one"),
+    "threads": (1, "1 or more, or null for torch's own choice"),
+}
 
 
 @dataclass
@@ -39,15 +46,10 @@ class Conditions:
 
     def scene(self, device: str, protocol: str = "core") -> Scene:
         """What a protocol segments."""
-        default = GPU_FRAMES if device.startswith("cuda") else CPU_FRAMES
-        return Scene(
-            height=self.height,
-            width=self.width,
-            objects=self.aot_objects if protocol == "aot" else self.objects,
-            frames=default if self.frames is None else self.frames,
-            memory_frames=self.memory_frames,
-            device=device,
-        )
+        usual = GPU_FRAMES if device.startswith("cuda") else CPU_FRAMES
+        frames = usual if self.frames is None else self.frames
+        objects = self.aot_objects if protocol == "aot" else self.objects
+        return Scene(self.height, self.width, objects, self.memory_frames, frames, device)
 
 
 def check(conditions: Conditions, device: str) -> None:
@@ -55,18 +57,12 @@ def check(conditions: Conditions, device: str) -> None:
     for name in conditions.protocols:
         if name not in PROTOCOLS:
             raise ConfigError(f"measure.protocols: unknown protocol '{name}'; known: {', '.join(PROTOCOLS)}")
-    for key in ("height", "width", "objects", "aot_objects"):
-        if getattr(conditions, key) < 1:
-            raise ConfigError(f"measure.{key}={getattr(conditions, key)}: give 1 or more")
-    for key in ("lengths", "object_counts"):
-        if min(getattr(conditions, key), default=1) < 1:
-            raise ConfigError(f"measure.{key}={getattr(conditions, key)}: give numbers of 1 or more")
+    for key, (least, wanted) in LEAST.items():
+        value = getattr(conditions, key)
+        if value is not None and min(value if isinstance(value, list) else [value], default=least) < least:
+            raise ConfigError(f"measure.{key}={value}: give {wanted}")
     if max(conditions.objects, conditions.aot_objects, *conditions.object_counts) >= conditions.width:
         raise ConfigError(f"measure.width={conditions.width}: too narrow, each object gets a stripe of the frame")
-    if conditions.frames is not None and conditions.frames < 2:
-        raise ConfigError(f"measure.frames={conditions.frames}: give 2 or more, the first is the annotated one")
-    if conditions.threads is not None and conditions.threads < 1:
-        raise ConfigError(f"measure.threads={conditions.threads}: give 1 or more, or null for torch's own choice")
     if conditions.precision not in PRECISIONS:
         raise ConfigError(f"measure.precision={conditions.precision}: choose one of {', '.join(PRECISIONS)}")
     _check_precision(conditions, device)
@@ -85,9 +81,8 @@ def prepare(method: Method, conditions: Conditions, device: str, compiled: bool 
     """
     if not isinstance(method, nn.Module):
         return method
-    method = method.to(device).eval().requires_grad_(False)
-    if conditions.channels_last:
-        method = method.to(memory_format=torch.channels_last)
+    layout: dict[str, Any] = {"memory_format": torch.channels_last} if conditions.channels_last else {}
+    method.to(device, **layout).eval().requires_grad_(False)
     if (conditions.compile or conditions.cuda_graphs) and compiled:
         if not isinstance(method, Remembering):
             raise ConfigError(f"measure.compile=true cannot compile a {type(method).__name__}: leave it out")
@@ -97,7 +92,7 @@ def prepare(method: Method, conditions: Conditions, device: str, compiled: bool 
     return method
 
 
-def autocast(conditions: Conditions, device: str):
+def autocast(conditions: Conditions, device: str) -> AbstractContextManager:
     """The context in which networks run at the wanted precision."""
     dtype = PRECISIONS[conditions.precision]
     return torch.autocast(torch.device(device).type, dtype) if dtype else nullcontext()
@@ -109,13 +104,11 @@ def _recorded(function: Callable) -> Callable:
     return lambda *inputs: _copy(replay(*inputs))
 
 
-def _copy(results):
+def _copy(results: Any) -> Any:
     """A tensor, a tuple of them or a dataclass of them."""
-    if isinstance(results, torch.Tensor):
-        return results.clone()
-    if is_dataclass(results):
-        return type(results)(*(_copy(getattr(results, field.name)) for field in fields(results)))
-    return tuple(map(_copy, results))
+    if is_dataclass(results) and not isinstance(results, type):
+        return replace(results, **{key: _copy(value) for key, value in vars(results).items()})
+    return results.clone() if isinstance(results, torch.Tensor) else tuple(map(_copy, results))
 
 
 def _check_precision(conditions: Conditions, device: str) -> None:
@@ -126,12 +119,10 @@ def _check_precision(conditions: Conditions, device: str) -> None:
         if not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError(f"{key} cannot work on {device}: this GPU has no bfloat16; choose fp16 or fp32")
     else:
-        conv = nn.Conv2d(3, 8, 3).to(device)
 
-        @torch.no_grad()
         def compute() -> None:
             with autocast(conditions, device):
-                conv(torch.ones(1, 3, 8, 8, device=device))
+                nn.Conv2d(3, 8, 3, device=device)(torch.ones(1, 3, 8, 8, device=device))
 
         _try(key, device, "choose fp32", compute)
 
@@ -140,15 +131,15 @@ def _try(key: str, device: str, advice: str, work: Callable[[], object]) -> None
     try:
         work()
     except Exception as error:  # torch and its compilers raise errors of many kinds
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ConfigError(f"{key} cannot work on {device}: {reason.strip()}; {advice}") from None
+        raise ConfigError(f"{key} cannot work on {device}: {first_line(error)}; {advice}") from None
 
 
 def precision_name(method: Method, device: torch.device) -> str:
     """fp32, tf32, bf16 or fp16, by torch's autocast or else the weights; fp32 for a method without any."""
-    dtype = next(method.parameters()).dtype if isinstance(method, nn.Module) else torch.float32
-    if isinstance(method, nn.Module) and torch.is_autocast_enabled(device.type):
-        dtype = torch.get_autocast_dtype(device.type)
+    dtype = torch.float32
+    if isinstance(method, nn.Module):
+        weights, autocasts = next(method.parameters()).dtype, torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if autocasts else weights
     if dtype == torch.float32:
         # By default torch lets a GPU convolve fp32 tensors in TF32, which is faster and coarser.
         return "tf32" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "fp32"

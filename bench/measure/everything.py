@@ -2,23 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
 
 import methods
-from bench.measure.complexity import complexity, frame_gmacs
+from bench.measure.complexity import complexity, frame_gmacs, parameter_count
 from bench.measure.conditions import Conditions, autocast, precision_name, prepare
 from bench.measure.gpu import watch_gpu
 from bench.measure.growth import core_sweep
 from bench.measure.load import between, look
 from bench.measure.memory import measure_memory
 from bench.measure.operators import operators
-from bench.measure.parameters import parameter_count
 from bench.measure.protocols import PROTOCOLS, milliseconds_by_step
 from bench.measure.timing import Limits
+from bench.system.errors import first_line
 from bench.system.threads import threads
-from methods.interface import Method, Stepped
+from methods.interface import Stepped
 
 PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")
 
@@ -42,9 +43,9 @@ def measure_method(
             for part, measured in _parts(name, options, conditions, device, begin):
                 found[part] = measured
         except (RuntimeError, MemoryError, TypeError, OSError) as error:  # as OutOfMemoryError is
-            found["status"] = f"failed: {(str(error) or type(error).__name__).splitlines()[0]}"
+            found["status"] = f"failed: {first_line(error)}"
         load = between(before, look(), torch.get_num_threads())
-    return found | {"load": load.facts(), "warnings": load.warnings() + found.pop("gpu_warnings", [])}
+    return found | {"load": asdict(load), "warnings": load.warnings() + found.pop("gpu_warnings", [])}
 
 
 def _parts(name: str, options: dict, conditions: Conditions, device: str, begin: Callable[[str], object]):
@@ -63,30 +64,28 @@ def _parts(name: str, options: dict, conditions: Conditions, device: str, begin:
         yield "precision", precision_name(method, torch.device(device))
         begin("memory")
         yield "memory_mb_peak", measure_memory(method, scene)
-        yield from _times(prepare(method, conditions, device, compiled=True), conditions, device, begin)
+
+        method = prepare(method, conditions, device, compiled=True)
+        limits = Limits(max_seconds=conditions.max_seconds)
+        done: dict = {}
+        slow: dict[str, None] = {}
+        for protocol in conditions.protocols:
+            begin(protocol)
+            with watch_gpu(device) as gpu:
+                timing = PROTOCOLS[protocol](method, conditions.scene(device, protocol), limits)
+            done[protocol] = timing and asdict(timing) | gpu.facts(timing.fps)
+            yield "protocols", done
+            slow |= dict.fromkeys(gpu.warnings())
+            yield "gpu_warnings", list(slow)
+        begin("stages")
+        if "core" in conditions.protocols:
+            yield "stage_ms", milliseconds_by_step(method, scene, limits)
+        begin("sweep")
+        if conditions.lengths and conditions.object_counts:
+            yield "sweep", core_sweep(method, scene, conditions.lengths, conditions.object_counts)
 
 
-def _times(method: Method, conditions: Conditions, device: str, begin: Callable[[str], object]):
-    limits = Limits(max_seconds=conditions.max_seconds)
-    done: dict = {}
-    slow: dict[str, None] = {}
-    for protocol in conditions.protocols:
-        begin(protocol)
-        with watch_gpu(device) as gpu:
-            timing = PROTOCOLS[protocol](method, conditions.scene(device, protocol), limits)
-        done[protocol] = timing and asdict(timing) | gpu.facts(timing.fps)
-        yield "protocols", done
-        slow |= dict.fromkeys(gpu.warnings())
-        yield "gpu_warnings", list(slow)
-    begin("stages")
-    if "core" in conditions.protocols:
-        yield "stage_ms", milliseconds_by_step(method, conditions.scene(device), limits)
-    begin("sweep")
-    if conditions.lengths and conditions.object_counts:
-        yield ("sweep", core_sweep(method, conditions.scene(device), conditions.lengths, conditions.object_counts))
-
-
-def _create(name: str, options: dict) -> Method:
+def _create(name: str, options: dict) -> Any:
     """The method with the same random weights always."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -2,17 +2,17 @@
 
 import json
 import warnings
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from tqdm import tqdm
 
 import methods
-from bench.measure.complexity import complexity, step_gmacs
+from bench.measure.complexity import complexity, networks, parameters, step_gmacs
 from bench.measure.growth import growth as measure_growth
 from bench.measure.memory import measure_memory
-from bench.measure.parameters import method_parameters
 from bench.measure.protocols import milliseconds_by_step, step
 from bench.measure.scene import Scene, frozen_copy
 from bench.plan.cells import Network, content_hash, identity, name_for_files
@@ -20,7 +20,7 @@ from bench.system.environment import describe_environment
 from bench.system.files import read_json, write_json
 from bench.system.locks import alone
 from methods import outside
-from methods.interface import Stepped
+from methods.interface import Method, Stepped
 
 # Options that make a network smaller than the published one
 SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
@@ -53,9 +53,8 @@ def full_size(network: Network, runs: Path, device: str, fields: list[str] | Non
 def wanted_fields(network: Network, fields: list[str]) -> list[str]:
     """Those of the fields that this network has."""
     name = network.method
-    if outside.is_masks(name) or not (methods.entry(name).others or methods.entry(name).needs_weights):
-        return []
-    return fields
+    costs = not outside.is_masks(name) and (methods.entry(name).others or methods.entry(name).needs_weights)
+    return fields if costs else []
 
 
 def measured(
@@ -71,50 +70,29 @@ def measured(
     with alone(path.with_suffix(".lock"), f"measuring {name_shown}"):
         found = read_json(path, dict) or {}
         missing = [field for field in wanted if field not in found]
-        method = methods.create(name, **options)
+        method, scene = methods.create(name, **options), Scene(device=device)
         for field in tqdm(missing, f"measure {name_shown}", leave=False, mininterval=2, delay=2):
-            found |= MEASURES[field](method, device)
+            found |= MEASURES[field](method, scene)
             write_json(path, found)
     return found
 
 
-def _complexity(method: nn.Module, device: str) -> dict[str, float | None]:
+def _complexity(method: Method, scene: Scene) -> dict[str, Any]:
     if not isinstance(method, Stepped):
-        params = method_parameters(method) / 1e6
-        return {"params_m_full": params, "gmacs_full": step_gmacs(method, Scene(device=device))}
-    cost = complexity(method)
-    return {
-        "params_m_full": cost.params_m,
-        "gmacs_full": cost.gmacs,
-        "gmacs_fvcore_full": cost.gmacs_fvcore,
-        "gmacs_thop_full": cost.gmacs_thop,
-    }
+        return {"params_m_full": parameters(networks(method)) / 1e6, "gmacs_full": step_gmacs(method, scene)}
+    cost = asdict(complexity(method, scene))
+    return {f"{key}_full": cost[key] for key in ("params_m", "gmacs", "gmacs_fvcore", "gmacs_thop")}
 
 
-def _latency(method: nn.Module, device: str) -> dict[str, float]:
-    return {"latency_ms_median_full": step(method, Scene(device=device)).ms_median}
-
-
-def _memory(method: nn.Module, device: str) -> dict[str, float]:
-    return {"memory_mb_peak_full": measure_memory(method, Scene(device=device))}
-
-
-def _growth(method: nn.Module, device: str) -> dict[str, str]:
-    return {"growth_full": json.dumps(measure_growth(method, Scene(device=device)))}
-
-
-def _steps(method: nn.Module, device: str) -> dict[str, str]:
-    times = milliseconds_by_step(frozen_copy(method, device), Scene(device=device))
-    return {"stage_ms_full": json.dumps(times)}
-
-
-# A field that tells whether the measurement was made -> the measurement.
-MEASURES = {
+# A field that tells whether the measurement was made -> the measurement, which gives that field and maybe others.
+MEASURES: dict[str, Callable[[Any, Scene], dict[str, Any]]] = {
     "params_m_full": _complexity,
-    "latency_ms_median_full": _latency,
-    "memory_mb_peak_full": _memory,
-    "growth_full": _growth,
-    "stage_ms_full": _steps,
+    "latency_ms_median_full": lambda method, scene: {"latency_ms_median_full": step(method, scene).ms_median},
+    "memory_mb_peak_full": lambda method, scene: {"memory_mb_peak_full": measure_memory(method, scene)},
+    "growth_full": lambda method, scene: {"growth_full": json.dumps(measure_growth(method, scene))},
+    "stage_ms_full": lambda method, scene: {
+        "stage_ms_full": json.dumps(milliseconds_by_step(frozen_copy(method, scene.device), scene))
+    },
 }
 VIDEO = ["params_m_full", "latency_ms_median_full", "memory_mb_peak_full"]
 PROMPTED = ["params_m_full", "stage_ms_full"]

@@ -45,10 +45,11 @@ def watch_gpu(device: str) -> Iterator[GpuLoad]:
     if not device.startswith("cuda") or program is None:
         yield found
         return
-    command = [program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits", f"-lms={EVERY_MS}"]
-    with subprocess.Popen(
-        [*command, f"--id={_name(device)}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as sampler:
+    # the name by which nvidia-smi knows a GPU, whatever CUDA_VISIBLE_DEVICES says
+    place = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    wanted = [f"--id={place}", f"--query-gpu={','.join(QUERY)}", f"-lms={EVERY_MS}"]
+    command = [program, *wanted, "--format=csv,noheader,nounits"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as sampler:
         try:
             yield found
         finally:
@@ -67,8 +68,3 @@ def read_samples(text: str, into: GpuLoad) -> None:
                 samples.append(float(value))
         reasons = zip(values[2:], SLOWDOWNS.values(), strict=True)
         into.slowdowns |= {reason for value, reason in reasons if value == "Active"}
-
-
-def _name(device: str) -> str:
-    """The name by which nvidia-smi knows a GPU, whatever CUDA_VISIBLE_DEVICES says."""
-    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

@@ -15,7 +15,6 @@ from bench.measure.memory import measure_memory
 from bench.measure.protocols import core, step
 from bench.measure.scene import Scene
 from bench.measure.timing import Limits
-from bench.system.errors import ConfigError
 from methods.interface import Method, Remembering, Stepped
 from methods.memory import MemoryBank, MemoryPolicy
 
@@ -33,32 +32,27 @@ def kept_frames(policy: MemoryPolicy, video_frames: int) -> int:
     return len(bank)
 
 
-def growth(method: Method, scene: Scene, lengths: Sequence[int] = (1, 2, 4, 8, 16, 32)) -> dict[str, list[float]]:
+def growth(method: Method, scene: Scene, lengths: Sequence[int] = (1, 2, 4, 8, 16, 32)) -> dict[str, list]:
     """Latency and peak memory of the frame that follows `lengths` frames of video, with one object.
 
     Returns "video_frames" (the lengths), "latency_ms" (median of at least 3 frames) and "memory_mb_peak" (2^20
     bytes, see `measure_memory`), a value for each length: exactly flat where nothing is added to a memory.
-
-    Raises ConfigError for a length below 1.
     """
-    if min(lengths) < 1:
-        raise ConfigError(f"lengths={list(lengths)}: give 1 or more, the annotated frame is the first")
     kept = _kept(method, lengths)
-    states = dict.fromkeys(kept)
-    bar = tqdm(states, f"measure growth of {type(method).__name__}", leave=False, mininterval=2, delay=2)
-    for count in bar:
-        state = replace(scene, memory_frames=count)
-        states[count] = (step(method, state, FEW).ms_median, measure_memory(method, state))
-    return {
-        "video_frames": list(lengths),
-        "latency_ms": [states[count][0] for count in kept],
-        "memory_mb_peak": [states[count][1] for count in kept],
-    }
+
+    @cache
+    def costs(memory_frames: int | None) -> tuple[float | None, float]:
+        state = replace(scene, memory_frames=memory_frames)
+        return step(method, state, FEW).ms_median, measure_memory(method, state)
+
+    bar = tqdm(kept, f"measure growth of {type(method).__name__}", leave=False, mininterval=2, delay=2)
+    latency, memory = zip(*map(costs, bar), strict=True)
+    return {"video_frames": list(lengths), "latency_ms": list(latency), "memory_mb_peak": list(memory)}
 
 
 def core_sweep(
     method: Method, scene: Scene, lengths: Sequence[int], object_counts: Sequence[int]
-) -> dict[str, dict[str, list[float]]] | None:
+) -> dict[str, dict[str, list]] | None:
     """Median milliseconds of the protocol `core` over 3 frames, after videos of `lengths` frames and for numbers of
     objects: {"length": {"video_frames", "core_ms"}, "objects": {"objects", "core_ms"}}.
 
@@ -68,8 +62,9 @@ def core_sweep(
         return None
 
     @cache
-    def milliseconds(memory_frames: int | None, objects: int) -> float:
-        return core(method, replace(scene, memory_frames=memory_frames, objects=objects), FEW).ms_median
+    def milliseconds(memory_frames: int | None, objects: int) -> float | None:
+        timing = core(method, replace(scene, memory_frames=memory_frames, objects=objects), FEW)
+        return None if timing is None else timing.ms_median
 
     by_length = [milliseconds(count, scene.objects) for count in _kept(method, lengths)]
     by_objects = [milliseconds(scene.memory_frames, objects) for objects in object_counts]
@@ -81,5 +76,6 @@ def core_sweep(
 
 def _kept(method: Method, lengths: Sequence[int]) -> list[int | None]:
     """Frames in memory after videos of these lengths; None without a memory."""
-    remembers = isinstance(method, Remembering)
-    return [kept_frames(method.policy, length) if remembers else None for length in lengths]
+    if not isinstance(method, Remembering):
+        return [None] * len(lengths)
+    return [kept_frames(method.policy, length) for length in lengths]

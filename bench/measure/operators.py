@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from bench.measure.complexity import fvcore_analysis
+from bench.measure.complexity import fvcore_analysis, networks
 from bench.measure.scene import Scene, frame_steps, frozen_copy
 from methods.interface import Stepped
 
@@ -44,16 +44,11 @@ def operators(method: Stepped, scene: Scene) -> Operators:
         counted.update(analysis.by_operator())
         unseen.update(analysis.unsupported_ops())
     meta = frame_steps(frozen_copy(method, "meta"), scene)
-
-    def frame() -> None:
-        for step in meta:
-            step.run(step.inputs)
-
     return Operators(
-        torch_unseen=unseen_by_torch(frame),
+        torch_unseen=unseen_by_torch(lambda: [step.run(step.inputs) for step in meta]),
         fvcore_counted={name: macs / 1e9 for name, macs in counted.most_common()},
         fvcore_unseen={name.removeprefix("aten::"): calls for name, calls in unseen.most_common()},
-        thop_unseen=unseen_by_thop(method),
+        thop_unseen=unseen_by_thop(networks(method)),
     )
 
 
@@ -64,8 +59,7 @@ def unseen_by_torch(compute: Callable[[], object]) -> dict[str, tuple[int, int]]
     """
     with _Executed() as executed:
         compute()
-    found = executed.found
-    return {name: tuple(found[name]) for name in sorted(found, key=lambda name: (-found[name][1], name))}
+    return {name: (executed.calls[name], size) for name, size in executed.elements.most_common()}
 
 
 def unseen_by_thop(module: nn.Module) -> list[str]:
@@ -80,14 +74,14 @@ class _Executed(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[str, list[int]] = {}
+        self.calls: Counter[str] = Counter()
+        self.elements: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__.removesuffix("_")
         if not (func.overloadpacket in flop_registry or func.is_view or name in ALLOCATIONS):
-            entry = self.found.setdefault(name, [0, 0])
-            entry[0] += 1
             first = result[0] if isinstance(result, tuple | list) and result else result
-            entry[1] += first.numel() if isinstance(first, Tensor) else 0
+            self.calls[name] += 1
+            self.elements[name] += first.numel() if isinstance(first, Tensor) else 0
         return result

@@ -1,6 +1,6 @@
 """Speed on a desktop by named protocols: papers mean different things by FPS, so each is defined and timed apart.
 
-All time one video at a time (batch 1) on a synthetic clip (bench.measure.clip) with stripes as objects; what the
+All time one video at a time (batch 1) on a synthetic clip (`moving_texture`) with stripes as objects; what the
 frames show does not change the work. All use the given method, which they leave in the middle of a video.
 """
 
@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.measure.clip import moving_texture, write_frames
-from bench.measure.scene import Scene, frame_steps, frames_read, started_copy
+from bench.measure.scene import Scene, frame_steps, frames_read, moving_texture, started_copy, write_frames
 from bench.measure.timing import Limits, Timing, device_seconds, figures, timed, wall_seconds
 from bench.score.inference import follow, object_masks, to_tensor
 from datasets.images import read_frame, read_mask, write_mask
@@ -41,12 +41,14 @@ def core(method: Method, scene: Scene, limits: Limits | None = None) -> Timing |
         for step in segmenting:
             values.update(step.run(values))
 
-    known = {"objects": scene.objects, "memory_frames": frames_read(method, scene.memory_frames)}
-    return timed("core", segment, scene.device, limits, clock=device_seconds, **known)
+    stored = frames_read(method, scene.memory_frames)
+    return timed(
+        "core", segment, scene.device, limits, objects=scene.objects, memory_frames=stored, clock=device_seconds
+    )
 
 
 @torch.inference_mode()
-def milliseconds_by_step(method: Method, scene: Scene, limits: Limits | None = None) -> dict[str, float] | None:
+def milliseconds_by_step(method: Method, scene: Scene, limits: Limits | None = None) -> dict[str, Any] | None:
     """Median milliseconds of each step apart, timed as `core` is and on the same inputs always.
 
     The limits' time is that of all steps together. None for a method whose steps are not known.
@@ -55,11 +57,9 @@ def milliseconds_by_step(method: Method, scene: Scene, limits: Limits | None = N
         return None
     found, limits = frame_steps(method, scene), limits or Limits()
     each = replace(limits, max_seconds=limits.max_seconds / len(found))
+    work = {step.name: partial(step.run, step.inputs) for step in found}
     return {
-        step.name: timed(
-            step.name, partial(step.run, step.inputs), scene.device, each, clock=device_seconds
-        ).ms_median
-        for step in found
+        name: timed(name, run, scene.device, each, clock=device_seconds).ms_median for name, run in work.items()
     }
 
 
@@ -98,8 +98,7 @@ def stcn(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     into the timed part, and in that the last frame may be written to the memory. The memory grows as the video
     goes on: a short one reads less than DAVIS's 69 frames do.
     """
-    clip, mask = _clip(scene), scene.stripes()
-    _warm_up(method, clip, mask)
+    clip, mask = _warmed_up(method, scene)
 
     def whole_video() -> None:
         method.start(clip[0], mask)
@@ -107,7 +106,7 @@ def stcn(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
         torch.stack(masks).cpu().numpy()
 
     seconds = wall_seconds(whole_video, torch.device(scene.device))
-    return Timing("stcn", len(clip) / seconds, len(clip), scene.objects, _memory_frames(method))
+    return Timing("stcn", len(clip) / seconds, len(clip), scene.objects, getattr(method, "memory_frames", 0))
 
 
 def aot(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
@@ -118,12 +117,15 @@ def aot(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     updated memory. Decoding, upload, download and saving are excluded. Its "All-Frame FPS" is this fps. Ours
     differs in that the GPU's queue is emptied after every frame.
     """
-    clip, mask = _clip(scene), scene.stripes()
+    clip, mask = _warmed_up(method, scene)
     device = torch.device(scene.device)
-    _warm_up(method, clip, mask)
-    first = device_seconds(lambda: method.start(clip[0], mask), device)
-    taken = [device_seconds(lambda image=image: most_likely(method.step(image)), device) for image in clip[1:]]
-    return figures("aot", taken, first, scene.objects, _memory_frames(method))
+
+    def segment(image: Tensor) -> None:
+        most_likely(method.step(image))
+
+    first = device_seconds(partial(method.start, clip[0], mask), device)
+    taken = [device_seconds(partial(segment, image), device) for image in clip[1:]]
+    return figures("aot", taken, first, scene.objects, getattr(method, "memory_frames", 0))
 
 
 def video(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
@@ -133,10 +135,9 @@ def video(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
     decodes the next frame meanwhile would be quicker. Masks of untrained networks are ragged, so their PNGs are
     larger than those of trained ones.
     """
-    images, mask = moving_texture(scene.frames, scene.height, scene.width), scene.stripes()
-    _warm_up(method, [to_tensor(image, scene.device) for image in images[:2]], mask)
+    _, mask = _warmed_up(method, replace(scene, frames=2))
     with TemporaryDirectory() as folder:
-        paths = write_frames(images, Path(folder, "frames"))
+        paths = write_frames(moving_texture(scene.frames, scene.height, scene.width), Path(folder, "frames"))
         given = Path(folder, "00000.png")
         write_mask(given, mask.cpu().numpy())
         clip = ((read_frame(path), read_mask(given) if path == paths[0] else None) for path in paths)
@@ -147,16 +148,12 @@ def video(method: Method, scene: Scene, limits: Limits | None = None) -> Timing:
 
         device = torch.device(scene.device)
         taken = [wall_seconds(partial(segment, path), device) for path in paths]
-    return figures("video", taken, taken[0], scene.objects, _memory_frames(method))
+    return figures("video", taken, taken[0], scene.objects, getattr(method, "memory_frames", 0))
 
 
 # A protocol takes the method (on the device), the scene and the limits of those that time until it is enough.
 PROTOCOLS: dict[str, Callable[[Method, Scene, Limits | None], Timing | None]] = {
-    "core": core,
-    "frame": frame,
-    "stcn": stcn,
-    "aot": aot,
-    "video": video,
+    protocol.__name__: protocol for protocol in (core, frame, stcn, aot, video)
 }
 
 
@@ -164,29 +161,18 @@ def _steady(
     protocol: str, work: Callable[[], object], method: Method, scene: Scene, limits: Limits | None
 ) -> Timing:
     """Whole write cycles of a memory that holds `scene.memory_frames` frames at the start of each."""
-    stored, remembers = frames_read(method, scene.memory_frames), isinstance(method, Remembering)
-    return timed(
-        protocol,
-        work,
-        scene.device,
-        limits,
-        objects=scene.objects,
-        memory_frames=stored,
-        prepare=partial(method.fill_memory, stored) if remembers else lambda: None,
-        cycle=method.policy.every if remembers else 1,
-    )
+    cycles: dict[str, Any] = {}
+    if isinstance(method, Remembering):
+        stored = frames_read(method, scene.memory_frames)
+        refill = partial(method.fill_memory, stored)
+        cycles = {"memory_frames": stored, "prepare": refill, "cycle": method.policy.every}
+    return timed(protocol, work, scene.device, limits, objects=scene.objects, **cycles)
 
 
-def _clip(scene: Scene) -> list[Tensor]:
-    """Frames on the device."""
-    images = moving_texture(scene.frames, scene.height, scene.width)
-    return [to_tensor(image, scene.device) for image in images]
-
-
-def _warm_up(method: Method, clip: list[Tensor], mask: Tensor) -> None:
+def _warmed_up(method: Method, scene: Scene) -> tuple[list[Tensor], Tensor]:
+    """Frames and the first mask on the device, of which the method has seen two frames."""
+    images, mask = moving_texture(scene.frames, scene.height, scene.width), scene.stripes()
+    clip = [to_tensor(image, scene.device) for image in images]
     method.start(clip[0], mask)
     method.step(clip[1])
-
-
-def _memory_frames(method: Method) -> int:
-    return method.memory_frames if isinstance(method, Remembering) else 0
+    return clip, mask

@@ -3,8 +3,12 @@
 import copy
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from bench.system.errors import ConfigError
@@ -15,6 +19,10 @@ from methods.steps import Step, stripes
 # With every 5th frame kept, a frame of DAVIS 2016 val finds 8.0 in memory (mean over all but the first ones).
 UNBOUNDED_MEMORY_FRAMES = 8
 
+OCTAVES = (64, 16, 4)  # pixels between the points of the noise that is summed
+STEP = 3  # pixels that the texture moves from frame to frame
+QUALITY = 95
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -22,7 +30,8 @@ class Scene:
 
     memory_frames: in the memory that is read; None: its capacity, or 8 when it is unbounded.
     frames: of the videos that some protocols run, the annotated one included; 2 or more.
-    Whatever takes a scene raises ConfigError for an impossible `memory_frames` or `objects`.
+    Raises ConfigError unless each object can have a stripe of a frame; so does, for `memory_frames` that a memory
+    cannot hold, whatever takes a scene.
     """
 
     height: int = 480
@@ -32,15 +41,18 @@ class Scene:
     frames: int = 11
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.objects < self.width:
+            most = self.width - 1
+            raise ConfigError(f"objects={self.objects}: give 1 to {most}, each gets a stripe of the frame")
+
     def stripes(self) -> Tensor:
         """Its first mask, on its device, as `methods.steps.stripes`."""
-        check_objects(self.objects, self.width)
         return stripes(self.height, self.width, self.objects).to(self.device)
 
 
 def frame_steps(method: Stepped, scene: Scene) -> list[Step]:
     """The method's steps, its memory, if any, as full as the scene says. It must be in evaluation mode."""
-    check_objects(scene.objects, scene.width)
     return method.frame_steps(scene.height, scene.width, scene.objects, frames_read(method, scene.memory_frames))
 
 
@@ -51,6 +63,7 @@ def frames_read(method: Method, memory_frames: int | None = None) -> int:
 
 def frozen_copy(method: Stepped, device: str | torch.device | None = None) -> Stepped:
     """A copy in evaluation mode that needs no gradients, on its device or on another, "meta" among them."""
+    assert isinstance(method, nn.Module)
     return copy.deepcopy(method).eval().requires_grad_(False).to(device)
 
 
@@ -59,14 +72,12 @@ def started_copy(method: Method, scene: Scene) -> tuple[Method, Tensor]:
 
     What cannot be copied, as a class that holds objects of OpenCV, is started itself.
     """
-    mask = scene.stripes()
     with suppress(TypeError):
         method = copy.deepcopy(method)
     if isinstance(method, nn.Module):
         method = method.to(scene.device).eval()
-    frame = torch.rand(3, scene.height, scene.width, generator=torch.Generator().manual_seed(0))
-    frame = frame.to(scene.device)
-    method.start(frame, mask)
+    frame = torch.rand(3, scene.height, scene.width, generator=torch.Generator().manual_seed(0)).to(scene.device)
+    method.start(frame, scene.stripes())
     return method, frame
 
 
@@ -84,7 +95,20 @@ def steady_memory_frames(policy: MemoryPolicy, memory_frames: int | None = None)
     return memory_frames
 
 
-def check_objects(objects: int, width: int) -> None:
-    """Raise ConfigError unless each object can have a stripe of a frame that is `width` wide."""
-    if not 1 <= objects < width:
-        raise ConfigError(f"objects={objects}: give 1 to {width - 1}, each gets a stripe of the frame")
+def moving_texture(frames: int, height: int, width: int) -> list[np.ndarray]:
+    """`frames` frames uint8 (H, W, 3) RGB of smooth noise that moves to the right; always the same."""
+    noise, texture = np.random.default_rng(0), np.zeros((height, width, 3), np.float32)
+    for cell in OCTAVES:
+        points = noise.uniform(-1, 1, (height // cell + 2, width // cell + 2, 3)).astype(np.float32) * cell**0.5
+        texture += cv2.resize(points, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = np.clip(127 + 12 * texture, 0, 255).astype(np.uint8)
+    return [np.roll(image, STEP * t, axis=1) for t in range(frames)]
+
+
+def write_frames(frames: list[np.ndarray], folder: Path) -> list[Path]:
+    """Write 00000.jpg, 00001.jpg, ... and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index:05d}.jpg" for index in range(len(frames))]
+    for path, frame in zip(paths, frames, strict=True):
+        Image.fromarray(frame).save(path, quality=QUALITY)
+    return paths

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -49,10 +50,11 @@ Clock = Callable[[Callable[[], object], torch.device], float]
 
 def wall_seconds(work: Callable[[], object], device: torch.device) -> float:
     """Wall time of a call; a GPU's queue is empty before and after."""
-    synchronize(device)
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+    wait()
     begin = time.perf_counter()
     work()
-    synchronize(device)
+    wait()
     return time.perf_counter() - begin
 
 
@@ -67,12 +69,6 @@ def device_seconds(work: Callable[[], object], device: torch.device) -> float:
         end.record()
     torch.cuda.synchronize(device)
     return begin.elapsed_time(end) / 1000
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done all that it was given; nothing to do for a CPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def timed(

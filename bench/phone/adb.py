@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,9 +21,10 @@ LINK_LOST = re.compile(
     r"error: closed|device '.*' not found|device offline|no devices/emulators found|device (still|unauthorized)"
     r"|connection reset|couldn't read from device|protocol fault|connect failed|failed to read copy response"
 )
+REFUSALS = re.compile("No space left on device|Read-only file system|Permission denied")
 SERVER_NEWS = re.compile(r"\* daemon |adb server version ")  # printed by whichever command starts the server
 GETTING_READY = ("connecting", "authorizing")
-EXITS = {
+EXITS = defaultdict(lambda: "it failed") | {  # what an exit code of a program on the phone means
     124: "it ran past its time limit",
     126: "this phone cannot start the program: made for another ABI, or in a folder that forbids it",
     127: "this phone cannot start the program: it, its loader or a library is missing",
@@ -58,11 +60,6 @@ class Answer:
     code: int
 
 
-def explain_exit(code: int) -> str:
-    """What an exit code of a program on the phone means, in a few words."""
-    return EXITS.get(code, "it failed")
-
-
 def find_adb(path: str | None = None) -> str:
     """The adb program: the given one, the PATH's, or that of the `adbutils` wheel. PhoneError without one."""
     if path is not None:
@@ -70,10 +67,10 @@ def find_adb(path: str | None = None) -> str:
         if found is None:
             raise PhoneError(f"phone.adb={path}: there is no such program")
         return str(found)
-    wheel = find_spec("adbutils")
-    inside = wheel and wheel.origin and shutil.which(Path(wheel.origin).parent / "binaries" / "adb")
-    found = shutil.which("adb") or inside
-    if not found:
+    found = shutil.which("adb")
+    if found is None and (wheel := find_spec("adbutils")) and wheel.origin:
+        found = shutil.which(Path(wheel.origin).parent / "binaries" / "adb")
+    if found is None:
         raise PhoneError(
             "adb not found: install it (apt install adb), or `pip install adbutils`, or give phone.adb=/path/to/adb"
         )
@@ -98,18 +95,16 @@ def connect(serial: str | None = None, adb: str | None = None) -> "Phone":
         time.sleep(0.2)
         found = devices(program)
     if serial is None:
+        listed = ", ".join(f"{name} ({state})" for name, state in found.items())
+        if len(found) > 1:
+            raise PhoneError(f"several phones are attached: {listed}; pick one with phone.serial=...")
         if not found:
             raise PhoneError(f"no phone is attached: {ENABLE}")
-        if len(found) > 1:
-            listed = ", ".join(f"{name} ({state})" for name, state in found.items())
-            raise PhoneError(f"several phones are attached: {listed}; pick one with phone.serial=...")
-        serial = next(iter(found))
+        (serial,) = found
     elif serial not in found:
         known = f"; attached: {', '.join(found)}" if found else ""
-        how = reply or ENABLE
-        raise PhoneError(f"phone.serial={serial}: no such phone is attached ({how}){known}")
-    state = found[serial]
-    if state != "device":
+        raise PhoneError(f"phone.serial={serial}: no such phone is attached ({reply or ENABLE}){known}")
+    if (state := found[serial]) != "device":
         what = STATES.get(state, f"is in the state '{state}', not started as usual: restart it")
         raise PhoneError(f"the phone {serial} {what}")
     return Phone(serial, program)
@@ -150,9 +145,7 @@ class Phone:
         answer = Answer(out, done.stderr, code)
         if check and code:
             lines = _last_lines(answer.stdout + answer.stderr, 20)
-            raise PhoneError(
-                f"`{command}` on {self.serial}: {explain_exit(code)} (exit code {code})\n{lines}".rstrip()
-            )
+            raise PhoneError(f"`{command}` on {self.serial}: {EXITS[code]} (exit code {code})\n{lines}".rstrip())
         return answer
 
     def push(self, files: Sequence[Path], folder: str) -> None:
@@ -214,11 +207,9 @@ class Phone:
         """Why nothing could be written into the folder."""
         if self._gone(text):
             return self._lost(f"push to {folder}", text)
-        elsewhere = "give another folder with phone.folder=..."
-        for reason in ("No space left on device", "Read-only file system", "Permission denied"):
-            if reason in text:
-                return PhoneError(f"{folder} on {self.serial}: {reason[0].lower() + reason[1:]}; {elsewhere}")
-        return PhoneError(f"cannot write into {folder} on {self.serial}: {_last_lines(text, 1)}; {elsewhere}")
+        where, known = f"{folder} on {self.serial}", REFUSALS.search(text)
+        what = f"{where}: {known[0].lower()}" if known else f"cannot write into {where}: {_last_lines(text, 1)}"
+        return PhoneError(f"{what}; give another folder with phone.folder=...")
 
 
 def _server(program: str, arguments: list[str]) -> subprocess.CompletedProcess:
@@ -226,8 +217,8 @@ def _server(program: str, arguments: list[str]) -> subprocess.CompletedProcess:
     try:
         return _adb(program, arguments, 30)
     except subprocess.TimeoutExpired:
-        text = f"`adb {' '.join(arguments)}` does not answer: run `adb kill-server`, then try again"
-        raise PhoneError(text) from None
+        what = " ".join(arguments)
+        raise PhoneError(f"`adb {what}` does not answer: run `adb kill-server`, then try again") from None
 
 
 def _adb(program: str, arguments: list[str], timeout: float) -> subprocess.CompletedProcess:

@@ -6,16 +6,15 @@ Debian is enough: no NDK. A phone has no glibc, so it comes along; its loader st
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.phone.runtime import Bundle
 from bench.plan.cells import content_hash
@@ -29,18 +28,16 @@ GLIBC = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libstdc++.s
 DEFINITIONS = ("C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED", "ET_USE_THREADPOOL")
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(NamedTuple):
     """What Android calls an ABI, as Linux calls it."""
 
     name: str
     loader: str
-    wheel: str  # platform tag
 
 
 MACHINES = {
-    "arm64-v8a": Machine("aarch64", "ld-linux-aarch64.so.1", "manylinux_2_28_aarch64"),
-    "x86_64": Machine("x86_64", "ld-linux-x86-64.so.2", "manylinux_2_28_x86_64"),
+    "arm64-v8a": Machine("aarch64", "ld-linux-aarch64.so.1"),
+    "x86_64": Machine("x86_64", "ld-linux-x86-64.so.2"),
 }
 
 
@@ -89,10 +86,9 @@ def _build(folder: Path, machine: Machine, compiler: str, release: str, cache: P
         made = Path(temporary) / "bundle"
         made.mkdir()
         root = _executorch(machine, release, Path(temporary))
-        built = subprocess.run(
-            [compiler, *_flags(root, release), str(SOURCE), "-o", str(made / RUNNER), *_links(root)],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        libraries = [f"-L{root / 'lib'}", "-Wl,--no-as-needed", *(f"-l{name}" for name in LIBRARIES)]
+        command = [compiler, *_flags(root, release), str(SOURCE), "-o", str(made / RUNNER), *libraries]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
         if built.returncode:
             errors = [line for line in built.stderr.splitlines() if "error" in line] or ["no reason given"]
             raise ConfigError(f"{compiler} cannot build the runner: {errors[0]}")
@@ -118,18 +114,14 @@ def _flags(root: Path, release: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _links(root: Path) -> list[str]:
-    return [f"-L{root / 'lib'}", "-Wl,--no-as-needed", *(f"-l{name}" for name in LIBRARIES)]
-
-
 def _executorch(machine: Machine, release: str, temporary: Path) -> Path:
     """The folder that holds ExecuTorch's `include` and `lib` for the machine: installed, or from its wheel."""
     if platform.machine() == machine.name:
-        return Path(next(iter(find_spec("executorch").submodule_search_locations)))
-    python = re.match(r"\d+\.\d+", platform.python_version())[0]
+        return Path(str(distribution("executorch").locate_file("executorch")))
+    python = ".".join(platform.python_version_tuple()[:2])
     command = [
         sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-        "--platform", machine.wheel, "--python-version", python, "--dest", str(temporary),
+        "--platform", f"manylinux_2_28_{machine.name}", "--python-version", python, "--dest", str(temporary),
         f"executorch=={release}",
     ]  # fmt: skip
     found = subprocess.run(command, capture_output=True, text=True, check=False)

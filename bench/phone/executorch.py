@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.export.formats import find_format
 from bench.export.steps import Program
 from bench.phone.adb import Answer, Phone
 from bench.phone.bundle import make_bundle
-from bench.phone.runtime import Cargo, Finding, ProcessFailed, Runtime, Task, answers_of
-from bench.system.errors import ConfigError
+from bench.phone.runtime import Cargo, Finding, ProcessFailed, Runtime, Task, exporting
 from bench.system.files import replace_atomically
 from methods.steps import Step
 
@@ -26,23 +25,24 @@ def pack(steps: list[Step], key: str, folder: Path) -> Cargo:
     model, programs = folder / MODEL, [Program(s.name, s.inputs, s.outputs) for s in steps]
     if not model.exists():
         modules, write = nn.ModuleDict({s.name: s.module for s in steps}), find_format("executorch").write
-        try:
+        with exporting("ExecuTorch"):
             replace_atomically(model, lambda path: write(modules, programs, path.with_suffix("")))
-        except Exception as error:  # exporters raise errors of many kinds
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise ConfigError(f"ExecuTorch cannot take this network: {reason.strip()}") from error
-    inputs, files = {}, [model]
+    files = [model]
     for step in steps:
-        inputs[step.name] = tuple(f"{step.name}.{tensor}.bin" for tensor in step.inputs)
-        for name, tensor in zip(inputs[step.name], step.inputs.values(), strict=True):
+        for name, tensor in zip(input_files(step), step.inputs.values(), strict=True):
             tensor.contiguous().numpy().tofile(folder / name)
             files.append(folder / name)
-    return Cargo(key, steps, tuple(files), inputs, answers_of(steps))
+    return Cargo(key, steps, tuple(files))
 
 
-def _arguments(task: Task, cargo: Cargo, remote: str) -> str:
-    inputs = ",".join(f"{remote}/{name}" for name in cargo.inputs[task.stage])
-    files = [f"{remote}/{MODEL}", task.stage, inputs, f"{remote}/{task.stage}.out.", f"{remote}/times.bin"]
+def input_files(step: Step) -> list[str]:
+    """Of the tensors that a step takes, in order."""
+    return [f"{step.name}.{tensor}.bin" for tensor in step.inputs]
+
+
+def _arguments(task: Task, remote: str) -> str:
+    name, inputs = task.stage.name, ",".join(f"{remote}/{file}" for file in input_files(task.stage))
+    files = [f"{remote}/{MODEL}", name, inputs, f"{remote}/{name}.out.", f"{remote}/times.bin"]
     numbers = [task.threads, task.warmups, task.runs, f"{task.seconds:g}", f"{task.max_seconds:g}"]
     return f"{shlex.join(files)} {' '.join(map(str, numbers))}"
 
@@ -54,19 +54,15 @@ def _read(phone: Phone, answer: Answer, task: Task, cargo: Cargo, remote: str, l
     facts = json.loads(told[-1])
     phone.pull(f"{remote}/times.bin", local / "times.bin")
     outputs = []
-    for number, expected in enumerate(cargo.answers[task.stage]):
+    for number, expected in enumerate(cargo.answers[task.stage.name]):
         file = local / f"{number}.bin"
-        phone.pull(f"{remote}/{task.stage}.out.{number}.bin", file)
-        outputs.append(_tensor(file, expected))
+        phone.pull(f"{remote}/{task.stage.name}.out.{number}.bin", file)
+        found = np.fromfile(file, expected.numpy().dtype)
+        if found.size != expected.numel():
+            raise ProcessFailed(f"an output holds {found.size} numbers, not {expected.numel()}")
+        outputs.append(torch.from_numpy(found).reshape(expected.shape))
     times = np.fromfile(local / "times.bin", np.int64)
     return Finding(times, tuple(outputs), facts["load_ms"], facts["peak_rss_kb"] / 1024)
-
-
-def _tensor(path: Path, like: Tensor) -> Tensor:
-    found = np.fromfile(path, like.numpy().dtype)
-    if found.size != like.numel():
-        raise ProcessFailed(f"an output holds {found.size} numbers, not {like.numel()}")
-    return torch.from_numpy(found).reshape(like.shape)
 
 
 EXECUTORCH = Runtime(

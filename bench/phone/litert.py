@@ -7,6 +7,7 @@ LiteRT's interpreter, and the times of single runs are not known.
 import os
 import re
 import shlex
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from bench.export.formats import quiet
 from bench.phone.adb import Answer, Phone
-from bench.phone.runtime import Bundle, Cargo, Finding, PhoneSettings, Runtime, Statistics, Task, answers_of
+from bench.phone.runtime import Bundle, Cargo, Finding, PhoneSettings, Runtime, Task, exporting
 from bench.system.errors import ConfigError
 from bench.system.files import replace_atomically, sha256
 from methods.steps import Step
@@ -66,20 +67,13 @@ def _bundle(abi: str, cache: Path, settings: PhoneSettings) -> Bundle:
 @torch.no_grad()
 def pack(steps: list[Step], key: str, folder: Path) -> Cargo:
     """A program for each step."""
-    files = {step.name: folder / _file(step.name) for step in steps}
-    try:
+    files = {step.name: folder / f"{step.name}.tflite" for step in steps}
+    with exporting("LiteRT"):
         for step in steps:
             if not files[step.name].exists():
-                replace_atomically(files[step.name], lambda path, step=step: _convert(step, path))
+                replace_atomically(files[step.name], partial(_convert, step))
         computed = {step.name: _compute(files[step.name], step) for step in steps}
-    except Exception as error:  # the converter raises errors of many kinds
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ConfigError(f"LiteRT cannot take this network: {reason.strip()}") from error
-    return Cargo(key, steps, tuple(files.values()), {}, answers_of(steps), computed)
-
-
-def _file(step: str) -> str:
-    return f"{step}.tflite"
+    return Cargo(key, steps, tuple(files.values()), computed)
 
 
 class _Plain(TorchFunctionMode):
@@ -124,21 +118,15 @@ def _compute(path: Path, step: Step) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(found[f"output_{number}"]) for number in range(len(step.outputs)))
 
 
-def _arguments(task: Task, cargo: Cargo, remote: str) -> str:
-    numbers = {
-        "num_threads": task.threads,
-        "warmup_runs": task.warmups,
-        "warmup_min_secs": 0,
-        "num_runs": task.runs,
-        "min_secs": f"{task.seconds:g}",
-        "max_secs": f"{task.max_seconds:g}",
-        "use_xnnpack": "true",
-    }
-    graph = shlex.quote(f"--graph={remote}/{_file(task.stage)}")
-    return " ".join([graph, *(f"--{name}={value}" for name, value in numbers.items())])
+def _arguments(task: Task, remote: str) -> str:
+    graph = shlex.quote(f"--graph={remote}/{task.stage.name}.tflite")
+    return (
+        f"{graph} --num_threads={task.threads} --warmup_runs={task.warmups} --warmup_min_secs=0 "
+        f"--num_runs={task.runs} --min_secs={task.seconds:g} --max_secs={task.max_seconds:g} --use_xnnpack=true"
+    )
 
 
-def read_statistics(said: str) -> Statistics | None:
+def read_statistics(said: str) -> dict[str, float] | None:
     """From the last line of statistics, which is that of the runs that count; None without any run.
 
     E.g. count=50 first=310 curr=301 min=299 max=350 avg=303.2 std=7 p5=299 median=302 p95=318, in microseconds.
@@ -147,19 +135,17 @@ def read_statistics(said: str) -> Statistics | None:
     found = dict(re.findall(r"\b(\w+)=([\d.e+]+)", lines[-1])) if lines else {}
     if not {"median", "p95"} <= found.keys() or not int(found["count"]):
         return None
-    median, p95 = float(found["median"]), float(found["p95"])
-    least = float(found.get("min", median))  # not told when all runs took the same time
-    return Statistics(int(found["count"]), median / 1e3, p95 / 1e3, least / 1e3)
+    found.setdefault("min", found["median"])  # not told when all runs took the same time
+    return {"runs": int(found["count"])} | {key: float(found[key]) / 1e3 for key in ("median", "p95", "min")}
 
 
 def _read(phone: Phone, answer: Answer, task: Task, cargo: Cargo, remote: str, local: Path) -> Finding | None:
     said = answer.stdout + answer.stderr
-    statistics = read_statistics(said)
-    if statistics is None:
+    if (statistics := read_statistics(said)) is None:
         return None
     init = re.search(r"Init: (\d+)", said)
     load_ms = int(init[1]) / 1e3 if init else None
-    return Finding(None, cargo.computed[task.stage], load_ms, statistics=statistics)
+    return Finding(None, cargo.computed[task.stage.name], load_ms, statistics=statistics)
 
 
 LITERT = Runtime(check, _bundle, pack, _arguments, _read, LIBRARIES)

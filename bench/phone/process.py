@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.phone.adb import Answer, Phone, PhoneError, explain_exit
+from bench.phone.adb import EXITS, Answer, Phone, PhoneError
 from bench.phone.runtime import Bundle, Cargo, Finding, ProcessFailed, Runtime, Task
 from bench.system.files import write_text
 
@@ -38,7 +38,7 @@ def install(phone: Phone, runtime: Runtime, bundle: Bundle, folder: str) -> Runn
     if not _starts(answer, bundle):
         said = _lines(answer)[-1:] or ["it says nothing"]
         raise PhoneError(
-            f"this phone cannot start the runner: {explain_exit(answer.code)} (exit code {answer.code}: {said[0]})"
+            f"this phone cannot start the runner: {EXITS[answer.code]} (exit code {answer.code}: {said[0]})"
             f"; {bundle.hint}: give phone.folder=... on a partition that lets programs run, or take another phone"
         )
     return runner
@@ -51,13 +51,17 @@ def run(runner: Runner, task: Task, cargo: Cargo, remote: str, local: Path, log:
     """
     limit = 2 * task.max_seconds + GRACE_S
     before = f"timeout -k 5 {limit:.0f} " + (f"taskset {task.mask} " if task.mask else "")
-    command = _inside(runner, runner.runtime.arguments(task, cargo, remote), before)
+    command = _inside(runner, runner.runtime.arguments(task, remote), before)
     answer = runner.phone.shell(command, timeout=limit + 60, check=False)
     if answer.code == 0:
         found = runner.runtime.read(runner.phone, answer, task, cargo, remote, local)
         if found is not None:
             return found
-    raise ProcessFailed(_explain(runner.phone, answer, log))
+    said = _lines(answer)[-LAST_LINES:]
+    system = runner.phone.shell("logcat -d -t 60", check=False).stdout
+    write_text(log, "\n".join([*said, "", "logcat:", system]))
+    ours = next((f": {line}" for line in reversed(said) if line.startswith(OURS)), "")
+    raise ProcessFailed(f"{EXITS[answer.code]} (exit code {answer.code}{ours}); see {log}")
 
 
 def _starts(answer: Answer, bundle: Bundle) -> bool:
@@ -66,15 +70,6 @@ def _starts(answer: Answer, bundle: Bundle) -> bool:
 
 def _inside(runner: Runner, arguments: str, before: str = "") -> str:
     return f"cd {shlex.quote(runner.folder)} && {before}{runner.bundle.command} {arguments}"
-
-
-def _explain(phone: Phone, answer: Answer, log: Path) -> str:
-    """Why it failed, in one line; the rest goes into the log."""
-    said = _lines(answer)[-LAST_LINES:]
-    system = phone.shell("logcat -d -t 60", check=False).stdout
-    write_text(log, "\n".join([*said, "", "logcat:", system]))
-    ours = next((f": {line}" for line in reversed(said) if line.startswith(OURS)), "")
-    return f"{explain_exit(answer.code)} (exit code {answer.code}{ours}); see {log}"
 
 
 def _lines(answer: Answer) -> list[str]:

@@ -1,13 +1,17 @@
 """What a runtime for phones is: how programs are made for it on this computer, and started and read on a phone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bench.phone.adb import Answer, Phone
+from bench.system.errors import ConfigError, DiskFull, first_line
 from methods.steps import Step
 
 
@@ -48,17 +52,20 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Cargo:
-    """files: to be copied. inputs: names of the files that a step takes. answers: of the method itself.
-
-    computed: what the programs give on this computer, for runtimes that keep it to themselves on the phone.
+    """files: to be copied. computed: what the programs give on this computer, for runtimes that keep it to
+    themselves on the phone.
     """
 
     key: str
     stages: list[Step]
     files: tuple[Path, ...]
-    inputs: dict[str, tuple[str, ...]]
-    answers: dict[str, tuple[Tensor, ...]]
     computed: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def answers(self) -> dict[str, tuple[Tensor, ...]]:
+        """What the method itself gives for each step's inputs."""
+        with torch.no_grad():
+            return {step.name: tuple(step.run(step.inputs).values()) for step in self.stages}
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Task:
     mask: of the cores that it is held on, as `taskset` takes it; None leaves it free.
     """
 
-    stage: str
+    stage: Step
     threads: int
     mask: str | None
     warmups: int
@@ -78,24 +85,16 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Of a process that does not tell each run: milliseconds."""
-
-    runs: int
-    median: float
-    p95: float
-    min: float
-
-
-@dataclass(frozen=True)
 class Finding:
-    """times_ns int64 (runs,), or `statistics` in its place; the step's outputs; what else a runtime tells."""
+    """times_ns int64 (runs,), or in its place the `statistics` of a process that does not tell each run: runs, and
+    median, p95 and min in milliseconds; the step's outputs; what else a runtime tells.
+    """
 
     times_ns: np.ndarray | None
     outputs: tuple[Tensor, ...]
     load_ms: float | None
     peak_rss_mb: float | None = None
-    statistics: Statistics | None = None
+    statistics: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,21 +104,26 @@ class Runtime:
     bundle(abi, cache, settings): made once into a folder below `cache`; ConfigError where that fails.
     pack(steps, key, folder): the files of these steps; a program that lies there is taken as it is. ConfigError
     for a network that the runtime cannot take.
-    arguments(task, cargo, remote): of the bundle's command, with the cargo in the phone's folder `remote`.
+    arguments(task, remote): of the bundle's command, with the cargo in the phone's folder `remote`.
     read(phone, answer, task, cargo, remote, local): what a process gave, its files being fetched into `local`; None
     where it said nothing of its runs. ProcessFailed where its outputs are not what was expected, LinkLost.
     libraries: distributions on which a program depends.
     """
 
-    check: Callable[[PhoneSettings], None]
+    check: Callable[[PhoneSettings], object]
     bundle: Callable[[str, Path, PhoneSettings], Bundle]
     pack: Callable[[list[Step], str, Path], Cargo]
-    arguments: Callable[[Task, Cargo, str], str]
+    arguments: Callable[[Task, str], str]
     read: Callable[[Phone, Answer, Task, Cargo, str, Path], Finding | None]
     libraries: tuple[str, ...]
 
 
-def answers_of(steps: list[Step]) -> dict[str, tuple[Tensor, ...]]:
-    """What the method itself gives for each step's inputs."""
-    found = {step.name: step.module(*step.inputs.values()) for step in steps}
-    return {name: (x,) if isinstance(x, Tensor) else tuple(x) for name, x in found.items()}
+@contextmanager
+def exporting(runtime: str) -> Iterator[None]:
+    """What an exporter raises becomes a ConfigError of one line."""
+    try:
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:  # exporters raise errors of many kinds
+        raise ConfigError(f"{runtime} cannot take this network: {first_line(error)}") from error

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench.phone.process import Runner, run
 from bench.phone.runtime import Cargo, PhoneSettings, ProcessFailed, Task
-from bench.phone.state import State, big_cores, flags, gate, read_state
+from bench.phone.state import big_cores, flags, gate, read_state
 from bench.plan.cells import content_hash
 from bench.system.errors import ConfigError
 from bench.system.files import read_json, write_json
@@ -56,9 +56,7 @@ class Protocol(PhoneSettings):
         if self.sustained is None:
             return {"burst": self}
         longest = max(self.max_seconds, 10 * self.sustained)
-        long = replace(
-            self, repeats=1, runs=SUSTAINED_RUNS, seconds=self.sustained, max_seconds=longest, sustained=None
-        )
+        long = replace(self, repeats=1, runs=SUSTAINED_RUNS, seconds=self.sustained, max_seconds=longest)
         return {"burst": self, "sustained": long}
 
 
@@ -106,8 +104,15 @@ def measure(
     identity: what tells this phone from others. A row that fails is left alone until the next command. Raises
     LinkLost when the phone stops answering. What was copied to the phone is removed unless a row failed.
     """
-    key = content_hash([cargo.key, runner.bundle.key, identity, _numbers(protocol)])
-    jobs = _jobs(cargo, protocol)
+    numbers = {key: value for key, value in asdict(protocol).items() if key not in PLACES}
+    key = content_hash([cargo.key, runner.bundle.key, identity, numbers])
+    jobs = [  # repeats outermost, so that a phone that warms up shows as a spread between them
+        Job(mode, threads, stage.name, repeat)
+        for mode, settings in protocol.modes.items()
+        for repeat in range(settings.repeats)
+        for threads in protocol.threads
+        for stage in cargo.stages
+    ]
     session = Session(runs / "phone" / f"session-{key}", len(jobs))
     found = {job: read_json(session.folder / f"{job.name}.json") for job in jobs}
     session.repeats = {job: repeat for job, repeat in found.items() if repeat is not None}
@@ -134,34 +139,11 @@ def measure(
         runner.phone.shell(f"rm -rf {shlex.quote(remote)}", check=False)
 
 
-def pin(state: State, threads: int, allowed: Callable[[str], bool]) -> tuple[str | None, list[str]]:
-    """The cores so many threads are held on: (mask for taskset or None, flags). allowed: whether a mask works."""
-    mask = big_cores(state, threads)
-    if mask is None:
-        return None, ["not pinned: the phone does not tell the speed of so many cores"]
-    return (mask, []) if allowed(mask) else (None, [f"not pinned: taskset {mask} failed"])
-
-
 def difference(found: Tensor, expected: Tensor) -> dict[str, float]:
     """The largest difference, absolute and relative to the largest value that is expected."""
     largest = float((found - expected).abs().max())
     scale = float(expected.abs().max())
     return {"max_abs": largest, "relative": largest / scale if scale else largest}
-
-
-def _numbers(protocol: Protocol) -> dict:
-    return {key: value for key, value in asdict(protocol).items() if key not in PLACES}
-
-
-def _jobs(cargo: Cargo, protocol: Protocol) -> list[Job]:
-    """Repeats outermost, so that a phone that warms up shows as a spread between them."""
-    return [
-        Job(mode, threads, stage.name, repeat)
-        for mode, numbers in protocol.modes.items()
-        for repeat in range(numbers.repeats)
-        for threads in protocol.threads
-        for stage in cargo.stages
-    ]
 
 
 def _repeat(
@@ -176,17 +158,20 @@ def _repeat(
 ) -> dict:
     """Cool down, run, compare."""
     before, warm = gate(runner.phone, limit_c=numbers.limit_c, wait_s=numbers.wait_s, say=say)
-    mask, unpinned = pin(before, job.threads, allowed)
-    limits = {key: getattr(numbers, key) for key in ("warmups", "runs", "seconds", "max_seconds")}
-    task = Task(job.stage, job.threads, mask, **limits)
+    mask, unpinned = big_cores(before, job.threads), []
+    if mask is None:
+        unpinned = ["not pinned: the phone does not tell the speed of so many cores"]
+    elif not allowed(mask):
+        mask, unpinned = None, [f"not pinned: taskset {mask} failed"]
+    stage = next(stage for stage in cargo.stages if stage.name == job.stage)
+    task = Task(stage, job.threads, mask, numbers.warmups, numbers.runs, numbers.seconds, numbers.max_seconds)
     found = run(runner, task, cargo, remote, folder / "fetched", folder / f"{job.name}.log")
     after = read_state(runner.phone)
-    stage = next(stage for stage in cargo.stages if stage.name == job.stage)
     rows = zip(stage.outputs, found.outputs, cargo.answers[job.stage], strict=True)
     return {
         **asdict(job),
         "times_ns": None if found.times_ns is None else found.times_ns.tolist(),
-        "statistics": asdict(found.statistics) if found.statistics else None,
+        "statistics": found.statistics,
         "load_ms": found.load_ms,
         "peak_rss_mb": found.peak_rss_mb,
         "differences": {name: difference(output, expected) for name, output, expected in rows},

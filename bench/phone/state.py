@@ -4,24 +4,34 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bench.phone.adb import LinkLost, Phone, PhoneError
 
 FOLDER = "/data/local/tmp"
 STEP_S = 10.0  # between two looks at a phone that has to cool
-CHARGING = 2  # android.os.BatteryManager.BATTERY_STATUS_CHARGING
+CHARGING = "2"  # android.os.BatteryManager.BATTERY_STATUS_CHARGING
 CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
-CPU_FILES = ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq", "scaling_governor")  # as Core's fields
-QUESTIONS = {
-    "model": "getprop ro.product.model",
-    "version": "getprop ro.build.version.release",
-    "abi": "getprop ro.product.cpu.abi",
-    "siop": "getprop sys.siop.level",
-    "battery": "dumpsys battery",
-    "thermal": "dumpsys thermalservice",
-    "low_power": "settings get global low_power",
-    **{file: f'for f in {CPUFREQ}/{file}; do echo "$f $(cat "$f")"; done' for file in CPU_FILES},
-}
+CPU_FILES = ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq", "scaling_governor")
+ASK_CPUS = f'for f in {" ".join(f"{CPUFREQ}/{file}" for file in CPU_FILES)}; do echo "$f $(cat "$f")"; done'
+# A field of State -> what asks the phone for it, where in its answer that stands, and what is made of it.
+FACTS: dict[str, tuple[str, str, Callable[[re.Match], Any]]] = {
+    "model": ("getprop ro.product.model", r".+", lambda told: told[0]),
+    "android_version": ("getprop ro.build.version.release", r".+", lambda told: told[0]),
+    "abi": ("getprop ro.product.cpu.abi", r".+", lambda told: told[0]),
+    "battery_percent": (
+        "dumpsys battery",
+        r"^\s*level: (\d+)(?:\s+scale: (\d+))?",
+        lambda told: 100 * int(told[1]) / int(told[2] or 100),
+    ),
+    "battery_c": ("dumpsys battery", r"^\s*temperature: (-?\d+)", lambda told: int(told[1]) / 10),
+    "plugged": ("dumpsys battery", r"(?s)powered: .*", lambda told: "powered: true" in told[0]),
+    "charging": ("dumpsys battery", r"^\s*status: (\d+)", lambda told: told[1] == CHARGING),
+    "thermal_status": ("dumpsys thermalservice", r"Thermal Status: (\d+)", lambda told: int(told[1])),
+    "low_power": ("settings get global low_power", r"^-?\d+$", lambda told: told[0] == "1"),
+    "siop_level": ("getprop sys.siop.level", r"^-?\d+$", lambda told: int(told[0])),
+}  # fmt: skip
+QUESTIONS = list(dict.fromkeys([ASK_CPUS, *(question for question, _, _ in FACTS.values())]))
 
 
 @dataclass(frozen=True)
@@ -55,34 +65,19 @@ class State:
 
 def read_state(phone: Phone, folder: str = FOLDER) -> State:
     """Ask the phone for everything in one command; `free_mb` is that of `folder`. Raises LinkLost."""
-    command = "; ".join(f"echo '== {name}'; {question}" for name, question in QUESTIONS.items())
-    parts = re.split(r"^== (\w+)\n", phone.shell(f"exec 2> /dev/null; {command}", check=False).stdout, flags=re.M)
-    said = {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
-    battery = dict(re.findall(r"^\s*([\w ]+): (\S+)", said.get("battery", ""), flags=re.M))
-    powered = [value for key, value in battery.items() if key.endswith("powered")]
-    level, scale, tenths = (_int(battery.get(key)) for key in ("level", "scale", "temperature"))
-    status, low_power = _int(battery.get("status")), _int(said.get("low_power"))
-    thermal = re.search(r"Thermal Status: (\d+)", said.get("thermal", ""))
+    command = "; ".join(f"echo '== {number}'; {question}" for number, question in enumerate(QUESTIONS))
+    parts = re.split(r"^== (\d+)\n", phone.shell(f"exec 2> /dev/null; {command}", check=False).stdout, flags=re.M)
+    told = {QUESTIONS[int(number)]: text.strip() for number, text in zip(parts[1::2], parts[2::2], strict=True)}
+    places = {field: re.search(where, told.get(ask, ""), flags=re.M) for field, (ask, where, _) in FACTS.items()}
+    facts = {field: place and FACTS[field][2](place) for field, place in places.items()}
+    free_mb = None
     try:
         free_mb = phone.free_mb(folder)
     except LinkLost:
         raise
     except PhoneError:
-        free_mb = None
-    return State(
-        model=said.get("model") or None,
-        android_version=said.get("version") or None,
-        abi=said.get("abi") or None,
-        cores=_cores(said),
-        battery_percent=None if level is None else 100 * level / (scale or 100),
-        battery_c=None if tenths is None else tenths / 10,
-        plugged="true" in powered if powered else None,
-        charging=None if status is None else status == CHARGING,
-        thermal_status=int(thermal[1]) if thermal else None,
-        low_power=None if low_power is None else low_power == 1,
-        siop_level=_int(said.get("siop")),
-        free_mb=free_mb,
-    )
+        pass
+    return State(**facts, cores=_cores(told.get(ASK_CPUS, "")), free_mb=free_mb)
 
 
 def gate(
@@ -122,11 +117,10 @@ def flags(before: State, after: State) -> list[str]:
     for name, key in (("thermal status", "thermal_status"), ("sys.siop.level", "siop_level")):
         was, now = getattr(before, key), getattr(after, key)
         found += [f"{name} {was} -> {now}"] if was != now or now else []
-    found += [f"{_named(numbers)}: {text}" for text, numbers in _limits(before, after).items()]
-    if before.charging or after.charging:
-        found.append("charging")
-    if before.low_power or after.low_power:
-        found.append("low-power mode")
+    for text, numbers in _limits(before, after).items():
+        found.append(f"core{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: {text}")
+    found += ["charging"] if before.charging or after.charging else []
+    found += ["low-power mode"] if before.low_power or after.low_power else []
     return found
 
 
@@ -159,28 +153,20 @@ def _limits(before: State, after: State) -> dict[str, list[int]]:
     return found
 
 
-def _named(numbers: list[int]) -> str:
-    return f"core{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
-
-
-def _cores(said: dict[str, str]) -> tuple[Core, ...]:
+def _cores(told: str) -> tuple[Core, ...]:
     """From lines such as /sys/devices/system/cpu/cpu7/cpufreq/cpuinfo_max_freq 2995200."""
-    told = {file: dict(re.findall(rf"/cpu(\d+)/cpufreq/{file} (\S+)", said.get(file, ""))) for file in CPU_FILES}
+    facts = {(int(n), file): fact for n, file, fact in re.findall(r"/cpu(\d+)/cpufreq/(\w+) (\S+)", told)}
 
-    def mhz(file: str, number: str) -> float | None:
-        khz = _int(told[file].get(number))
-        return None if khz is None else khz / 1000
+    def mhz(number: int, file: str) -> float | None:
+        khz = facts.get((number, file), "")
+        return int(khz) / 1000 if khz.isdigit() else None
 
-    *speeds, governor = CPU_FILES
-    cores = [
-        Core(int(n), *(mhz(file, n) for file in speeds), told[governor].get(n))
-        for n in sorted(told[speeds[0]], key=int)
-    ]
-    return tuple(core for core in cores if core.max_mhz is not None)
-
-
-def _int(text: str | None) -> int | None:
-    return int(text) if text and re.fullmatch(r"-?\d+", text) else None
+    highest, limit, now, governor = CPU_FILES
+    return tuple(
+        Core(number, most, mhz(number, limit), mhz(number, now), facts.get((number, governor)))
+        for number in sorted({number for number, _ in facts})
+        if (most := mhz(number, highest)) is not None
+    )
 
 
 def _mhz(value: float | None) -> str:

@@ -39,10 +39,10 @@ def summarise(session: Session, per_frame: dict[str, float]) -> dict:
 
 def _row(repeats: list[dict]) -> dict:
     """Statistics of all runs of a row, and of each repeat's median."""
-    first, medians = repeats[0], [_median(repeat) for repeat in repeats]
-    times = _of_runs(repeats) if first["times_ns"] else _of_statistics(repeats)
-    found = [d for r in repeats for d in r["differences"].values()]
-    largest = {key: max((d[key] for d in found), key=_nan_last) for key in ("max_abs", "relative")}
+    first, each_run = repeats[0], bool(repeats[0]["times_ns"])
+    medians = [float(np.median(r["times_ns"])) / 1e6 if each_run else r["statistics"]["median"] for r in repeats]
+    times = _of_runs(repeats) if each_run else _of_statistics(repeats)
+    largest = _largest([d for r in repeats for d in r["differences"].values()])
     flags = [text for r in repeats for text in r["flags"]] + _spread(medians)
     if not largest["relative"] <= TOLERANCE:
         flags.append(f"the outputs differ from the method's by {largest['relative']:.1e}: do not use these times")
@@ -63,23 +63,12 @@ def _row(repeats: list[dict]) -> dict:
     }
 
 
-def _median(repeat: dict) -> float:
-    if repeat["times_ns"]:
-        return float(np.median(repeat["times_ns"])) / 1e6
-    return repeat["statistics"]["median"]
-
-
 def _of_runs(repeats: list[dict]) -> dict:
     """Of all runs together."""
     times = np.concatenate([np.array(repeat["times_ns"]) / 1e6 for repeat in repeats])
-    return {
-        "ms_median": float(np.median(times)),
-        "ms_p90": float(np.percentile(times, 90)),
-        "ms_p95": float(np.percentile(times, 95)),
-        "ms_min": float(times.min()),
-        "ms_iqr": float(np.subtract(*np.percentile(times, [75, 25]))),
-        "runs": len(times),
-    }
+    least, low, median, high, p90, p95 = np.percentile(times, (0, 25, 50, 75, 90, 95)).tolist()
+    middle = {"ms_median": median, "ms_p90": p90, "ms_p95": p95}
+    return {**middle, "ms_min": least, "ms_iqr": high - low, "runs": len(times)}
 
 
 def _of_statistics(repeats: list[dict]) -> dict:
@@ -97,26 +86,24 @@ def _of_statistics(repeats: list[dict]) -> dict:
 
 def _frames(rows: list[dict], per_frame: dict[str, float]) -> list[dict]:
     """A row for each mode and number of threads of which every stage is there."""
-    groups: dict[tuple[str, int], list[dict]] = {}
-    for row in rows:
-        groups.setdefault((row["mode"], row["threads"]), []).append(row)
     found = []
-    for (mode, threads), stages in groups.items():
+    for mode, threads in dict.fromkeys((row["mode"], row["threads"]) for row in rows):
+        stages = [row for row in rows if (row["mode"], row["threads"]) == (mode, threads)]
         if {row["stage"] for row in stages} != set(per_frame):
             continue
         repeats = min(len(row["ms_medians"]) for row in stages)
-        medians = [sum(row["per_frame"] * row["ms_medians"][i] for row in stages) for i in range(repeats)]
-        sums = {key: _sum(key, stages) for key in ("ms_median", "ms_p90", "ms_p95", "ms_min")}
-        worst = {key: max((row[key] for row in stages), key=_nan_last) for key in ("max_abs", "relative")}
+        weights = [row["per_frame"] for row in stages]
+        medians = np.dot(weights, [row["ms_medians"][:repeats] for row in stages]).tolist()
+        columns = {key: [row[key] for row in stages] for key in ("ms_median", "ms_p90", "ms_p95", "ms_min")}
+        sums = {key: None if None in column else float(np.dot(weights, column)) for key, column in columns.items()}
         fixed = {"mode": mode, "stage": "frame", "threads": threads, "mask": stages[0]["mask"]}
-        found.append({**fixed, **sums, "ms_medians": medians, **worst, "flags": _spread(medians)})
+        found.append({**fixed, **sums, "ms_medians": medians, **_largest(stages), "flags": _spread(medians)})
     return found
 
 
-def _sum(key: str, stages: list[dict]) -> float | None:
-    if any(row[key] is None for row in stages):
-        return None
-    return sum(row["per_frame"] * row[key] for row in stages)
+def _largest(found: list[dict]) -> dict[str, float]:
+    """Of the differences; NaN where one is."""
+    return {key: float(np.max([one[key] for one in found])) for key in ("max_abs", "relative")}
 
 
 def _threads(count: int) -> str:
@@ -128,23 +115,14 @@ def _spread(medians: list[float]) -> list[str]:
     return [f"the repeats' medians spread by {100 * spread:.1f} %"] if spread > SPREAD else []
 
 
-def _nan_last(value: float) -> float:
-    return float("inf") if np.isnan(value) else value
-
-
 def records(content: dict) -> list[Record]:
     """One for each method and number of threads; one for a method without times."""
-    return [
-        _record(name, frame, content)
-        for name, found in content["methods"].items()
-        for frame in [f for f in found.get("frames", []) if f["mode"] == "burst"] or [None]
-    ]
-
-
-def _record(name: str, frame: dict | None, content: dict) -> Record:
-    measured = {"versions": content["runtime"]}
-    if frame is None:
-        return record_of(name, content, **measured)
-    threads = f", {_threads(frame['threads'])}"
-    measured["latency_ms_median"] = frame["ms_median"]
-    return record_of(name, content, name + threads, content["device"] + threads, **measured)
+    found = []
+    for name, one in content["methods"].items():
+        bursts = [frame for frame in one.get("frames", []) if frame["mode"] == "burst"]
+        found += [] if bursts else [record_of(name, content, versions=content["runtime"])]
+        for frame in bursts:
+            threads = f", {_threads(frame['threads'])}"
+            measured = {"versions": content["runtime"], "latency_ms_median": frame["ms_median"]}
+            found.append(record_of(name, content, name + threads, content["device"] + threads, **measured))
+    return found

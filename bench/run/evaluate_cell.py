@@ -9,8 +9,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 import methods
+from bench.measure.complexity import method_parameters
 from bench.measure.full_size import full_size
-from bench.measure.parameters import method_parameters
 from bench.plan.cells import Cell
 from bench.record import Record
 from bench.run.networks import build, describe, ended, training_curve, why_failed

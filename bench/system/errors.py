@@ -17,6 +17,11 @@ class DiskFull(Exception):
 USER_ERRORS = (ConfigError, DataError, MethodError, DiskFull)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that is not empty, or else its class."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def show_warning(message, *_) -> None:
     """A `warnings.showwarning` that prints one line."""
     print(f"warning: {message}", file=sys.stderr)

@@ -24,31 +24,30 @@ LATENCY = {
     "first (ms)": "ms_first", "median": "ms_median", "p90": "ms_p90", "p99": "ms_p99", "IQR": "ms_iqr",
     "FPS": "fps", "frames": "frames", "objects": "objects", "memory frames": "memory_frames",
 }  # fmt: skip
+COMPARED = {
+    "core_ms_median": "core's time", "frame_ms_median": "frame's time", "gmacs_torch": "the multiply-adds",
+    "params_m": "the parameters",
+}  # fmt: skip
 MOST = 8  # operators that a list names
 STUDENTS = "mobilevos"  # their names begin so
 
 
 def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
     """The raw numbers of one method, flat; None: not measured. Units stand in the names."""
-    counted, cost = found.get("parameters") or {}, found.get("complexity") or {}
-    numbers = {
-        "method": name,
-        "status": found["status"],
-        "params_m": _millions(counted.get("total")),
-        "trainable_m": _millions(counted.get("trainable")),
-        "buffers_m": _millions(counted.get("buffers")),
-        "gmacs_torch": cost.get("gmacs"),
-        "gmacs_fvcore": cost.get("gmacs_fvcore"),
-        "gmacs_thop": cost.get("gmacs_thop"),
-    }
+    counted, cost, protocols, load = (
+        found.get(key) or {} for key in ("parameters", "complexity", "protocols", "load")
+    )
+    numbers = {"method": name, "status": found["status"]}
+    for column, key in (("params_m", "total"), ("trainable_m", "trainable"), ("buffers_m", "buffers")):
+        numbers[column] = counted[key] / 1e6 if counted else None
+    numbers |= {f"gmacs_{counter}": cost.get(total) for counter, total in COUNTERS.items()}
     numbers |= {f"{stage}_ms": (found.get("stage_ms") or {}).get(stage) for stage in stages}
     for protocol in PROTOCOLS_EXPLAINED:
-        timing = (found.get("protocols") or {}).get(protocol) or {}
+        timing = protocols.get(protocol) or {}
         numbers |= {f"{protocol}_{key}": timing.get(key) for key in LATENCY.values() if key != "memory_frames"}
-    load = found.get("load") or {}
     return numbers | {
         "memory_mb_peak": found.get("memory_mb_peak"),
-        "frame_joules": ((found.get("protocols") or {}).get("frame") or {}).get("joules_per_frame"),
+        "frame_joules": (protocols.get("frame") or {}).get("joules_per_frame"),
         "precision": found.get("precision"),
         "other_cores": load.get("other_cores"),
         "warnings": "; ".join(found.get("warnings") or []),
@@ -57,7 +56,10 @@ def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
 
 def lines(content: dict) -> list[dict[str, Any]]:
     """Of measure.csv: one for each method, with the settings and the device in every one."""
-    shared = {key: _flat(value) for key, value in content["settings"].items()} | {"device": content["device"]}
+    shared = {
+        key: " ".join(map(str, value)) if isinstance(value, list) else value
+        for key, value in [*content["settings"].items(), ("device", content["device"])]
+    }
     rows = [row(name, found, content["stages"]) for name, found in content["methods"].items()]
     # the precision as it was, not as it was wished for
     return [{**numbers, **shared, "precision": numbers["precision"]} for numbers in rows]
@@ -106,34 +108,19 @@ def notes(content: dict) -> list[str]:
 
 def ratios(found: dict) -> list[str]:
     """How many times STCN's cost the students' are, measured here; nothing without both."""
-    stcn, sentences = found.get("stcn"), []
-    if stcn is None:
-        return []
-    theirs = row("stcn", stcn, [])
-    for name, one in found.items():
-        if not name.startswith(STUDENTS):
-            continue
-        ours = row(name, one, [])
-        parts = [
-            f"{theirs[key] / ours[key]:.1f} times {what}"
-            for key, what in (
-                ("core_ms_median", "core's time"),
-                ("frame_ms_median", "frame's time"),
-                ("gmacs_torch", "the multiply-adds"),
-                ("params_m", "the parameters"),
-            )
-            if theirs[key] and ours[key]
-        ]
-        if parts:
-            sentences.append(f"Measured here, STCN takes {', '.join(parts)} of {name}.")
+    rows = {name: row(name, one, []) for name, one in found.items()}
+    theirs, sentences = rows.get("stcn", {}), []
+    for name in [name for name in rows if theirs and name.startswith(STUDENTS)]:
+        times = [(theirs[key], rows[name][key], what) for key, what in COMPARED.items()]
+        parts = [f"{their / our:.1f} times {what}" for their, our, what in times if their and our]
+        sentences += [f"Measured here, STCN takes {', '.join(parts)} of {name}."] if parts else []
     return sentences
 
 
 def _main(found: dict) -> list[dict[str, Any]]:
-    columns = dict(MAIN)
-    if any(row(name, one, [])["frame_joules"] is not None for name, one in found.items()):
-        columns["frame (J)"] = "frame_joules"
     rows = [row(name, one, []) for name, one in found.items()]
+    powered = any(numbers["frame_joules"] is not None for numbers in rows)
+    columns = MAIN | ({"frame (J)": "frame_joules"} if powered else {})
     return [{column: numbers[key] for column, key in columns.items()} for numbers in rows]
 
 
@@ -184,10 +171,7 @@ def _grid(found: dict) -> list[dict[str, Any]]:
 
 def _operators(found: dict) -> list[str]:
     lines = []
-    for name, one in found.items():
-        seen = one.get("operators")
-        if not seen:
-            continue
+    for name, seen in [(name, one["operators"]) for name, one in found.items() if one.get("operators")]:
         unseen = [
             f"{op} ({calls}x, {cell(size / 1e6)} M elements)" for op, (calls, size) in seen["torch_unseen"].items()
         ]
@@ -219,11 +203,3 @@ def _listed(names: Iterable[str]) -> str:
 
 def _objects(count: int) -> str:
     return f"{count} object{'s' if count > 1 else ''}"
-
-
-def _millions(count: int | None) -> float | None:
-    return None if count is None else count / 1e6
-
-
-def _flat(value):
-    return " ".join(map(str, value)) if isinstance(value, list) else value

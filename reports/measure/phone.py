@@ -35,8 +35,13 @@ def page(content: dict) -> str:
     for name, found in content["methods"].items():
         lines += [f"## {name}", ""]
         for mode in dict.fromkeys(row["mode"] for row in found.get("rows", [])):
-            rows = [_shown(row) for row in [*found["frames"], *found["rows"]] if row["mode"] == mode]
-            lines += [f"{mode.capitalize()}:", "", *table(rows), ""]
+            rows = [
+                row | {key: f"{row[key]:.1e}" for key in ("max_abs", "relative")}
+                for row in [*found["frames"], *found["rows"]]
+                if row["mode"] == mode
+            ]
+            shown = [{column: row.get(key) for column, key in COLUMNS.items()} for row in rows]
+            lines += [f"{mode.capitalize()}:", "", *table(shown), ""]
         remarks = [f"- {found['status']}."] if found["status"] != "ok" else []
         remarks += [f"- Warning: {text}." for text in found["warnings"]]
         lines += [*remarks, ""] if remarks else []
@@ -46,19 +51,11 @@ def page(content: dict) -> str:
 def lines(content: dict) -> list[dict[str, Any]]:
     """Of measure.csv: one for each row, frames first."""
     return [
-        {"method": name, **_joined(row), "device": content["device"], "size": content["size"]}
+        {"method": name, **row, **joined, "device": content["device"], "size": content["size"]}
         for name, found in content["methods"].items()
         for row in [*found.get("frames", []), *found.get("rows", [])]
+        for joined in [{key: mark.join(map(str, row[key])) for key, mark in JOINED.items() if key in row}]
     ]
-
-
-def _shown(row: dict) -> dict[str, Any]:
-    differences = {key: f"{row[key]:.1e}" for key in ("max_abs", "relative")}
-    return {column: (row | differences).get(key) for column, key in COLUMNS.items()}
-
-
-def _joined(row: dict) -> dict:
-    return {key: JOINED[key].join(map(str, value)) if key in JOINED else value for key, value in row.items()}
 
 
 def _notes(content: dict) -> list[str]:

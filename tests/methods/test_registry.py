@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import methods
-from bench.measure.parameters import parameter_count
+from bench.measure.complexity import parameter_count
 from methods.backbones import table
 from methods.conformance import answers, first_mask, video
 from methods.registry import METHODS

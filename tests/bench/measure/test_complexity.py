@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from counted import gmacs_by_step
 from torch import nn
 
 import methods
-from bench.measure.complexity import complexity, gmacs_by_step, gmacs_fvcore, gmacs_thop, gmacs_torch, parameters
+from bench.measure.complexity import complexity, gmacs_fvcore, gmacs_thop, gmacs_torch, parameters
 from bench.measure.scene import Scene, steady_memory_frames
 from bench.system.errors import ConfigError
 from methods.memory import MemoryPolicy
@@ -133,15 +134,6 @@ def test_the_method_is_left_as_it_was():
     after = method.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
-
-
-def test_a_method_without_a_network_has_no_complexity():
-    assert complexity(methods.create("copy_first_mask"), Scene()) is None
-
-
-def test_an_unknown_network_is_refused():
-    with pytest.raises(TypeError, match="no steps of a Conv2d"):
-        complexity(nn.Conv2d(3, 3, 1), Scene())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import methods
 from bench.measure.growth import growth, kept_frames
 from bench.measure.memory import MIB, measure_memory
 from bench.measure.scene import Scene
-from bench.system.errors import ConfigError
 from methods.copy_first_mask import CopyFirstMask
 from methods.memory import MemoryPolicy
 
@@ -88,8 +87,3 @@ def test_without_a_memory_all_is_flat():
     result = growth(CopyFirstMask(), Scene(**SMALL), lengths=(1, 7, 30))
     assert result["memory_mb_peak"] == [2 * 96 * 160 * 4 / MIB] * 3
     assert len(set(result["latency_ms"])) == 1
-
-
-def test_a_video_of_no_frames_is_refused():
-    with pytest.raises(ConfigError, match=r"lengths=\[4, 0\]: give 1 or more"):
-        growth(student(), Scene(**SMALL), lengths=(4, 0))

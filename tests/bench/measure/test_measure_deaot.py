@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from counted import gmacs_by_step
 
 import methods
-from bench.measure.complexity import complexity, frame_gmacs, gmacs_by_step
+from bench.measure.complexity import complexity, frame_gmacs
 from bench.measure.growth import core_sweep, growth, kept_frames
 from bench.measure.memory import MIB, measure_memory
 from bench.measure.operators import operators

@@ -3,20 +3,20 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from counted import gmacs_by_step
 from torch import nn
 
 import methods
 from bench.measure.complexity import (
     complexity,
     frame_gmacs,
-    gmacs_by_step,
     gmacs_fvcore,
     gmacs_thop,
     gmacs_torch,
+    parameter_count,
     parameters,
 )
 from bench.measure.operators import operators, unseen_by_thop, unseen_by_torch
-from bench.measure.parameters import parameter_count
 from bench.measure.scene import Scene
 
 SMALL = {"height": 64, "width": 96}

@@ -9,11 +9,10 @@ import torch
 import methods
 from bench.measure import conditions as module
 from bench.measure import growth, protocols, timing
-from bench.measure.clip import moving_texture, write_frames
 from bench.measure.conditions import Conditions, autocast, check, prepare
 from bench.measure.growth import core_sweep
 from bench.measure.protocols import PROTOCOLS, aot, core, frame, stcn, video
-from bench.measure.scene import Scene
+from bench.measure.scene import Scene, moving_texture, write_frames
 from bench.measure.timing import Limits, Timing
 from bench.plan.compose import load_config, to_dataclass
 from bench.system.errors import ConfigError

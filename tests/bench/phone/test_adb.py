@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench.phone.adb import Answer, LinkLost, PhoneError, adb_version, connect, devices, explain_exit, find_adb
+from bench.phone.adb import EXITS, Answer, LinkLost, PhoneError, adb_version, connect, devices, find_adb
 
 FOLDER = "/data/local/tmp/vos-bench"
 
@@ -159,7 +159,7 @@ def test_a_killed_shell_is_not_a_lost_link(fake_phone):
 
 
 def test_an_unknown_exit_code():
-    assert explain_exit(3) == "it failed"
+    assert EXITS[3] == "it failed"
 
 
 # files

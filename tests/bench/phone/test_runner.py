@@ -10,17 +10,17 @@ from native import own_abi
 
 from bench.phone import bundle as bundles
 from bench.phone.bundle import INSTALL, SOURCE, make_bundle
-from bench.phone.executorch import MODEL
+from bench.phone.executorch import MODEL, input_files
 from bench.system.errors import ConfigError
 
 
 @pytest.fixture
 def run(bundle, cargo, tmp_path):
     """Run a stage; returns what the process told, with the folder of its files."""
-    folder = cargo.files[0].parent
+    folder, steps = cargo.files[0].parent, {step.name: step for step in cargo.stages}
 
     def start(stage: str, *numbers: float, inputs: list[str] | None = None) -> subprocess.CompletedProcess:
-        files = ",".join(str(folder / name) for name in inputs or cargo.inputs[stage])
+        files = ",".join(str(folder / name) for name in inputs or input_files(steps[stage]))
         words = [str(folder / MODEL), stage, files, f"{tmp_path}/out.", f"{tmp_path}/times.bin", *numbers]
         command = [*bundle.command.split(), *map(str, words)]
         return subprocess.run(command, cwd=bundle.files[0].parent, capture_output=True, text=True, check=False)
