@@ -56,7 +56,7 @@ def choose_window(masks: np.ndarray, rng: np.random.Generator, tries: int = 5) -
     ys, xs = np.nonzero(target[0])
     # Counting the object on every fourth pixel is enough to compare windows.
     points = [np.argwhere(frame[::4, ::4]) * 4.0 for frame in target]
-    best, best_kept = None, -1.0
+    best, best_kept = (0.0, 0.0, float(width), float(height)), -1.0
     for _ in range(tries):
         side, ratio = np.sqrt(height * width * rng.uniform(0.36, 1.0)), np.sqrt(rng.uniform(3 / 4, 4 / 3))
         w, h = min(width, side * ratio), min(height, side / ratio)

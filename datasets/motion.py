@@ -14,16 +14,12 @@ LATTICE = 17  # points along a side where motion is computed; linear in between
 VELOCITY = {"angle": 0.06, "shear": 0.05, "grow": 0.05, "perspective": 0.03, "shift": 0.03}
 BEND, BEND_AT_FIRST = 0.006, 0.015
 
+Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
 
 def random_path(
-    length: int,
-    size: int,
-    centre: tuple[float, float],
-    rng: np.random.Generator,
-    motion: float,
-    limbs: Box | None = None,
+    length: int, size: int, centre: Point, rng: np.random.Generator, motion: float, limbs: Box | None = None
 ) -> np.ndarray:
     """Where each lattice point of each frame looks, in pixels x, y of an unmoved frame.
 
@@ -80,10 +76,9 @@ def line_kernel(way: np.ndarray) -> np.ndarray:
     kernel = np.zeros((2 * reach + 3, 2 * reach + 3), np.float32)
     whole = np.floor(points).astype(int)
     part = points - whole
-    for right in (0, 1):
-        for down in (0, 1):
-            weight = np.abs(1 - right - part[:, 0]) * np.abs(1 - down - part[:, 1])
-            np.add.at(kernel, (whole[:, 1] + down + reach + 1, whole[:, 0] + right + reach + 1), weight)
+    for right, down in np.ndindex(2, 2):
+        weight = np.abs(1 - right - part[:, 0]) * np.abs(1 - down - part[:, 1])
+        np.add.at(kernel, (whole[:, 1] + down + reach + 1, whole[:, 0] + right + reach + 1), weight)
     return kernel / kernel.sum()
 
 

@@ -27,7 +27,7 @@ class StillImage:
         """uint8 (H, W, 3) RGB and uint8 (H, W) object ids, 0 without a mask. DataError when their sizes differ."""
         image = read_frame(self.image)
         mask = np.zeros(image.shape[:2], np.uint8) if self.mask is None else read_mask(self.mask)
-        check_size(self.mask, mask, image.shape[:2], "image")
+        check_size(f"the mask {self.mask}", mask.shape, "its image", image.shape[:2])
         return image, mask
 
 

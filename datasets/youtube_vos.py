@@ -89,10 +89,8 @@ def split_held_out(
     """
     for sequence in video_set.sequences:
         if set(sequence.categories) != set(sequence.object_ids):
-            raise DataError(
-                f"a class of sequence {sequence.name} of {video_set.name} is not known: its meta.json should give "
-                f"the category of each object"
-            )
+            unknown = f"a class of sequence {sequence.name} of {video_set.name} is not known"
+            raise DataError(f"{unknown}: its meta.json should give the category of each object")
     unseen = _choose_unseen(video_set, unseen_fraction, seed)
     others = [s for s in video_set.sequences if unseen.isdisjoint(s.categories.values())]
     train, _ = hold_out(others, fraction, seed)
@@ -103,35 +101,23 @@ def split_held_out(
     return parts[0], replace(parts[1], unseen=unseen)
 
 
-def submission_frames(root: Path, split: str = "valid") -> dict[str, tuple[str, ...]]:
-    """Video -> stems of the frames that the evaluation server judges: all that meta.json lists, increasing.
-
-    They are every fifth from the first object on, as in the public code of STCN and AOT.
-    """
-    return {
-        video: tuple(sorted({stem for listed in objects.values() for stem in listed.frames}))
-        for video, objects in sorted(_read_meta(Path(root), split).items())
-    }
-
-
 def export_submission(root: Path, masks: Path, zip_path: Path, split: str = "valid") -> int:
     """Zip `masks/<video>/<frame>.png` as the server wants it and return the number of masks.
 
-    The zip holds `Annotations/<video>/<frame>.png` for the frames of `submission_frames` and no others,
-    byte for byte, so they must be palette PNGs with the ids of meta.json. The same masks give the same
-    zip; it replaces `zip_path` only when it is complete. Raises DataError when a mask is missing.
+    The zip holds `Annotations/<video>/<frame>.png`, byte for byte, so they must be palette PNGs with the ids of
+    meta.json, for the frames that the server evaluates and no others: all that meta.json lists, every fifth from
+    the first object on, as in the public code of STCN and AOT. The same masks give the same zip; it replaces
+    `zip_path` only when it is complete. Raises DataError when a mask is missing.
     """
     files = {
         f"Annotations/{video}/{stem}.png": Path(masks) / video / f"{stem}.png"
-        for video, stems in submission_frames(root, split).items()
-        for stem in stems
+        for video, objects in sorted(_read_meta(Path(root), split).items())
+        for stem in sorted({stem for listed in objects.values() for stem in listed.frames})
     }
     missing = [file for file in files.values() if not file.is_file()]
     if missing:
-        raise DataError(
-            f"the submission lacks {missing[0]} ({len(missing)} of {len(files)} masks): segment all videos of "
-            f"{split} first"
-        )
+        lacks = f"the submission lacks {missing[0]} ({len(missing)} of {len(files)} masks)"
+        raise DataError(f"{lacks}: segment all videos of {split} first")
     zip_path = Path(zip_path)
     zip_path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = zip_path.with_name(f".{zip_path.name}.{os.getpid()}")
@@ -152,17 +138,16 @@ def _open_video(name: str, objects: dict[int, Listed], frames: Path, masks: Path
     place = {image.stem: index for index, image in enumerate(images)}
     for object_id, listed in objects.items():
         stem = listed.frames[0]
-        if stem not in found:
+        if stem not in place or found[place[stem]] is None:
             mask = f"whose mask is missing: put it at {masks / stem}.png"
             lacks = mask if stem in place else f"which is not in {frames}: fetch it"
             raise DataError(f"object {object_id} of video {name} appears in frame {stem}, {lacks}")
     starts = {object_id: place[listed.frames[0]] for object_id, listed in objects.items()}
     first = min(starts.values())
-    images = images[first:]
     return Sequence(
         name,
-        tuple(images),
-        tuple(found.get(image.stem) for image in images),
+        images[first:],
+        found[first:],
         appears={object_id: start - first for object_id, start in starts.items()},
         categories={object_id: o.category for object_id, o in objects.items() if o.category is not None},
         stride=STRIDE,
@@ -175,7 +160,6 @@ def _downloaded(split: str) -> str:
 
 
 def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
-    """Video -> object id -> what is listed of it."""
     path = root / split / "meta.json"
     if not path.is_file():
         raise DataError(f"no YouTube-VOS data at {root}: {path} not found; the folder should hold {LAYOUT}")

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
 from bench.score.inference import follow, threads_for
 from bench.score.pictures import overlay
-from bench.system.files import replace_atomically
+from bench.system.files import replace_atomically, write_checkpoint
 from bench.system.threads import threads
 from datasets.errors import DataError
-from datasets.images import read_ids, write_mask
+from datasets.images import check_size, read_ids, write_mask
 from datasets.video import Video, write_video
 from methods.checkpoint import read_file
 
@@ -69,11 +68,8 @@ def check_first_frame(task: Task, mask_path: Path) -> None:
     if frame is None:
         length = sum(1 for _ in task.video.frames())
         raise DataError(f"{task.video.path} has {length} frames: there is no frame start={task.start}")
-    if frame.shape[:2] != task.mask.shape:
-        raise DataError(
-            f"the mask {mask_path} is {_text(task.mask.shape)} but the frames of {task.video.path} are "
-            f"{_text(frame.shape)} (height x width): give a mask of the video's size"
-        )
+    what, of, advice = f"the mask {mask_path}", f"a frame of {task.video.path}", "give a mask of the video's size"
+    check_size(what, task.mask.shape, of, frame.shape[:2], advice)
     lost = set(task.object_ids) - set(np.unique(task.seen_mask).tolist())
     if lost:
         raise DataError(f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one")
@@ -105,7 +101,8 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
             step_ms += [] if milliseconds is None else [milliseconds]
             replace_atomically(folder / "masks" / f"{names.pop()}.png", partial(write_mask, mask=mask))
             if hasattr(method, "video_state") and time.monotonic() - saved > SECONDS_BETWEEN_STATES:
-                _save(method, task, step_ms, state_file)
+                state = {"key": task.key, "step_ms": step_ms, "method": method.video_state()}
+                write_checkpoint(state_file, state)
                 saved = time.monotonic()
             bar.update()
     return step_ms
@@ -151,12 +148,7 @@ def _resume(method, task: Task, path: Path, device: str) -> tuple[int, list[floa
     return 1 + len(state["step_ms"]), state["step_ms"]
 
 
-def _save(method, task: Task, step_ms: list[float], path: Path) -> None:
-    state = {"key": task.key, "step_ms": step_ms, "method": method.video_state()}
-    replace_atomically(path, lambda temporary: torch.save(state, temporary))
-
-
-def fitted(size: tuple[int, int], long_edge: int | None) -> tuple[int, int]:
+def fitted(size: tuple[int, ...], long_edge: int | None) -> tuple[int, int]:
     """(H, W) in proportion, the longer side within `long_edge`; never enlarged."""
     scale = min(1.0, (long_edge or max(size)) / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
@@ -164,7 +156,3 @@ def fitted(size: tuple[int, int], long_edge: int | None) -> tuple[int, int]:
 
 def _resized(image: np.ndarray, size: tuple[int, int], interpolation: int = cv2.INTER_AREA) -> np.ndarray:
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=interpolation)
-
-
-def _text(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]}"

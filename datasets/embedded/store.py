@@ -76,7 +76,8 @@ def ensure_embedded(
     spec, workers = spec or EmbeddedSpec(), workers if workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise DataError(f"embedded set: workers is {workers}; it must be at least 1")
-    name = f"embedded-{_digest(spec)}"
+    identity = json.dumps({"version": VERSION, **asdict(spec)}, sort_keys=True)
+    name = f"embedded-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     folder = Path(root).absolute() / name
     if folder.is_dir():
         return folder
@@ -170,8 +171,3 @@ def _in_processes(folder: Path, spec: EmbeddedSpec, workers: int) -> Iterator[st
 
 def _name(split: str, number: int) -> str:
     return f"{split}-{number:03d}"
-
-
-def _digest(spec: EmbeddedSpec) -> str:
-    text = json.dumps({"version": VERSION, **asdict(spec)}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
