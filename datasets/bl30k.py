@@ -37,7 +37,6 @@ def open_bl30k(root: Path, name: str = "bl30k") -> VideoSet:
     in one place. Every frame has a mask (palette PNG). Raises DataError when there is no video, a file of
     a pair is missing, or two segments hold a video of one name.
     """
-    root = Path(root)
     segments = [s for s in (root, *subfolders(root)) if (s / "JPEGImages").is_dir()]
     sequences: dict[str, Sequence] = {}
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}

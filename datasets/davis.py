@@ -20,7 +20,6 @@ def open_davis(
     or the only one there. Frames without an annotation have the mask None. The set is called `name`,
     by default `davis<year>-<split>`. Raises DataError when something is missing.
     """
-    root = Path(root)
     if not (root / "JPEGImages").is_dir():
         raise DataError(f"no DAVIS data at {root}: give the folder that holds {LAYOUT}")
     there = [folder.name for folder in subfolders(root / "JPEGImages")]
@@ -32,10 +31,8 @@ def open_davis(
     frames, masks = root / "JPEGImages" / resolution, root / "Annotations" / resolution
     if not frames.is_dir():
         raise DataError(f"no folder {frames}; resolutions there: {named}")
-    sequences = [
-        read_sequence(sequence, frames / sequence, masks / sequence, binary=year == 2016)
-        for sequence in _listed(root, year, split, resolution)
-    ]
+    listed = _listed(root, year, split, resolution)
+    sequences = [read_sequence(s, frames / s, masks / s, binary=year == 2016) for s in listed]
     return VideoSet(name or f"davis{year}-{split}", tuple(sequences))
 
 

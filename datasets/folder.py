@@ -17,7 +17,6 @@ def open_folder(root: Path, name: str | None = None) -> VideoSet:
     called `name`, by default after the folder. Raises DataError when the layout is another one, a
     first mask is missing, or a mask has no frame.
     """
-    root = Path(root)
     if not root.is_dir():
         raise DataError(f"folder not found: {root}; it should hold {LAYOUT}")
     name = name or root.resolve().name
@@ -54,12 +53,11 @@ def pair_files(name: str, frames: Path, masks: Path) -> tuple[tuple[Path, ...], 
         if not folder.is_dir():
             raise DataError(f"sequence {name} has no folder {folder}; put its {holds} there")
     images = list_frames(name, frames)
-    stems = {image.stem for image in images}
-    found = {mask.stem: mask for mask in visible_files(masks, (".png",))}
-    lonely = next((mask for stem, mask in found.items() if stem not in stems), None)
-    if lonely is not None:
-        raise DataError(f"the mask {lonely} has no frame of the same name in {frames}: add the frame or remove it")
-    return tuple(images), tuple(found.get(image.stem) for image in images)
+    lonely = {mask.stem: mask for mask in visible_files(masks, (".png",))}
+    paired = tuple(lonely.pop(image.stem, None) for image in images)
+    for mask in lonely.values():
+        raise DataError(f"the mask {mask} has no frame of the same name in {frames}: add the frame or remove it")
+    return tuple(images), paired
 
 
 def list_frames(name: str, folder: Path) -> list[Path]:

@@ -43,9 +43,8 @@ def random_path(
         seen = rest(size) @ affine[:2, :2].T + affine[:2, 2] - centre
         depth = 1 + (seen @ (tilt_x, tilt_y)) / size
         bent = (spline_basis() @ np.reshape(controls, (CONTROLS**2, 2))).reshape(LATTICE, LATTICE, 2)
-        positions[t] = (
-            centre + seen / np.maximum(depth, 0.5)[..., None] + (_sample(bent, inside) if limbs else bent)
-        )
+        positions[t] = centre + seen / np.maximum(depth, 0.5)[..., None]
+        positions[t] += _sample(bent, inside) if limbs else bent
     return positions
 
 
@@ -91,10 +90,8 @@ def rest(size: int) -> np.ndarray:
 @lru_cache(maxsize=1)
 def spline_basis() -> np.ndarray:
     """(LATTICE^2, CONTROLS^2): the thin-plate spline is linear in its control values, so solve it once."""
-    controls, lattice = (
-        np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        for axis in (np.linspace(0, 1, CONTROLS), np.linspace(0, 1, LATTICE))
-    )
+    axes = np.linspace(0, 1, CONTROLS), np.linspace(0, 1, LATTICE)
+    controls, lattice = (np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2) for axis in axes)
     return RBFInterpolator(controls, np.eye(CONTROLS**2), kernel="thin_plate_spline")(lattice)
 
 

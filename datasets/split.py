@@ -20,7 +20,7 @@ def hold_out(items: Items[Item], fraction: float = 0.1, seed: int = 0) -> tuple[
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"the fraction to hold out is {fraction}; it must be at least 0 and less than 1")
-    names = [getattr(item, "name", item) for item in items]
+    names = [str(getattr(item, "name", item)) for item in items]
     ranked = sorted(set(names), key=lambda name: name_hash(name, seed))
     held = {name for name in ranked if name_hash(name, seed) < fraction}
     if fraction > 0 and len(ranked) > 1:

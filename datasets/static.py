@@ -61,11 +61,8 @@ def open_photos(root: Path) -> list[StillImage]:
 
 def frames_of(videos: VideoSet) -> list[StillImage]:
     """The annotated frames of all sequences, each an image named `<sequence>/<frame>`."""
-    return [
-        StillImage(f"{video.name}/{video.frames[t].stem}", video.frames[t], video.masks[t])
-        for video in videos.sequences
-        for t in video.annotated
-    ]
+    annotated = ((video, t) for video in videos.sequences for t in video.annotated)
+    return [StillImage(f"{v.name}/{v.frames[t].stem}", v.frames[t], v.masks[t]) for v, t in annotated]
 
 
 def _index_names(index: Path) -> list[str]:

@@ -254,4 +254,6 @@ def _smear(colour: np.ndarray, opaque: np.ndarray, way: np.ndarray, size: int) -
 def _compress(frame: np.ndarray, quality: int) -> np.ndarray:
     """uint8 RGB as JPEG of that quality gives it back."""
     _, data = cv2.imencode(".jpg", frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[:, :, ::-1])

@@ -74,7 +74,8 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     _library()
     from imageio.v3 import imopen
 
-    with imopen(path, "w", plugin="pyav", options={"movflags": "+faststart"}) as file:
+    options = {"movflags": "+faststart"}  # the stubs do not know it
+    with imopen(path, "w", plugin="pyav", options=options) as file:  # type: ignore[call-overload]
         file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
         for picture in pictures:
             height, width = (side - side % 2 for side in picture.shape[:2])

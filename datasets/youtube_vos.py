@@ -14,8 +14,8 @@ from datasets.sequence import Sequence, VideoSet
 from datasets.split import hold_out, name_hash, name_parts
 
 LAYOUT = "<split>/meta.json, <split>/JPEGImages/<video>/00000.jpg and <split>/Annotations/<video>/00000.png"
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError)  # what reading JSON of another shape raises
 STRIDE = 5  # every fifth frame of a 30 fps video is annotated
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold
 
 
 @dataclass(frozen=True)
@@ -110,21 +110,20 @@ def export_submission(root: Path, masks: Path, zip_path: Path, split: str = "val
     `zip_path` only when it is complete. Raises DataError when a mask is missing.
     """
     files = {
-        f"Annotations/{video}/{stem}.png": Path(masks) / video / f"{stem}.png"
-        for video, objects in sorted(_read_meta(Path(root), split).items())
+        f"Annotations/{video}/{stem}.png": masks / video / f"{stem}.png"
+        for video, objects in sorted(_read_meta(root, split).items())
         for stem in sorted({stem for listed in objects.values() for stem in listed.frames})
     }
     missing = [file for file in files.values() if not file.is_file()]
     if missing:
         lacks = f"the submission lacks {missing[0]} ({len(missing)} of {len(files)} masks)"
         raise DataError(f"{lacks}: segment all videos of {split} first")
-    zip_path = Path(zip_path)
     zip_path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = zip_path.with_name(f".{zip_path.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(unfinished, "w") as archive:
             for inside, file in files.items():
-                entry = zipfile.ZipInfo(inside, ZIP_DATE)  # stored: a PNG does not get smaller
+                entry = zipfile.ZipInfo(inside)  # of 1980 and stored: a PNG does not get smaller
                 entry.external_attr = 0o644 << 16
                 archive.writestr(entry, file.read_bytes())
         unfinished.replace(zip_path)
@@ -165,16 +164,14 @@ def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
         raise DataError(f"no YouTube-VOS data at {root}: {path} not found; the folder should hold {LAYOUT}")
     try:
         videos = json.loads(path.read_text(encoding="utf-8"))["videos"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise DataError(f'cannot read {path}: no {{"videos": ...}} in JSON ({error!r}); fetch it again') from None
-    meta = {}
+    meta: dict[str, dict[int, Listed]] = {}
     for video, entry in videos:
         try:
-            meta[video] = {
-                int(object_id): Listed(one.get("category"), tuple(sorted(one["frames"])))
-                for object_id, one in entry["objects"].items()
-            }
-        except (ValueError, KeyError, TypeError, AttributeError):
+            objects = entry["objects"].items()
+            meta[video] = {int(i): Listed(one.get("category"), tuple(sorted(one["frames"]))) for i, one in objects}
+        except MALFORMED:
             meta[video] = {}
         if not meta[video] or not all(listed.frames for listed in meta[video].values()):
             raise DataError(

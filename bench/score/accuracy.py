@@ -61,11 +61,8 @@ class SequenceScores:
         }
         columns["jf_mean"] = (columns["j_mean"] + columns["f_mean"]) / 2
         columns |= {name: _over_frames(_mean, values, judged) for name, values in self.extra.items()}
-        return {
-            object_id: {key: float(column[i]) for key, column in columns.items()}
-            for i, object_id in enumerate(self.object_ids)
-            if judged[:, i].any()
-        }
+        ever = np.flatnonzero(judged.any(axis=0))
+        return {self.object_ids[i]: {key: float(column[i]) for key, column in columns.items()} for i in ever}
 
 
 def frame_scores(

@@ -1,7 +1,9 @@
 """Running a method over a set of videos: masks and scores, a sequence at a time."""
 
+import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +58,7 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
             f"later: choose another method or data set"
         )
     if isinstance(method, SpaceTimeMethod):  # what their convolutions are fastest in
-        method.to(memory_format=torch.channels_last)
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     done = []
     frames = sum(len(sequence) for sequence in videos.sequences)
     with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
@@ -107,8 +109,7 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     truths = {i: sequence.annotation(i) for i in sequence.annotated}  # a damaged one is told before any work
     predictions, step_ms = _predict(method, sequence, device)
     for path, mask in zip(sequence.frames, predictions, strict=True):
-        out = _mask_file(folder, sequence, path)
-        replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
+        replace_atomically(_mask_file(folder, sequence, path), partial(write_mask, mask=mask))
     judged = ((i, predictions[i], truths[i]) for i in judged_frames(sequence))
     scores = score_frames(sequence.name, judged, sequence.object_ids, sequence.appears, extra_metrics())
     extra = {name: _to_json(values) for name, values in scores.extra.items()}
@@ -133,16 +134,15 @@ def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
             text = f"masks of {sequence.name} hold id {min(unknown)}, which is no object there"
             warnings.warn(f"{text}: it counts as background", stacklevel=2)
         return predictions, []
-    given = (
-        (sequence.frame(i), sequence.given_mask(i) if i in sequence.given else None) for i in range(len(sequence))
-    )
+    at = range(len(sequence))
+    given = ((sequence.frame(t), sequence.given_mask(t) if t in sequence.given else None) for t in at)
     masks, step_ms = zip(*follow(method, given, device), strict=True)
     return list(masks), list(step_ms[1:])
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:
     """JSON has no NaN: null where an object is not judged."""
-    return np.where(np.isnan(values), None, values).tolist()
+    return [[None if math.isnan(value) else value for value in row] for row in values.tolist()]
 
 
 def _scores(entry: dict) -> SequenceScores:

@@ -11,7 +11,7 @@ from bench.score.accuracy import FIGURES, SequenceScores
 from bench.score.metrics import METRICS
 from datasets.sequence import VideoSet
 
-SEEN_UNSEEN = ("j_seen", "f_seen", "j_unseen", "f_unseen", "g_mean")
+SEEN_UNSEEN = ("j_seen", "f_seen", "j_unseen", "f_unseen")
 
 
 def score_fields(scores: Sequence[SequenceScores], content: dict[str, Any]) -> dict[str, Any]:
@@ -19,12 +19,9 @@ def score_fields(scores: Sequence[SequenceScores], content: dict[str, Any]) -> d
 
     jf_mean is G where classes are known. What is None or no number is left out, as is all of a test set.
     """
-    figures = {key: content[key] for key in FIGURES} | {k: content[k] for k in SEEN_UNSEEN if k in content}
-    fields = {
-        "jf_mean" if key == "g_mean" else key: 100 * value
-        for key, value in figures.items()
-        if value is not None and math.isfinite(value)
-    }
+    figures = {**content, "jf_mean": content.get("g_mean", content["jf_mean"])}
+    known = {key: figures[key] for key in (*FIGURES, *SEEN_UNSEEN) if figures.get(key) is not None}
+    fields: dict[str, Any] = {key: 100 * value for key, value in known.items() if math.isfinite(value)}
     if content.get("metrics"):
         fields["metrics"] = json.dumps({name: _described(name, mean) for name, mean in content["metrics"].items()})
     judged = {one.name: objects for one in scores if (objects := one.per_object())}
@@ -43,15 +40,11 @@ def seen_unseen(scores: Sequence[SequenceScores], videos: VideoSet) -> dict[str,
     the mean of the other two. Empty when no judged object has a known class.
     Source: Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
     """
-    classes = {
-        (sequence.name, object_id): category
-        for sequence in videos.sequences
-        for object_id, category in sequence.categories.items()
-    }
+    classes = {sequence.name: sequence.categories for sequence in videos.sequences}
     groups: dict[str, list[dict[str, float]]] = {"seen": [], "unseen": []}
     for sequence in scores:
         for object_id, values in sequence.per_object().items():
-            category = classes.get((sequence.name, object_id))
+            category = classes[sequence.name].get(object_id)
             if category is not None:
                 groups["unseen" if category in videos.unseen else "seen"].append(values)
     figures = {

@@ -62,17 +62,13 @@ def compare(ours: dict[str, dict[str, float]], official: dict[str, dict[str, flo
 
     Two NaN do not differ; one differs infinitely from a number.
     """
-    differences = {
-        f"{name} {key}": _difference(ours[name][key], official[name][key])
-        for name in ours
-        if name in official
-        for key in FIGURES
-    }
+    both = [name for name in ours if name in official]
+    differences = {f"{n} {key}": _difference(ours[n][key], official[n][key]) for n in both for key in FIGURES}
     where = max(differences, key=lambda figure: differences[figure], default="")
     return {
         "largest_difference": differences.get(where, math.inf),
         "where": where,
-        "objects": len(differences) // len(FIGURES),
+        "objects": len(both),
         "only_ours": sorted(set(ours) - set(official)),
         "only_official": sorted(set(official) - set(ours)),
     }

@@ -81,8 +81,13 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
     A call that was killed goes on from the last `state.pt`, at most 30 s old, where the method can tell its
     state, and otherwise starts again. Raises DataError where a frame cannot be read; the masks so far are kept.
     """
-    state_file = folder / "state.pt"
-    done, step_ms = _resume(method, task, state_file, device)
+    state_file, done, step_ms = folder / "state.pt", 0, []
+    if state_file.is_file() and hasattr(method, "load_video_state"):
+        state = read_file(state_file, device)
+        if state["key"] == task.key:
+            method.load_video_state(state["method"])
+            step_ms = state["step_ms"]
+            done = 1 + len(step_ms)
     count = f"{len(task.object_ids)} object" + "s" * (len(task.object_ids) > 1)
     saved = time.monotonic()
     names: list[str] = []  # of the frame that was read last
@@ -119,12 +124,11 @@ def draw(task: Task, folder: Path, fps: float, gif: bool = False) -> list[Path]:
 
 
 def _overlays(task: Task, folder: Path) -> Iterator[np.ndarray]:
-    with tqdm(total=task.frames, desc="overlay", unit="frame", mininterval=2) as bar:
-        for name, frame in task.video.frames(task.start):
-            mask = read_ids(folder / "masks" / f"{name}.png")
-            size = fitted(mask.shape, OVERLAY_EDGE)
-            yield overlay(_resized(frame, size), _resized(mask, size, cv2.INTER_NEAREST_EXACT))
-            bar.update()
+    frames = task.video.frames(task.start)
+    for name, frame in tqdm(frames, "overlay", task.frames, unit="frame", mininterval=2):
+        mask = read_ids(folder / "masks" / f"{name}.png")
+        size = fitted(mask.shape, OVERLAY_EDGE)
+        yield overlay(_resized(frame, size), _resized(mask, size, cv2.INTER_NEAREST_EXACT))
 
 
 def _write_gif(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
@@ -135,17 +139,6 @@ def _write_gif(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
         image.thumbnail((GIF_WIDTH, 4 * GIF_WIDTH))
         small.append(image.quantize(128))
     small[0].save(path, save_all=True, append_images=small[1:], duration=1000 / fps, loop=0)
-
-
-def _resume(method, task: Task, path: Path, device: str) -> tuple[int, list[float]]:
-    """How many frames are done, and their milliseconds, with the method as it was then."""
-    if not path.is_file() or not hasattr(method, "load_video_state"):
-        return 0, []
-    state = read_file(path, device)
-    if state["key"] != task.key:
-        return 0, []
-    method.load_video_state(state["method"])
-    return 1 + len(state["step_ms"]), state["step_ms"]
 
 
 def fitted(size: tuple[int, ...], long_edge: int | None) -> tuple[int, int]:
