@@ -5,6 +5,8 @@ and an image is sampled once. Integer coordinates are pixel centres. Colour is a
 (R, G, B, 1), for the same reason.
 """
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -56,7 +58,7 @@ def choose_window(masks: np.ndarray, rng: np.random.Generator, tries: int = 5) -
     ys, xs = np.nonzero(target[0])
     # Counting the object on every fourth pixel is enough to compare windows.
     points = [np.argwhere(frame[::4, ::4]) * 4.0 for frame in target]
-    best, best_kept = None, -1.0
+    best, best_kept = (0.0, 0.0, float(width), float(height)), -1.0
     for _ in range(tries):
         side, ratio = np.sqrt(height * width * rng.uniform(0.36, 1.0)), np.sqrt(rng.uniform(3 / 4, 4 / 3))
         w, h = min(width, side * ratio), min(height, side / ratio)
@@ -128,12 +130,9 @@ def source_step(to_source: np.ndarray) -> float:
 def warp(image: np.ndarray, mask: np.ndarray, to_source: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Sample an image (linear) and its mask (nearest) at size x size; both are mirrored at the border."""
     small, to_small = shrink(image, source_step(to_source))
-
-    def sample(source: np.ndarray, matrix: np.ndarray, how: int) -> np.ndarray:
-        how, border = how | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT_101
-        return cv2.warpAffine(source, matrix[:2], (size, size), flags=how, borderMode=border)
-
-    return sample(small, to_small @ to_source, cv2.INTER_LINEAR), sample(mask, to_source, cv2.INTER_NEAREST)
+    sample = partial(cv2.warpAffine, dsize=(size, size), borderMode=cv2.BORDER_REFLECT_101)
+    frame = sample(small, (to_small @ to_source)[:2], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return frame, sample(mask, to_source[:2], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
 
 
 def random_colour(rng: np.random.Generator, strength: float, grey: float = 0.0) -> np.ndarray:

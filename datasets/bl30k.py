@@ -37,7 +37,6 @@ def open_bl30k(root: Path, name: str = "bl30k") -> VideoSet:
     in one place. Every frame has a mask (palette PNG). Raises DataError when there is no video, a file of
     a pair is missing, or two segments hold a video of one name.
     """
-    root = Path(root)
     segments = [s for s in (root, *subfolders(root)) if (s / "JPEGImages").is_dir()]
     sequences: dict[str, Sequence] = {}
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -46,9 +45,8 @@ def open_bl30k(root: Path, name: str = "bl30k") -> VideoSet:
             sequence = _open_video(folder, segment / "Annotations" / folder.name, shared)
             other = sequences.setdefault(sequence.name, sequence)
             if other is not sequence:
-                raise DataError(
-                    f"two videos are called {folder.name}: {other.frames.folder} and {folder}; remove or rename one"
-                )
+                places = f"{other.frames[0].parent} and {folder}"
+                raise DataError(f"two videos are called {folder.name}: {places}; remove or rename one")
     if not sequences:
         raise DataError(f"no BL30K data at {root}: give the folder that holds {LAYOUT}")
     return VideoSet(name, tuple(sequences[video] for video in sorted(sequences)))
@@ -56,9 +54,9 @@ def open_bl30k(root: Path, name: str = "bl30k") -> VideoSet:
 
 def _open_video(frames: Path, masks: Path, shared: dict[tuple[str, ...], tuple[str, ...]]) -> Sequence:
     images, found = pair_files(frames.name, frames, masks)
-    bare = next((image for image in images if image.stem not in found), None)
-    if bare is not None:
+    if None in found:
+        bare = images[found.index(None)]
         raise DataError(f"the frame {bare} has no mask {masks / bare.stem}.png: fetch the video again")
-    names = tuple(image.name for image in images), tuple(found[image.stem].name for image in images)
+    names = (tuple(path.name for path in paths if path) for paths in (images, found))
     image_names, mask_names = (shared.setdefault(one, one) for one in names)
     return Sequence(frames.name, Files(frames, image_names), Files(masks, mask_names))

@@ -4,16 +4,20 @@ Every draw comes from `np.random.default_rng([seed, number])`, so all cells of a
 batches in the same order, whatever the number of workers and wherever training resumes.
 """
 
+import copy
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from collections.abc import Sequence as Items
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from datasets.augment import augment_clip, visible_objects
 from datasets.errors import DataError
@@ -29,6 +33,7 @@ MIX = 1
 Clip = tuple[np.ndarray, np.ndarray]
 
 
+@dataclass(eq=False)
 class DrawnClips(ABC):
     """Clips drawn again until the first frame shows an object; at most `max_objects`, drawn at random, are kept.
 
@@ -36,20 +41,17 @@ class DrawnClips(ABC):
     `cache_mb` (per loader worker). natural_skip: the max_skip at which clips move as videos do from frame to frame.
     """
 
-    natural_skip = 1
+    name: str
+    length: int = 3
+    size: int = 96
+    _: KW_ONLY
+    max_objects: int = 2
+    seed: int = 0
+    cache_mb: float = 512
+    natural_skip: ClassVar[int] = 1
 
-    def __init__(
-        self,
-        name: str,
-        length: int = 3,
-        size: int = 96,
-        *,
-        max_objects: int = 2,
-        seed: int = 0,
-        cache_mb: float = 512,
-    ) -> None:
-        self.name, self.length, self.size = name, length, size
-        self.max_objects, self.seed, self.cache = max_objects, seed, ImageCache(cache_mb)
+    def __post_init__(self) -> None:
+        self.cache = ImageCache(self.cache_mb)
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:
@@ -92,8 +94,8 @@ class VideoClips(DrawnClips):
         sequence = self.videos[rng.integers(len(self.videos))]
         times, skip = sequence.annotated, max_skip // sequence.stride
         chosen = [times[place] for place in sample_times(len(times), self.length, skip, rng)]
-        frames = [self.cache.get(sequence.frames[t], lambda t=t: sequence.frame(t)) for t in chosen]
-        masks = [self.cache.get(sequence.masks[t], lambda t=t: sequence.mask(t)) for t in chosen]
+        frames = [self.cache.get(sequence.frames[t], partial(sequence.frame, t)) for t in chosen]
+        masks = [self.cache.get(sequence.mask_file(t), partial(sequence.annotation, t)) for t in chosen]
         if len({mask.shape for mask in masks}) > 1:
             raise DataError(f"the frames of sequence {sequence.name} differ in size: resize them to one")
         return augment_clip(frames, masks, self.size, rng)
@@ -203,55 +205,55 @@ def max_skip_at(progress: float) -> int:
     return [skip for start, skip in CURRICULUM if start <= progress][-1]
 
 
-class ClipStream:
-    """A map-style dataset of the `steps * batch` clips of a source, with the skip of the curriculum.
+class Stream(Dataset[dict[str, torch.Tensor]]):
+    """A map-style dataset of `steps * batch` items, or one of several equal, consecutive parts of every batch."""
 
-    Item `number` is {"frames": float32 (T, 3, S, S) RGB in [0, 1], "masks": int64 (T, S, S) ids 1..n
-    with 0 = background, "num_objects": int64 n}. Use `loader` to read it in batches.
-    part, parts: which of how many equal, consecutive parts of every batch it holds. Raises ValueError for a batch
-    that has no such parts.
-    """
+    def __init__(self, steps: int, batch: int) -> None:
+        self.steps, self.batch, self.whole_batch, self.part = steps, batch, batch, 0
 
-    def __init__(self, source: ClipSource, steps: int, batch: int, part: int = 0, parts: int = 1) -> None:
-        if batch % parts or not 0 <= part < parts:
-            raise ValueError(f"a batch of {batch} clips has no part {part} of {parts} equal ones")
-        self.source, self.steps, self.whole_batch = source, steps, batch
-        self.part, self.batch = part, batch // parts
-
-    def part_of(self, part: int, parts: int) -> "ClipStream":
-        """The stream of one of `parts` equal, consecutive parts of every batch."""
-        return ClipStream(self.source, self.steps, self.whole_batch, part, parts)
+    def part_of(self, part: int, parts: int) -> Self:
+        """The stream of one of `parts` parts of every batch. Raises ValueError for a batch that has none such."""
+        if self.whole_batch % parts or not 0 <= part < parts:
+            raise ValueError(f"a batch of {self.whole_batch} items has no part {part} of {parts} equal ones")
+        own = copy.copy(self)
+        own.part, own.batch = part, self.whole_batch // parts
+        return own
 
     def __len__(self) -> int:
         return self.steps * self.batch
 
-    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        if not 0 <= number < len(self):
-            raise IndexError(f"clip {number} of a stream of {len(self)}")
-        step, place = divmod(number, self.batch)
-        clip = step * self.whole_batch + self.part * self.batch + place
-        progress = clip / (self.steps * self.whole_batch)
-        frames, masks = self.source.clip(clip, max_skip_at(progress))
+    def number(self, place: int) -> int:
+        """The number in all batches of the item at a place of this part's. Raises IndexError past the end."""
+        if not 0 <= place < len(self):
+            raise IndexError(f"item {place} of a stream of {len(self)}")
+        step, within = divmod(place, self.batch)
+        return step * self.whole_batch + self.part * self.batch + within
+
+    def loader(self, first_step: int = 0, workers: int = 0) -> DataLoader:
+        """Batches from step `first_step` on, in order, the same for any number of worker processes."""
+        places = range(first_step * self.batch, len(self))
+        return DataLoader(self, self.batch, sampler=places, num_workers=workers, worker_init_fn=_start_worker)
+
+
+class ClipStream(Stream):
+    """The `steps * batch` clips of a source, with the skip of the curriculum.
+
+    An item is {"frames": float32 (T, 3, S, S) RGB in [0, 1], "masks": int64 (T, S, S) ids 1..n
+    with 0 = background, "num_objects": int64 n}. Use `loader` to read it in batches.
+    """
+
+    def __init__(self, source: ClipSource, steps: int, batch: int) -> None:
+        super().__init__(steps, batch)
+        self.source = source
+
+    def __getitem__(self, place: int) -> dict[str, torch.Tensor]:
+        clip = self.number(place)
+        frames, masks = self.source.clip(clip, max_skip_at(clip / (self.steps * self.whole_batch)))
         return {
             "frames": torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255),
             "masks": torch.from_numpy(masks).long(),
             "num_objects": torch.tensor(int(masks.max())),
         }
-
-    def loader(self, first_step: int = 0, workers: int = 0) -> torch.utils.data.DataLoader:
-        """Batches from step `first_step` on, the same for any number of worker processes."""
-        return load_stream(self, first_step, workers)
-
-
-def load_stream(stream: torch.utils.data.Dataset, first_step: int, workers: int) -> torch.utils.data.DataLoader:
-    """The items of a map-style stream (with a `batch` size), in order, from step `first_step` on."""
-    return torch.utils.data.DataLoader(
-        stream,
-        batch_size=stream.batch,
-        sampler=range(first_step * stream.batch, len(stream)),
-        num_workers=workers,
-        worker_init_fn=_start_worker,
-    )
 
 
 def _start_worker(_worker: int) -> None:

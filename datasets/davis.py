@@ -20,35 +20,23 @@ def open_davis(
     or the only one there. Frames without an annotation have the mask None. The set is called `name`,
     by default `davis<year>-<split>`. Raises DataError when something is missing.
     """
-    root = Path(root)
     if not (root / "JPEGImages").is_dir():
         raise DataError(f"no DAVIS data at {root}: give the folder that holds {LAYOUT}")
-    resolution = resolution or _only_resolution(root)
+    there = [folder.name for folder in subfolders(root / "JPEGImages")]
+    named = ", ".join(there) or "none"
+    if resolution is None and "480p" not in there and len(there) != 1:
+        found = f"{root / 'JPEGImages'} has neither a 480p folder nor exactly one other ({named})"
+        raise DataError(f"{found}: set the resolution to one of them")
+    resolution = resolution or ("480p" if "480p" in there else there[0])
     frames, masks = root / "JPEGImages" / resolution, root / "Annotations" / resolution
     if not frames.is_dir():
-        there = ", ".join(f.name for f in subfolders(root / "JPEGImages")) or "none"
-        raise DataError(f"no folder {frames}; resolutions there: {there}")
-    sequences = [
-        read_sequence(sequence, frames / sequence, masks / sequence, binary=year == 2016)
-        for sequence in _listed(root, year, split, resolution)
-    ]
+        raise DataError(f"no folder {frames}; resolutions there: {named}")
+    listed = _listed(root, year, split, resolution)
+    sequences = [read_sequence(s, frames / s, masks / s, binary=year == 2016) for s in listed]
     return VideoSet(name or f"davis{year}-{split}", tuple(sequences))
 
 
-def _only_resolution(root: Path) -> str:
-    there = [folder.name for folder in subfolders(root / "JPEGImages")]
-    if "480p" in there:
-        return "480p"
-    if len(there) != 1:
-        raise DataError(
-            f"{root / 'JPEGImages'} has neither a 480p folder nor exactly one other "
-            f"({', '.join(there) or 'none'}): set the resolution to one of them"
-        )
-    return there[0]
-
-
 def _listed(root: Path, year: int, split: str, resolution: str) -> list[str]:
-    """Sequence names of a split, each once, in order."""
     image_sets = root / "ImageSets"
     path = image_sets / str(year) / f"{split}.txt"
     if year == 2016 and not path.parent.is_dir():

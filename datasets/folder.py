@@ -17,7 +17,6 @@ def open_folder(root: Path, name: str | None = None) -> VideoSet:
     called `name`, by default after the folder. Raises DataError when the layout is another one, a
     first mask is missing, or a mask has no frame.
     """
-    root = Path(root)
     if not root.is_dir():
         raise DataError(f"folder not found: {root}; it should hold {LAYOUT}")
     name = name or root.resolve().name
@@ -36,16 +35,16 @@ def read_sequence(name: str, frames: Path, masks: Path, binary: bool = False) ->
     Raises DataError as `pair_files` does, and when the first frame has no mask.
     """
     images, found = pair_files(name, frames, masks)
-    if images[0].stem not in found:
+    if found[0] is None:
         raise DataError(
             f"sequence {name} has no mask for its first frame {images[0].name}: semi-supervised segmentation "
             f"starts from it; put it at {masks / (images[0].stem + '.png')}"
         )
-    return Sequence(name, tuple(images), tuple(found.get(image.stem) for image in images), binary)
+    return Sequence(name, images, found, binary)
 
 
-def pair_files(name: str, frames: Path, masks: Path) -> tuple[list[Path], dict[str, Path]]:
-    """The images in the folder `frames`, and by their stem those that have one the PNG in the folder `masks`.
+def pair_files(name: str, frames: Path, masks: Path) -> tuple[tuple[Path, ...], tuple[Path | None, ...]]:
+    """The images in the folder `frames`, and for each the PNG of its stem in the folder `masks`, if there is one.
 
     Images are ordered by name with numbers counted as numbers (`2.jpg` before `10.jpg`). Raises
     DataError when a folder is missing or empty of frames, or a mask or a stem has not exactly one frame.
@@ -54,12 +53,11 @@ def pair_files(name: str, frames: Path, masks: Path) -> tuple[list[Path], dict[s
         if not folder.is_dir():
             raise DataError(f"sequence {name} has no folder {folder}; put its {holds} there")
     images = list_frames(name, frames)
-    stems = {image.stem for image in images}
-    found = {mask.stem: mask for mask in visible_files(masks, (".png",))}
-    lonely = next((mask for stem, mask in found.items() if stem not in stems), None)
-    if lonely is not None:
-        raise DataError(f"the mask {lonely} has no frame of the same name in {frames}: add the frame or remove it")
-    return images, found
+    lonely = {mask.stem: mask for mask in visible_files(masks, (".png",))}
+    paired = tuple(lonely.pop(image.stem, None) for image in images)
+    for mask in lonely.values():
+        raise DataError(f"the mask {mask} has no frame of the same name in {frames}: add the frame or remove it")
+    return tuple(images), paired
 
 
 def list_frames(name: str, folder: Path) -> list[Path]:

@@ -65,13 +65,13 @@ def read_mask(path: Path, binary: bool = False) -> np.ndarray:
     return merge_ids(mask) if binary else mask
 
 
-def check_size(path: Path | None, mask: np.ndarray, size: tuple[int, int], of: str) -> None:
-    """Raise DataError when the mask of `path` has not the size (H, W) of the image that it is `of`."""
-    if mask.shape != size:
-        raise DataError(
-            f"the mask {path} is {mask.shape[0]}x{mask.shape[1]} but its {of} is {size[0]}x{size[1]} (height x "
-            f"width): resize one to match the other"
-        )
+def check_size(
+    what: str, size: tuple[int, ...], of: str, due: tuple[int, ...], advice: str = "resize one to match the other"
+) -> None:
+    """Raise DataError when the size (H, W) of `what` is not the one that is due, that `of` something else."""
+    if size != due:
+        sizes = f"{what} is {size[0]}x{size[1]} but {of} is {due[0]}x{due[1]} (height x width)"
+        raise DataError(f"{sizes}: {advice}")
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -140,10 +140,9 @@ def _read_colours(path: Path) -> np.ndarray | None:
             f"the mask {path} has {len(found)} colours: draw each object in one flat colour, without smoothed "
             f"edges (at most {MAX_COLOURS} objects), or save object ids as a palette PNG"
         )
-    palette = np.array(davis_palette()).reshape(256, 3) @ [1 << 16, 1 << 8, 1]
-    known = {int(code): number for number, code in enumerate(palette)}
-    own = all(int(code) in known for code in found)
-    ids = [known[int(code)] for code in found] if own else range(1, len(found) + 1)
+    palette = (np.array(davis_palette()).reshape(256, 3) @ [1 << 16, 1 << 8, 1]).tolist()
+    own = set(found.tolist()) <= set(palette)
+    ids = map(palette.index, found.tolist()) if own else range(1, len(found) + 1)
     return np.array([0, *ids], np.uint8)[np.searchsorted(found, codes, side="right")]
 
 

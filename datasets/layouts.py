@@ -33,9 +33,7 @@ class Layout:
     held_out: Function | None = None  # gives {share: least} to keep what is evaluated out of training; else all
     one_source: bool = False  # all folders of this kind hold the same videos, as of a published data set
     official_tool: bool = True  # it is scored as DAVIS is, so that DAVIS's own tool can
-    submission: Function | None = (
-        None  # packs a folder `masks` as `zip_path` for a server that has the ground truth
-    )
+    submission: Function | None = None  # packs a folder `masks` as `zip_path` for a server with the ground truth
 
 
 LAYOUTS = {

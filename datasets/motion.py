@@ -14,16 +14,12 @@ LATTICE = 17  # points along a side where motion is computed; linear in between
 VELOCITY = {"angle": 0.06, "shear": 0.05, "grow": 0.05, "perspective": 0.03, "shift": 0.03}
 BEND, BEND_AT_FIRST = 0.006, 0.015
 
+Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
 
 def random_path(
-    length: int,
-    size: int,
-    centre: tuple[float, float],
-    rng: np.random.Generator,
-    motion: float,
-    limbs: Box | None = None,
+    length: int, size: int, centre: Point, rng: np.random.Generator, motion: float, limbs: Box | None = None
 ) -> np.ndarray:
     """Where each lattice point of each frame looks, in pixels x, y of an unmoved frame.
 
@@ -47,9 +43,8 @@ def random_path(
         seen = rest(size) @ affine[:2, :2].T + affine[:2, 2] - centre
         depth = 1 + (seen @ (tilt_x, tilt_y)) / size
         bent = (spline_basis() @ np.reshape(controls, (CONTROLS**2, 2))).reshape(LATTICE, LATTICE, 2)
-        positions[t] = (
-            centre + seen / np.maximum(depth, 0.5)[..., None] + (_sample(bent, inside) if limbs else bent)
-        )
+        positions[t] = centre + seen / np.maximum(depth, 0.5)[..., None]
+        positions[t] += _sample(bent, inside) if limbs else bent
     return positions
 
 
@@ -80,10 +75,9 @@ def line_kernel(way: np.ndarray) -> np.ndarray:
     kernel = np.zeros((2 * reach + 3, 2 * reach + 3), np.float32)
     whole = np.floor(points).astype(int)
     part = points - whole
-    for right in (0, 1):
-        for down in (0, 1):
-            weight = np.abs(1 - right - part[:, 0]) * np.abs(1 - down - part[:, 1])
-            np.add.at(kernel, (whole[:, 1] + down + reach + 1, whole[:, 0] + right + reach + 1), weight)
+    for right, down in np.ndindex(2, 2):
+        weight = np.abs(1 - right - part[:, 0]) * np.abs(1 - down - part[:, 1])
+        np.add.at(kernel, (whole[:, 1] + down + reach + 1, whole[:, 0] + right + reach + 1), weight)
     return kernel / kernel.sum()
 
 
@@ -96,10 +90,8 @@ def rest(size: int) -> np.ndarray:
 @lru_cache(maxsize=1)
 def spline_basis() -> np.ndarray:
     """(LATTICE^2, CONTROLS^2): the thin-plate spline is linear in its control values, so solve it once."""
-    controls, lattice = (
-        np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        for axis in (np.linspace(0, 1, CONTROLS), np.linspace(0, 1, LATTICE))
-    )
+    axes = np.linspace(0, 1, CONTROLS), np.linspace(0, 1, LATTICE)
+    controls, lattice = (np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2) for axis in axes)
     return RBFInterpolator(controls, np.eye(CONTROLS**2), kernel="thin_plate_spline")(lattice)
 
 

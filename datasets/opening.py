@@ -29,7 +29,7 @@ def open_evaluation(node: Node) -> VideoSet:
     layout = layout_of(node["kind"])
     if not layout.videos:
         raise DataError(f"dataset '{node['name']}' holds no videos: evaluate on it by ablation=decoupled alone")
-    return call(layout.videos, node, **layout.evaluation)
+    return call(layout.videos, node, **(layout.evaluation or {}))
 
 
 def open_images(node: Node, held_out: bool = False) -> list[StillImage]:
@@ -87,9 +87,12 @@ def export_submission(node: Node, masks: Path, zip_path: Path) -> None:
 
 def _training_videos(node: Node, held_out: bool) -> list[tuple[VideoSet, int]]:
     """The sets that a training draws its clips from, or what it holds out of them, each with its copies."""
-    share = node.get("hold_out", 0)
-    sets = [(call(layout.videos, part, **layout.training), copies) for layout, part, copies in _parts(node)]
-    return [(hold_out_videos(v, share)[held_out] if share else v, copies) for v, copies in sets]
+    share, found = node.get("hold_out", 0), []
+    for layout, part, copies in _parts(node):
+        assert layout.videos and layout.training is not None
+        videos = call(layout.videos, part, **layout.training)
+        found.append((hold_out_videos(videos, share)[held_out] if share else videos, copies))
+    return found
 
 
 def _parts(node: Node) -> list[tuple[Layout, Node, int]]:

@@ -8,6 +8,7 @@ others are Pillow's.
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -32,18 +33,11 @@ def decode_quickly(data: bytes) -> np.ndarray | None:
     width, height, *kind = struct.unpack(">IIBBBBB", chunks[0][1])
     if not 0 < width * height <= LARGEST:
         return None
-    if kind == GREY:
-        return _decode_grey(data)
     if kind == PALETTE:
         return _inflate(b"".join(body for name, body in chunks if name == b"IDAT"), height, width)
+    with suppress(cv2.error):  # more than 2^20 pixels wide or high
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if kind == GREY else None
     return None
-
-
-def _decode_grey(data: bytes) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # more than 2^20 pixels wide or high
-        return None
 
 
 def _inflate(data: bytes, height: int, width: int) -> np.ndarray | None:

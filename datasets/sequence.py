@@ -34,12 +34,12 @@ class Sequence:
     def __post_init__(self) -> None:
         if not self.frames:
             raise DataError(f"sequence {self.name} has no frames")
-        if self.masks and len(self.masks) != len(self.frames):
+        if len(self.masks) != len(self.frames):
             raise DataError(
                 f"sequence {self.name} has {len(self.frames)} frames but {len(self.masks)} masks: "
                 f"give one mask or None per frame"
             )
-        if not self.masks or self.masks[0] is None:
+        if self.masks[0] is None:
             raise DataError(
                 f"sequence {self.name} has no mask for its first frame {self.frames[0].name}: "
                 f"semi-supervised segmentation starts from it"
@@ -60,16 +60,21 @@ class Sequence:
         return read_frame(self.frames[index])
 
     def mask(self, index: int) -> np.ndarray | None:
-        """uint8 (H, W) object ids, or None where the frame is not annotated.
+        """As `annotation`, or None where the frame is not annotated."""
+        return None if self.masks[index] is None else self.annotation(index)
 
-        Raises DataError when the mask's size is not its frame's.
-        """
-        path = self.masks[index]
-        if path is None:
-            return None
+    def annotation(self, index: int) -> np.ndarray:
+        """uint8 (H, W) object ids of an annotated frame. Raises DataError when it is not as large as the frame."""
+        path = self.mask_file(index)
         mask = read_mask(path, self.binary)
-        check_size(path, mask, frame_size(self.frames[index]), "frame")
+        check_size(f"the mask {path}", mask.shape, "its frame", frame_size(self.frames[index]))
         return mask
+
+    def mask_file(self, index: int) -> Path:
+        """The file of the mask of a frame of `annotated`."""
+        path = self.masks[index]
+        assert path is not None, f"frame {index} of {self.name} is not annotated"
+        return path
 
     @cached_property
     def annotated(self) -> tuple[int, ...]:
@@ -84,7 +89,7 @@ class Sequence:
         """
         if self.appears is not None:
             return tuple(sorted(self.appears))
-        ids = _ids(self.mask(0))
+        ids = _ids(self.annotation(0))
         if not ids:
             raise DataError(f"the first mask of sequence {self.name} is empty: {self.masks[0]}")
         return ids
@@ -93,9 +98,7 @@ class Sequence:
     def given(self) -> dict[int, tuple[int, ...]]:
         """Frame index -> ids that its mask gives, both increasing; `{0: object_ids}` if none appears late."""
         starts = dict.fromkeys(self.object_ids, 0) if self.appears is None else self.appears
-        return {
-            index: tuple(i for i in self.object_ids if starts[i] == index) for index in sorted(set(starts.values()))
-        }
+        return {t: tuple(i for i in self.object_ids if starts[i] == t) for t in sorted(set(starts.values()))}
 
     @property
     def has_truth(self) -> bool:
@@ -108,7 +111,7 @@ class Sequence:
         Elsewhere it is 0 and says nothing of the objects that are already followed. Raises DataError
         when the mask does not hold one of the ids.
         """
-        mask, ids = self.mask(index), self.given[index]
+        mask, ids = self.annotation(index), self.given[index]
         absent = sorted(set(ids) - set(_ids(mask)))
         if absent:
             raise DataError(

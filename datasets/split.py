@@ -20,7 +20,7 @@ def hold_out(items: Items[Item], fraction: float = 0.1, seed: int = 0) -> tuple[
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"the fraction to hold out is {fraction}; it must be at least 0 and less than 1")
-    names = [item if isinstance(item, str) else item.name for item in items]
+    names = [str(getattr(item, "name", item)) for item in items]
     ranked = sorted(set(names), key=lambda name: name_hash(name, seed))
     held = {name for name in ranked if name_hash(name, seed) < fraction}
     if fraction > 0 and len(ranked) > 1:
@@ -45,8 +45,8 @@ def hold_out_videos(video_set: VideoSet, fraction: float = 0.1, seed: int = 0) -
 
 def name_parts(video_set: VideoSet, train: list[Sequence], held: list[Sequence]) -> tuple[VideoSet, VideoSet]:
     """The two parts of a set: (`<name>-train`, `<name>-held-out`)."""
-    parts = {"train": tuple(train), "held-out": tuple(held)}
-    return tuple(replace(video_set, name=f"{video_set.name}-{k}", sequences=v) for k, v in parts.items())
+    held_out = replace(video_set, name=f"{video_set.name}-held-out", sequences=tuple(held))
+    return replace(video_set, name=f"{video_set.name}-train", sequences=tuple(train)), held_out
 
 
 def name_hash(name: str, seed: int) -> float:

@@ -27,7 +27,7 @@ class StillImage:
         """uint8 (H, W, 3) RGB and uint8 (H, W) object ids, 0 without a mask. DataError when their sizes differ."""
         image = read_frame(self.image)
         mask = np.zeros(image.shape[:2], np.uint8) if self.mask is None else read_mask(self.mask)
-        check_size(self.mask, mask, image.shape[:2], "image")
+        check_size(f"the mask {self.mask}", mask.shape, "its image", image.shape[:2])
         return image, mask
 
 
@@ -61,11 +61,8 @@ def open_photos(root: Path) -> list[StillImage]:
 
 def frames_of(videos: VideoSet) -> list[StillImage]:
     """The annotated frames of all sequences, each an image named `<sequence>/<frame>`."""
-    return [
-        StillImage(f"{video.name}/{video.frames[t].stem}", video.frames[t], video.masks[t])
-        for video in videos.sequences
-        for t in video.annotated
-    ]
+    annotated = ((video, t) for video in videos.sequences for t in video.annotated)
+    return [StillImage(f"{v.name}/{v.frames[t].stem}", v.frames[t], v.masks[t]) for v, t in annotated]
 
 
 def _index_names(index: Path) -> list[str]:

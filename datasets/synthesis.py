@@ -20,7 +20,6 @@ from datasets.augment import (
     visible_objects,
     window_to_source,
 )
-from datasets.inpaint import fill_hole
 from datasets.motion import line_kernel, random_path, upsample, velocity
 
 COVER = 255  # in a layer's ids: hides what is below but is no object
@@ -135,14 +134,40 @@ def _picture(shot: Shot, image: np.ndarray, mask: np.ndarray, other: Picture | N
     low, high = corners.min(1), corners.max(1)
     apart = shot.path(tuple((low + high) / 2), limbs=(*low, *(high - low)))
     apart -= apart[:1]  # both begin in place
-    new_scene = other is not None and shot.rng.random() < shot.settings.new_scene
-    scene = other[0] if new_scene else fill_hole(image, mask > 0)
-    nothing, everything = np.zeros(scene.shape[:2], np.uint8), np.ones(scene.shape[:2], bool)
-    of_scene = window_to_source(choose_window(nothing[None], shot.rng), shot.size, False) if new_scene else view
-    return [
-        _layer(scene, nothing, everything, of_scene, path, border=mirror),
-        _layer(image, mask, mask > 0, view, path + apart, border=mirror),
-    ]
+    objects, of_scene = _layer(image, mask, mask > 0, view, path + apart, border=mirror), view
+    if other is not None and shot.rng.random() < shot.settings.new_scene:
+        scene, nothing = other[0], np.zeros_like(other[1])
+        of_scene = window_to_source(choose_window(nothing[None], shot.rng), shot.size, flip=False)
+    else:
+        scene, nothing = fill_hole(image, mask > 0), np.zeros_like(mask)
+    return [_layer(scene, nothing, np.ones_like(nothing, bool), of_scene, path, border=mirror), objects]
+
+
+def fill_hole(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Replace the pixels of `hole` (bool (H, W)) by a smooth mix of those around it.
+
+    Averages what is known over coarser and coarser grids. The hole is widened first, because a
+    drawn outline leaves a rim of the object.
+    """
+    reach = max(3, min(hole.shape) // 40) | 1
+    wide = cv2.dilate(hole.astype(np.uint8), np.ones((reach, reach), np.uint8))
+    known = 1 - wide.astype(np.float32)
+    weighted = np.dstack([image * known[:, :, None], known])
+    smooth = _fill(weighted)
+    soft = cv2.blur(wide.astype(np.float32), (3, 3))[:, :, None]
+    return (image + soft * (smooth[:, :, :3] - image)).clip(0, 255).astype(np.uint8)
+
+
+def _fill(weighted: np.ndarray) -> np.ndarray:
+    """(H, W, 3 + 1) weighted colour and weight -> the same with every weight 1."""
+    height, width = weighted.shape[:2]
+    weight = weighted[:, :, 3:]
+    if min(height, width) == 1:
+        total = weighted.sum((0, 1))
+        return np.broadcast_to(total / max(total[3], 1e-6), weighted.shape)
+    half = cv2.resize(weighted, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(np.ascontiguousarray(_fill(half)), (width, height), interpolation=cv2.INTER_LINEAR)
+    return weighted + (1 - weight) * coarse
 
 
 def _raised(mask: np.ndarray, highest: int) -> np.ndarray:
@@ -194,21 +219,22 @@ def _layer(
 
 def _compose(layers: list[Layer], t: int, shot: Shot) -> Picture:
     """Frame `t` and its ids, layers from the bottom up."""
-    frame = ids = None
-    for layer in layers:
-        x, y = (upsample(layer.positions[t, :, :, axis], shot.size) for axis in (0, 1))
-        rgba = cv2.remap(layer.rgba, x, y, cv2.INTER_LINEAR, borderMode=layer.border)
-        own = cv2.remap(layer.ids, x, y, cv2.INTER_NEAREST, borderMode=layer.border)
-        colour, opaque = np.ascontiguousarray(rgba[:, :, :3]), rgba[:, :, 3].astype(np.float32) / 255
-        if shot.shutter:
-            way = shot.shutter * velocity(layer.positions, t, shot.size)
-            colour, opaque = _smear(colour, opaque, way, shot.size)
-        if frame is None:
-            frame, ids = colour, own
-        else:
-            frame = cv2.blendLinear(colour, frame, opaque, 1 - opaque)
-            ids = np.where(own > 0, own, ids)
+    (frame, _, ids), *above = (_seen(layer, t, shot) for layer in layers)
+    for colour, opaque, own in above:
+        frame = cv2.blendLinear(colour, frame, opaque, 1 - opaque)
+        ids = np.where(own > 0, own, ids)
     return frame, np.where(ids == COVER, 0, ids)
+
+
+def _seen(layer: Layer, t: int, shot: Shot) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What frame `t` shows of a layer: colours uint8 (S, S, 3), opacity float32 (S, S), ids uint8 (S, S)."""
+    x, y = (upsample(layer.positions[t, :, :, axis], shot.size) for axis in (0, 1))
+    rgba = cv2.remap(layer.rgba, x, y, cv2.INTER_LINEAR, borderMode=layer.border)
+    ids = cv2.remap(layer.ids, x, y, cv2.INTER_NEAREST, borderMode=layer.border)
+    colour, opaque = np.ascontiguousarray(rgba[:, :, :3]), rgba[:, :, 3].astype(np.float32) / 255
+    if shot.shutter:
+        colour, opaque = _smear(colour, opaque, shot.shutter * velocity(layer.positions, t, shot.size), shot.size)
+    return colour, opaque, ids
 
 
 def _smear(colour: np.ndarray, opaque: np.ndarray, way: np.ndarray, size: int) -> Picture:
@@ -228,4 +254,6 @@ def _smear(colour: np.ndarray, opaque: np.ndarray, way: np.ndarray, size: int) -
 def _compress(frame: np.ndarray, quality: int) -> np.ndarray:
     """uint8 RGB as JPEG of that quality gives it back."""
     _, data = cv2.imencode(".jpg", frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[:, :, ::-1])

@@ -12,7 +12,7 @@ import numpy as np
 
 from datasets.errors import DataError
 from datasets.folder import list_frames
-from datasets.images import read_frame
+from datasets.images import check_size, read_frame
 
 INSTALL = ".venv/bin/python -m pip install -e '.[video]' -c constraints.txt"
 
@@ -39,12 +39,9 @@ class Video:
             found = ((path.stem, read_frame(path)) for path in list_frames(self.path.name, self.path)[start:])
         size = None
         for name, frame in found:
-            if size not in (None, frame.shape[:2]):
-                raise DataError(
-                    f"frame {name} of {self.path} is {frame.shape[0]}x{frame.shape[1]} (height x width), those "
-                    f"before it are {size[0]}x{size[1]}: give frames of one size"
-                )
-            size = frame.shape[:2]
+            size = size or frame.shape[:2]
+            what = f"frame {name} of {self.path}"
+            check_size(what, frame.shape[:2], "each before it", size, "give frames of one size")
             yield name, frame
 
 
@@ -65,7 +62,7 @@ def open_video(path: Path) -> Video:
             told = container.duration is not None and rate  # the header's seconds
             length = stream.frames or (math.ceil(container.duration / 1e6 * rate) if told else None)
     except (av.FFmpegError, OSError) as error:
-        raise DataError(f"cannot read the video {path}: {_reason(error)}") from None
+        raise DataError(f"cannot read the video {path}: {error.strerror or error}") from None
     return Video(path, float(rate) if rate else None, length)
 
 
@@ -77,7 +74,8 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     _library()
     from imageio.v3 import imopen
 
-    with imopen(path, "w", plugin="pyav", options={"movflags": "+faststart"}) as file:
+    options = {"movflags": "+faststart"}  # the stubs do not know it
+    with imopen(path, "w", plugin="pyav", options=options) as file:  # type: ignore[call-overload]
         file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
         for picture in pictures:
             height, width = (side - side % 2 for side in picture.shape[:2])
@@ -96,9 +94,8 @@ def _of_file(path: Path, start: int) -> Iterator[tuple[str, np.ndarray]]:
                     upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
                     yield f"{number:05d}", np.ascontiguousarray(upright)
     except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"cannot read the video {path} after frame {number}: {_reason(error)}; is the file whole?"
-        ) from None
+        why = error.strerror or error
+        raise DataError(f"cannot read the video {path} after frame {number}: {why}; is the file whole?") from None
 
 
 def _library():
@@ -108,7 +105,3 @@ def _library():
     except ModuleNotFoundError as error:
         raise DataError(f"videos need the package {error.name}: {INSTALL}") from None
     return av
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

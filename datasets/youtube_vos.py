@@ -14,8 +14,8 @@ from datasets.sequence import Sequence, VideoSet
 from datasets.split import hold_out, name_hash, name_parts
 
 LAYOUT = "<split>/meta.json, <split>/JPEGImages/<video>/00000.jpg and <split>/Annotations/<video>/00000.png"
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError)  # what reading JSON of another shape raises
 STRIDE = 5  # every fifth frame of a 30 fps video is annotated
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,8 @@ def split_held_out(
     """
     for sequence in video_set.sequences:
         if set(sequence.categories) != set(sequence.object_ids):
-            raise DataError(
-                f"a class of sequence {sequence.name} of {video_set.name} is not known: its meta.json should give "
-                f"the category of each object"
-            )
+            unknown = f"a class of sequence {sequence.name} of {video_set.name} is not known"
+            raise DataError(f"{unknown}: its meta.json should give the category of each object")
     unseen = _choose_unseen(video_set, unseen_fraction, seed)
     others = [s for s in video_set.sequences if unseen.isdisjoint(s.categories.values())]
     train, _ = hold_out(others, fraction, seed)
@@ -103,42 +101,29 @@ def split_held_out(
     return parts[0], replace(parts[1], unseen=unseen)
 
 
-def submission_frames(root: Path, split: str = "valid") -> dict[str, tuple[str, ...]]:
-    """Video -> stems of the frames that the evaluation server judges: all that meta.json lists, increasing.
-
-    They are every fifth from the first object on, as in the public code of STCN and AOT.
-    """
-    return {
-        video: tuple(sorted({stem for listed in objects.values() for stem in listed.frames}))
-        for video, objects in sorted(_read_meta(Path(root), split).items())
-    }
-
-
 def export_submission(root: Path, masks: Path, zip_path: Path, split: str = "valid") -> int:
     """Zip `masks/<video>/<frame>.png` as the server wants it and return the number of masks.
 
-    The zip holds `Annotations/<video>/<frame>.png` for the frames of `submission_frames` and no others,
-    byte for byte, so they must be palette PNGs with the ids of meta.json. The same masks give the same
-    zip; it replaces `zip_path` only when it is complete. Raises DataError when a mask is missing.
+    The zip holds `Annotations/<video>/<frame>.png`, byte for byte, so they must be palette PNGs with the ids of
+    meta.json, for the frames that the server evaluates and no others: all that meta.json lists, every fifth from
+    the first object on, as in the public code of STCN and AOT. The same masks give the same zip; it replaces
+    `zip_path` only when it is complete. Raises DataError when a mask is missing.
     """
     files = {
-        f"Annotations/{video}/{stem}.png": Path(masks) / video / f"{stem}.png"
-        for video, stems in submission_frames(root, split).items()
-        for stem in stems
+        f"Annotations/{video}/{stem}.png": masks / video / f"{stem}.png"
+        for video, objects in sorted(_read_meta(root, split).items())
+        for stem in sorted({stem for listed in objects.values() for stem in listed.frames})
     }
     missing = [file for file in files.values() if not file.is_file()]
     if missing:
-        raise DataError(
-            f"the submission lacks {missing[0]} ({len(missing)} of {len(files)} masks): segment all videos of "
-            f"{split} first"
-        )
-    zip_path = Path(zip_path)
+        lacks = f"the submission lacks {missing[0]} ({len(missing)} of {len(files)} masks)"
+        raise DataError(f"{lacks}: segment all videos of {split} first")
     zip_path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = zip_path.with_name(f".{zip_path.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(unfinished, "w") as archive:
             for inside, file in files.items():
-                entry = zipfile.ZipInfo(inside, ZIP_DATE)  # stored: a PNG does not get smaller
+                entry = zipfile.ZipInfo(inside)  # of 1980 and stored: a PNG does not get smaller
                 entry.external_attr = 0o644 << 16
                 archive.writestr(entry, file.read_bytes())
         unfinished.replace(zip_path)
@@ -152,17 +137,16 @@ def _open_video(name: str, objects: dict[int, Listed], frames: Path, masks: Path
     place = {image.stem: index for index, image in enumerate(images)}
     for object_id, listed in objects.items():
         stem = listed.frames[0]
-        if stem not in found:
+        if stem not in place or found[place[stem]] is None:
             mask = f"whose mask is missing: put it at {masks / stem}.png"
             lacks = mask if stem in place else f"which is not in {frames}: fetch it"
             raise DataError(f"object {object_id} of video {name} appears in frame {stem}, {lacks}")
     starts = {object_id: place[listed.frames[0]] for object_id, listed in objects.items()}
     first = min(starts.values())
-    images = images[first:]
     return Sequence(
         name,
-        tuple(images),
-        tuple(found.get(image.stem) for image in images),
+        images[first:],
+        found[first:],
         appears={object_id: start - first for object_id, start in starts.items()},
         categories={object_id: o.category for object_id, o in objects.items() if o.category is not None},
         stride=STRIDE,
@@ -175,22 +159,19 @@ def _downloaded(split: str) -> str:
 
 
 def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
-    """Video -> object id -> what is listed of it."""
     path = root / split / "meta.json"
     if not path.is_file():
         raise DataError(f"no YouTube-VOS data at {root}: {path} not found; the folder should hold {LAYOUT}")
     try:
         videos = json.loads(path.read_text(encoding="utf-8"))["videos"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise DataError(f'cannot read {path}: no {{"videos": ...}} in JSON ({error!r}); fetch it again') from None
-    meta = {}
+    meta: dict[str, dict[int, Listed]] = {}
     for video, entry in videos:
         try:
-            meta[video] = {
-                int(object_id): Listed(one.get("category"), tuple(sorted(one["frames"])))
-                for object_id, one in entry["objects"].items()
-            }
-        except (ValueError, KeyError, TypeError, AttributeError):
+            objects = entry["objects"].items()
+            meta[video] = {int(i): Listed(one.get("category"), tuple(sorted(one["frames"]))) for i, one in objects}
+        except MALFORMED:
             meta[video] = {}
         if not meta[video] or not all(listed.frames for listed in meta[video].values()):
             raise DataError(

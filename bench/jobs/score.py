@@ -17,8 +17,7 @@ from bench.plan.cells import EXTRA_METRICS, content_hash, placeless
 from bench.plan.data import fingerprint, locate
 from bench.record import Record, to_jsonl
 from bench.score.accuracy import FIGURES, SequenceScores, summarize
-from bench.score.classes import seen_unseen
-from bench.score.fields import score_fields
+from bench.score.fields import score_fields, seen_unseen
 from bench.score.folder import PROTOCOLS, Protocol, Scored, choose_protocol, find_tasks, score_all
 from bench.score.official import agrees, compare, load_official, official_scores
 from bench.system.databases import without_passwords
@@ -57,7 +56,7 @@ def run(config: DictConfig, runs: Path) -> int:
     _warn(scored, protocol)
 
     scores = [one.scores for one in scored]
-    summary = summarize(scores).as_dict()
+    summary = summarize(scores)
     content = {**summary, **seen_unseen(scores, videos), "protocol": asdict(protocol)}
     record = _record(folder, dataset, protocol, scored, content)
     write_text(out / "title.txt", _title(folder, dataset, config))

@@ -8,14 +8,15 @@ that are predicted but not asked for are ignored where the official code stops. 
 in these, too.
 
 YouTube-VOS differs in two ways: an object counts from the frame after the one that gives it, and the last
-frame counts too (see `score_sequence`).
+frame counts too (see `score_frames` and `bench.score.folder.judged_frames`).
 
 Sources: Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, arXiv 1704.00675;
 Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from bench.score.metric import Metric
 from bench.score.metrics.boundary import boundary, tolerance_radius
 from bench.score.metrics.region import region
 from bench.system.errors import ConfigError
-from datasets.images import VOID
+from datasets.images import VOID, check_size
 
 FIGURES = ("j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", "jf_mean")
 
@@ -52,8 +53,7 @@ class SequenceScores:
         Over the frames in which the object is judged; one that never is has no entry.
         """
         judged = ~np.isnan(self.j)
-        statistics = {"mean": _mean, "recall": recall}
-        statistics["decay"] = decay_in_8_bits if self.decay_in_8_bits else decay
+        statistics = {"mean": _mean, "recall": recall, "decay": decay_in_8_bits if self.decay_in_8_bits else decay}
         columns = {
             f"{name}_{key}": _over_frames(statistic, values, judged)
             for name, values in (("j", self.j), ("f", self.f))
@@ -61,40 +61,8 @@ class SequenceScores:
         }
         columns["jf_mean"] = (columns["j_mean"] + columns["f_mean"]) / 2
         columns |= {name: _over_frames(_mean, values, judged) for name, values in self.extra.items()}
-        return {
-            object_id: {key: float(column[i]) for key, column in columns.items()}
-            for i, object_id in enumerate(self.object_ids)
-            if judged[:, i].any()
-        }
-
-    def jf_mean(self) -> float | None:
-        """J&F of the sequence, a fraction: the mean over its objects; None if none is judged."""
-        objects = [values["jf_mean"] for values in self.per_object().values()]
-        return float(np.mean(objects)) if objects else None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Scores of a set of sequences: means over all objects, as fractions (decay may be negative).
-
-    `per_object` maps "<sequence>_<object id>" to the same figures of that object, `metrics` the name of each
-    further metric to its mean, in its own unit. Where no object is judged both are empty and the means are None.
-    """
-
-    j_mean: float | None
-    j_recall: float | None
-    j_decay: float | None
-    f_mean: float | None
-    f_recall: float | None
-    f_decay: float | None
-    jf_mean: float | None
-    per_object: dict[str, dict[str, float]]
-    metrics: dict[str, float]
-
-    def as_dict(self) -> dict:
-        """Plain nested dict, ready for JSON; `metrics` only where there are some."""
-        found = asdict(self)
-        return found if self.metrics else {key: value for key, value in found.items() if key != "metrics"}
+        ever = np.flatnonzero(judged.any(axis=0))
+        return {self.object_ids[i]: {key: float(column[i]) for key, column in columns.items()} for i in ever}
 
 
 def frame_scores(
@@ -107,11 +75,8 @@ def frame_scores(
     left out of both masks: nobody knows what is there, so no prediction is wrong there. (The official code does so
     in its unsupervised task and takes void as background in this one.) Raises ValueError when the sizes differ.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(
-            f"the prediction is {_size(prediction)} but the ground truth is {_size(truth)} (height x width): "
-            f"save predictions at the ground truth's size"
-        )
+    advice = "save predictions at the ground truth's size"
+    check_size("the prediction", prediction.shape, "the ground truth", truth.shape, advice)
     radius = tolerance_radius(*truth.shape)
     box = _foreground_box(prediction, truth)
     prediction, truth = prediction[box], truth[box]
@@ -119,45 +84,6 @@ def frame_scores(
         return np.ones(len(object_ids)), np.ones(len(object_ids))
     prediction = _without_void(prediction, truth)
     return region(prediction, truth, object_ids), boundary(prediction, truth, object_ids, radius)
-
-
-def score_sequence(
-    name: str,
-    predictions: Iterable[np.ndarray],
-    truths: Iterable[np.ndarray | None],
-    object_ids: Sequence[int],
-    appears: Mapping[int, int] | None = None,
-    metrics: Sequence[Metric] = (),
-) -> SequenceScores:
-    """Score a sequence from the masks of all its frames, in order; may be generators.
-
-    predictions, truths: integer (H, W) as in `frame_scores`. Frames whose truth is None (not annotated) are
-    left out. Of the others, DAVIS leaves out the first and the last for all objects. YouTube-VOS, whose
-    `appears` takes an object id to the index of the frame that gives it, judges an object in those after
-    that one and includes the last.
-
-    Raises ValueError, naming the sequence, when there are fewer than 3 frames (with `appears` any number
-    will do), no annotated one among those scored, not as many predictions as truths, or a prediction of
-    another size than its truth.
-    """
-    predictions, truths = list(predictions), list(truths)
-    counts = {"predictions": len(predictions), "ground truth": len(truths)}
-    fewer, more = sorted(counts, key=counts.get)
-    if counts[fewer] < counts[more]:
-        raise ValueError(
-            f"sequence {name}: {fewer} for only {counts[fewer]} frames, {more} for more: give one per frame"
-        )
-    if appears is None and len(truths) < 3:
-        raise ValueError(
-            f"sequence {name} has {len(truths)} frame(s): at least 3 are needed, the first and last are not scored"
-        )
-    end = len(truths) - (appears is None)
-    known = [(i, predictions[i], truths[i]) for i in range(end) if truths[i] is not None]
-    scores = score_frames(name, known, object_ids, appears, metrics)
-    if not len(scores.j):
-        where = "between its first and last" if appears is None else "after one that gives an object"
-        raise ValueError(f"sequence {name} has no annotated frame {where}: nothing to score")
-    return scores
 
 
 def score_frames(
@@ -169,10 +95,10 @@ def score_frames(
 ) -> SequenceScores:
     """Scores of the frames that are handed in: (index, prediction, truth), in order; may be a generator.
 
-    Masks, `object_ids` and `appears` as in `score_sequence`; metrics: those beside J and F. An object is judged in
-    the frames after the one that gives it (index 0 without `appears`); frames that judge none are left out. Raises
-    ValueError, naming sequence and frame, for a prediction of another size than its truth, and ConfigError for a
-    metric that gives anything but a finite number for each object.
+    Masks: integer (H, W) as in `frame_scores`. `appears` takes an object id to the index of the frame that gives
+    it; 0 for each without it. An object is judged in the frames after that one; frames that judge none are left
+    out. metrics: those beside J and F. Raises ValueError, naming sequence and frame, for a prediction of another
+    size than its truth, and ConfigError for a metric that gives anything but a finite number for each object.
     """
     given_at = [0 if appears is None else appears[i] for i in object_ids]
     rows = []
@@ -195,10 +121,12 @@ def score_frames(
     return SequenceScores(name, tuple(object_ids), j, f, extra=extra)
 
 
-def summarize(sequences: Sequence[SequenceScores]) -> Summary:
-    """Average over the judged objects of all sequences.
+def summarize(sequences: Sequence[SequenceScores]) -> dict[str, Any]:
+    """Scores of a set of sequences, ready for JSON: FIGURES, means over all objects, fractions (decay may be < 0).
 
-    Raises ValueError when there is no sequence at all or when two sequences have the same name.
+    `per_object` maps "<sequence>_<object id>" to the same figures of that object; `metrics`, only where there are
+    some, the name of each further metric to its mean, in its own unit. Where no object is judged `per_object` is
+    empty and the means are None. Raises ValueError when there is no sequence at all or two have the same name.
     """
     if not sequences:
         raise ValueError("there is no object to score: give at least one sequence with an object")
@@ -209,11 +137,10 @@ def summarize(sequences: Sequence[SequenceScores]) -> Summary:
             if key in per_object:
                 raise ValueError(f"object {key} was scored twice: give each sequence a name of its own")
             per_object[key] = values
-    extra = [key for values in list(per_object.values())[:1] for key in values if key not in FIGURES]
-    columns = {key: [values[key] for values in per_object.values()] for key in (*FIGURES, *extra)}
-    means = {key: float(np.mean(values)) if values else None for key, values in columns.items()}
-    metrics = {key: means.pop(key) for key in extra}
-    return Summary(**means, per_object=per_object, metrics=metrics)
+    objects = list(per_object.values())
+    means = {key: float(np.mean([one[key] for one in objects])) for key in (objects[0] if objects else ())}
+    figures = {key: means.pop(key, None) for key in FIGURES}
+    return {**figures, "per_object": per_object, **({"metrics": means} if means else {})}
 
 
 def recall(values: np.ndarray) -> np.ndarray:
@@ -289,7 +216,3 @@ def _foreground_box(prediction: np.ndarray, truth: np.ndarray) -> tuple[slice, s
     if width == 0:
         return slice(0, 0), slice(0, 0)
     return slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
-
-
-def _size(mask: np.ndarray) -> str:
-    return "x".join(map(str, mask.shape))

@@ -62,7 +62,7 @@ def _draw_errors(sequence: Sequence, masks: Path, drawn: Path, with_frames: bool
             continue
         if not mask.exists():
             return False
-        truth = sequence.mask(index)
+        truth = sequence.annotation(index)
         truth = np.where(np.isin(truth, (*sequence.object_ids, VOID)), truth, 0)  # those that are followed
         picture = Image.fromarray(errors(_frame(sequence, index, with_frames), read_ids(mask), truth))
         replace_atomically(path, partial(picture.save, quality=QUALITY))

@@ -1,15 +1,17 @@
 """Running a method over a set of videos: masks and scores, a sequence at a time."""
 
+import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from bench.score.accuracy import SequenceScores, score_frames, score_sequence
-from bench.score.folder import choose_protocol, find_tasks, read_predictions
+from bench.score.accuracy import SequenceScores, score_frames
+from bench.score.folder import choose_protocol, find_tasks, judged_frames, read_predictions
 from bench.score.inference import follow, threads_for
 from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
@@ -56,7 +58,7 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
             f"later: choose another method or data set"
         )
     if isinstance(method, SpaceTimeMethod):  # what their convolutions are fastest in
-        method.to(memory_format=torch.channels_last)
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     done = []
     frames = sum(len(sequence) for sequence in videos.sequences)
     with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
@@ -69,18 +71,9 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
                 write_json(path, entry)
             bar.update(len(sequence))
             done.append(entry)
-    scores = [
-        SequenceScores(
-            e["name"],
-            tuple(e["object_ids"]),
-            *(_from_json(e, e[key]) for key in ("j", "f")),
-            extra={name: _from_json(e, values) for name, values in e.get("metrics", {}).items()},
-        )
-        for e in done
-    ]
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"
-    return Evaluation(scores, [ms for e in done for ms in e["step_ms"]], resolution)
+    return Evaluation([_scores(e) for e in done], [ms for e in done for ms in e["step_ms"]], resolution)
 
 
 def check_masks(method: MaskFolder, videos: VideoSet) -> None:
@@ -96,14 +89,13 @@ def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
     try:
         for frame in sequence.frames:
             read_ids(_mask_file(folder, sequence, frame))
-        values = [entry["j"], entry["f"], *(entry["metrics"][metric.name] for metric in extra_metrics())]
-        shapes = {_from_json(entry, each).shape for each in values}
+        scores = _scores(entry)
+        shapes = {scores.f.shape, scores.j.shape, *(scores.extra[metric.name].shape for metric in extra_metrics())}
+        whole = len(shapes) == 1 and scores.object_ids == sequence.object_ids and "size" in entry
+        steps = (len(sequence) - 1, 0)  # none where the masks were there
+        return entry if whole and len(entry["step_ms"]) in steps else None
     except (DataError, KeyError, TypeError, ValueError):
         return None
-    steps = (len(sequence) - 1, 0)  # none where the masks were there
-    whole = len(shapes) == 1 and list(sequence.object_ids) == entry["object_ids"]
-    whole = whole and len(entry["step_ms"]) in steps
-    return entry if whole and {"name", "size"} <= entry.keys() else None
 
 
 def _mask_file(folder: Path, sequence: Sequence, frame: Path) -> Path:
@@ -114,16 +106,12 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     """Masks of one sequence into the folder; its frame scores and the time of each step."""
     if sequence.has_truth and sequence.appears is None and len(sequence) < 3:
         raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
-    truths = [sequence.mask(i) for i in range(len(sequence))]  # a damaged one is told before any work
+    truths = {i: sequence.annotation(i) for i in sequence.annotated}  # a damaged one is told before any work
     predictions, step_ms = _predict(method, sequence, device)
     for path, mask in zip(sequence.frames, predictions, strict=True):
-        out = _mask_file(folder, sequence, path)
-        replace_atomically(out, lambda temporary, mask=mask: write_mask(temporary, mask))
-    metrics, ids = extra_metrics(), sequence.object_ids
-    if sequence.has_truth:
-        scores = score_sequence(sequence.name, predictions, truths, ids, sequence.appears, metrics)
-    else:
-        scores = score_frames(sequence.name, [], ids, sequence.appears, metrics)
+        replace_atomically(_mask_file(folder, sequence, path), partial(write_mask, mask=mask))
+    judged = ((i, predictions[i], truths[i]) for i in judged_frames(sequence))
+    scores = score_frames(sequence.name, judged, sequence.object_ids, sequence.appears, extra_metrics())
     extra = {name: _to_json(values) for name, values in scores.extra.items()}
     return {
         "name": sequence.name,
@@ -136,33 +124,29 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     }
 
 
-def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
-    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of all steps."""
-    if not isinstance(method, MaskFolder):
-        return _segment(method, sequence, device)
-    predictions = read_predictions(sequence, method.folder)
-    unknown = set(np.unique(predictions)) - {0, *sequence.object_ids}
-    if unknown:
-        text = f"masks of {sequence.name} hold id {min(unknown)}, which is no object there: it counts as background"
-        warnings.warn(text, stacklevel=2)
-    return predictions, []
-
-
 @torch.no_grad()
 @joined_norms()
-def _segment(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
-    """Run the method: the mask of every frame, and the milliseconds of all but the first."""
-    given = (
-        (sequence.frame(i), sequence.given_mask(i) if i in sequence.given else None) for i in range(len(sequence))
-    )
-    predictions, step_ms = zip(*follow(method, given, device), strict=True)
-    return list(predictions), list(step_ms[1:])
+def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
+    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of all steps."""
+    if isinstance(method, MaskFolder):
+        predictions = read_predictions(sequence, method.folder)
+        if unknown := set(np.unique(predictions)) - {0, *sequence.object_ids}:
+            text = f"masks of {sequence.name} hold id {min(unknown)}, which is no object there"
+            warnings.warn(f"{text}: it counts as background", stacklevel=2)
+        return predictions, []
+    at = range(len(sequence))
+    given = ((sequence.frame(t), sequence.given_mask(t) if t in sequence.given else None) for t in at)
+    masks, step_ms = zip(*follow(method, given, device), strict=True)
+    return list(masks), list(step_ms[1:])
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:
     """JSON has no NaN: null where an object is not judged."""
-    return np.where(np.isnan(values), None, values).tolist()
+    return [[None if math.isnan(value) else value for value in row] for row in values.tolist()]
 
 
-def _from_json(entry: dict, values: list[list[float | None]]) -> np.ndarray:
-    return np.array(values, dtype=float).reshape(-1, len(entry["object_ids"]))
+def _scores(entry: dict) -> SequenceScores:
+    ids = tuple(entry["object_ids"])
+    found = {"j": entry["j"], "f": entry["f"], **entry.get("metrics", {})}
+    values = {name: np.array(rows, dtype=float).reshape(-1, len(ids)) for name, rows in found.items()}
+    return SequenceScores(entry["name"], ids, values.pop("j"), values.pop("f"), extra=values)

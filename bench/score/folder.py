@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,37 +19,34 @@ from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
 from bench.system.workers import start_worker
 from datasets.errors import DataError
-from datasets.images import VOID, is_two_valued, merge_ids, read_ids
+from datasets.images import VOID, check_size, is_two_valued, merge_ids, read_ids
 from datasets.sequence import Sequence, VideoSet
 
-POLICIES = {  # every policy's values, ours first, and what davis2017-evaluation does
-    "void": (("ignore", "background"), "background"),
-    "extra": (("ignore", "error"), "error"),
-    "missing": (("error", "empty"), "error"),
-    "objects": (("first", "up_to_largest"), "up_to_largest"),
-    "decay": (("exact", "8bit"), "8bit"),
-}
 PROTOCOLS = ("ours", "official")
+
+
+def _policy(*values: str, official: str) -> Any:
+    """A field with the values of a policy, ours first, and that of davis2017-evaluation."""
+    return field(metadata={"values": values, "ours": values[0], "official": official})
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What counts. Fields are the keys of POLICIES, whose meaning docs/scoring.md gives."""
+    """What counts; docs/scoring.md gives the meaning of each policy."""
 
-    void: str
-    extra: str
-    missing: str
-    objects: str
-    decay: str
+    void: str = _policy("ignore", "background", official="background")
+    extra: str = _policy("ignore", "error", official="error")
+    missing: str = _policy("error", "empty", official="error")
+    objects: str = _policy("first", "up_to_largest", official="up_to_largest")
+    decay: str = _policy("exact", "8bit", official="8bit")
 
 
 @dataclass(frozen=True)
 class Task:
-    """A sequence, the frames to judge (indices, increasing) and, for each of them, the predicted mask's file."""
+    """A sequence and, by the index of each frame to judge, increasing, the predicted mask's file."""
 
     sequence: Sequence
-    judged: tuple[int, ...]
-    files: tuple[Path, ...]
+    files: dict[int, Path]
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,8 @@ class Scored:
     """
 
     scores: SequenceScores
-    size: tuple[int, int]
-    extra: tuple[tuple[str, int], ...]
+    size: tuple[int, ...]
+    extra: list[tuple[str, int]]
 
 
 def choose_protocol(name: str, policy: dict[str, str | None]) -> Protocol:
@@ -68,10 +66,10 @@ def choose_protocol(name: str, policy: dict[str, str | None]) -> Protocol:
     if name not in PROTOCOLS:
         raise ConfigError(f"unknown protocol '{name}'; known: {', '.join(PROTOCOLS)}")
     chosen = {}
-    for key, (values, official) in POLICIES.items():
-        chosen[key] = policy.get(key) or (values[0] if name == "ours" else official)
-        if chosen[key] not in values:
-            raise ConfigError(f"policy.{key}={chosen[key]}: choose one of {', '.join(values)}")
+    for one in fields(Protocol):
+        value = chosen[one.name] = policy.get(one.name) or one.metadata[name]
+        if value not in one.metadata["values"]:
+            raise ConfigError(f"policy.{one.name}={value}: choose one of {', '.join(one.metadata['values'])}")
     return Protocol(**chosen)
 
 
@@ -89,14 +87,14 @@ def find_tasks(videos: VideoSet, folder: Path, protocol: Protocol) -> list[Task]
         place = folder / sequence.name
         if not place.is_dir():
             raise DataError(f"no masks of sequence {sequence.name}: no folder {place} ({_there(folder)})")
-        files = tuple(place / f"{sequence.frames[i].stem}.png" for i in judged)
-        missing = [file for file in files if not file.is_file()]
+        files = {i: place / f"{sequence.frames[i].stem}.png" for i in judged}
+        missing = [file for file in files.values() if not file.is_file()]
         if missing and protocol.missing == "error":
             raise DataError(
                 f"no mask {missing[0]} ({len(missing)} of {len(files)} judged ones are missing; {_there(place)}): "
                 f"add it, or count missing masks as empty with policy.missing=empty"
             )
-        tasks.append(Task(sequence, judged, files))
+        tasks.append(Task(sequence, files))
     if not tasks:
         raise DataError(
             f"{videos.name} has no mask to compare with beside those that give the objects: nothing to score"
@@ -105,7 +103,10 @@ def find_tasks(videos: VideoSet, folder: Path, protocol: Protocol) -> list[Task]
 
 
 def judged_frames(sequence: Sequence) -> tuple[int, ...]:
-    """Indices of the frames that are judged, as in `score_sequence`; none where the truth is not known."""
+    """Indices of the frames that are judged; none where the truth is not known.
+
+    DAVIS leaves out the first and the last frame, YouTube-VOS (`appears`) the first alone.
+    """
     if not sequence.has_truth:
         return ()
     end = len(sequence) - (sequence.appears is None)
@@ -115,12 +116,12 @@ def judged_frames(sequence: Sequence) -> tuple[int, ...]:
 def score_all(tasks: list[Task], protocol: Protocol, processes: int, label: str) -> list[Scored]:
     """Score the sequences in their order, `processes` at once; the numbers are the same for any number."""
     processes = min(processes, len(tasks))
-    total = sum(len(task.judged) for task in tasks)
+    total = sum(len(task.files) for task in tasks)
     with tqdm(total=total, desc=f"score {label}", unit="frame", mininterval=2) as bar:
         done = []
         for task, scored in zip(tasks, _scored(tasks, protocol, processes), strict=True):
             done.append(scored)
-            bar.update(len(task.judged))
+            bar.update(len(task.files))
     return done
 
 
@@ -144,7 +145,9 @@ def score_task(task: Task, protocol: Protocol, metrics: list[Metric]) -> Scored:
     Raises DataError, naming the file, for a mask that cannot be read or has another size than its truth,
     and for an id that is not judged where `protocol.extra` is error.
     """
-    _keep_freed_memory()
+    # Have glibc keep the memory of a frame's masks for the next frame: a seventh of the time is asking again. It
+    # hands back what is more than twice the largest block that it has got back so far; this block is large.
+    bytearray(16 * 2**20)
     sequence = task.sequence
     ids = judged_ids(sequence, protocol)
     extra: list[tuple[str, int]] = []
@@ -153,22 +156,22 @@ def score_task(task: Task, protocol: Protocol, metrics: list[Metric]) -> Scored:
     lowest_other = int(others[others > 0].min())
 
     def judged() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        for file, (index, prediction, truth) in zip(task.files, read_masks(task, ids), strict=True):
+        for index, prediction, truth in read_masks(task, ids):
             if prediction.max() >= lowest_other and (unknown := cv2.LUT(prediction, others)).any():
-                found = int(unknown[unknown > 0].min())
+                file, found = str(task.files[index]), int(unknown[unknown > 0].min())
                 if protocol.extra == "error":
                     raise DataError(
                         f"the mask {file} holds id {found}, which is no judged object of sequence {sequence.name} "
                         f"({', '.join(map(str, ids))}): correct it, or leave such ids out with policy.extra=ignore"
                     )
-                extra.append((str(file), found))
+                extra.append((file, found))
             if protocol.void == "background":
                 truth[truth == VOID] = 0
             yield index, prediction, truth
 
     scores = score_frames(sequence.name, judged(), ids, sequence.appears, metrics)
     scores = replace(scores, decay_in_8_bits=protocol.decay == "8bit")
-    return Scored(scores, read_ids(sequence.masks[0]).shape, tuple(extra))
+    return Scored(scores, read_ids(sequence.mask_file(0)).shape, extra)
 
 
 def judged_ids(sequence: Sequence, protocol: Protocol) -> tuple[int, ...]:
@@ -184,54 +187,40 @@ def read_masks(task: Task, ids: tuple[int, ...]) -> Iterator[tuple[int, np.ndarr
     where the first mask is of this kind. A file that is not there is an empty mask.
     """
     sequence = task.sequence
-    single = ids[0] if len(ids) == 1 else None
-    true_single = single if is_two_valued(read_ids(sequence.masks[0])) else None
-    for index, file in zip(task.judged, task.files, strict=True):
-        path = sequence.masks[index]
-        truth = _named(read_ids(path), true_single, sequence.binary)
-        yield index, _prediction(file, sequence, single, truth.shape, path), truth
+    renamed = ids if is_two_valued(read_ids(sequence.mask_file(0))) else ()
+    for index, file in task.files.items():
+        path = sequence.mask_file(index)
+        truth = _named(read_ids(path), renamed, sequence.binary)
+        yield index, _prediction(file, sequence, ids, path, truth.shape), truth
 
 
 def read_predictions(sequence: Sequence, folder: Path) -> list[np.ndarray]:
     """The given mask, then `folder/<sequence>/<frame>.png` of every frame, read as `read_masks` does."""
-    first, ids = sequence.given_mask(0), sequence.object_ids
-    single = ids[0] if len(ids) == 1 else None
+    first, ids, path = sequence.given_mask(0), sequence.object_ids, sequence.mask_file(0)
     files = [folder / sequence.name / f"{frame.stem}.png" for frame in sequence.frames[1:]]
-    return [first, *(_prediction(file, sequence, single, first.shape, sequence.masks[0]) for file in files)]
+    return [first, *(_prediction(file, sequence, ids, path, first.shape) for file in files)]
 
 
 def _prediction(
-    file: Path, sequence: Sequence, single: int | None, size: tuple[int, int], truth: Path
+    file: Path, sequence: Sequence, ids: tuple[int, ...], truth: Path, size: tuple[int, ...]
 ) -> np.ndarray:
     """A predicted mask, empty where there is no file; DataError when its size is not that of the truth."""
     if not file.is_file():
         return np.zeros(size, np.uint8)
-    prediction = _named(read_ids(file), single, sequence.binary)
-    if prediction.shape != size:
-        raise DataError(
-            f"the mask {file} is {prediction.shape[0]}x{prediction.shape[1]} but the truth {truth} is "
-            f"{size[0]}x{size[1]} (height x width): save predictions at the truth's size"
-        )
+    prediction = _named(read_ids(file), ids, sequence.binary)
+    advice = "save predictions at the truth's size"
+    check_size(f"the mask {file}", prediction.shape, f"the truth {truth}", size, advice)
     return prediction
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc keep the memory of a frame's masks for the next frame: a seventh of the time is asking again.
-
-    It hands back what is more than twice the largest block that it has got back so far; this block is large.
-    """
-    bytearray(16 * 2**20)
-
-
-def _named(mask: np.ndarray, single: int | None, binary: bool) -> np.ndarray:
-    """A mask with 255 renamed to the id `single`, if that is all it holds, or with all ids merged into 1."""
-    if single is not None and is_two_valued(mask):
-        return mask & single
+def _named(mask: np.ndarray, ids: tuple[int, ...], binary: bool) -> np.ndarray:
+    """A mask with 255 renamed to the only id there is, if that is all it holds, or with all ids merged into 1."""
+    if len(ids) == 1 and is_two_valued(mask):
+        return mask & ids[0]
     return merge_ids(mask) if binary else mask
 
 
 def _there(folder: Path) -> str:
-    """What a folder holds, in short, for a message about what it does not."""
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     shown = ", ".join(names if len(names) < 4 else [names[0], "...", names[-1]])
     return f"there: {shown}" if names else "it is empty"

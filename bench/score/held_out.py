@@ -2,7 +2,7 @@
 
 from bench.plan.cells import Training
 from bench.plan.data import open_training
-from bench.score.accuracy import score_sequence, summarize
+from bench.score.accuracy import score_frames, summarize
 from bench.score.inference import follow
 
 SCORED_CLIPS = 24
@@ -14,9 +14,11 @@ def held_out_score(method, training: Training, device: str) -> float:
     clips = open_training(training.data, training.schedule, seed=0, held_out=True, length=SCORED_FRAMES).source
     scores = []
     for number in range(SCORED_CLIPS):
-        frames, masks = clips.clip(number, clips.natural_skip)
+        # Of the last frame no step is taken: DAVIS evaluates neither the first nor the last.
+        frames, masks = (whole[:-1] for whole in clips.clip(number, clips.natural_skip))
         ids = sorted({*masks[0].flat} - {0})
         given = zip(frames, [masks[0], *[None] * (len(frames) - 1)], strict=True)
         predictions = (mask for mask, _ in follow(method, given, device))
-        scores.append(score_sequence(str(number), predictions, masks, ids))
-    return summarize(scores).jf_mean
+        judged = zip(range(len(masks)), predictions, masks, strict=True)
+        scores.append(score_frames(str(number), judged, ids))
+    return summarize(scores)["jf_mean"]

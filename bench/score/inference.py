@@ -37,6 +37,7 @@ def follow(
             labels = object_masks(method, answer, frame, size)
             yield labels, 1000 * (time.perf_counter() - begin)
         else:
+            assert given is not None, "a video starts with a mask"
             method.start(frame, mask)
             started = True
             yield given, None

@@ -35,10 +35,8 @@ def official_scores(tasks: list[Task], protocol: Protocol) -> dict[str, dict[str
     evaluation = load_official().DAVISEvaluation
     for sequence in (task.sequence for task in tasks):
         if sequence.appears is not None or None in sequence.masks:
-            raise ConfigError(
-                f"check=official: davis2017-evaluation needs a truth for every frame and all objects in the first; "
-                f"sequence {sequence.name} is not so"
-            )
+            needs = "needs a truth for every frame and all objects in the first"
+            raise ConfigError(f"check=official: davis2017-evaluation {needs}; sequence {sequence.name} is not so")
     with TemporaryDirectory() as root:
         masks = _lay_out(tasks, protocol, Path(root))
         said = io.StringIO()
@@ -64,17 +62,13 @@ def compare(ours: dict[str, dict[str, float]], official: dict[str, dict[str, flo
 
     Two NaN do not differ; one differs infinitely from a number.
     """
-    differences = {
-        f"{name} {key}": _difference(ours[name][key], official[name][key])
-        for name in ours
-        if name in official
-        for key in FIGURES
-    }
-    where = max(differences, key=differences.get, default="")
+    both = [name for name in ours if name in official]
+    differences = {f"{n} {key}": _difference(ours[n][key], official[n][key]) for n in both for key in FIGURES}
+    where = max(differences, key=lambda figure: differences[figure], default="")
     return {
         "largest_difference": differences.get(where, math.inf),
         "where": where,
-        "objects": len(differences) // len(FIGURES),
+        "objects": len(both),
         "only_ours": sorted(set(ours) - set(official)),
         "only_official": sorted(set(official) - set(ours)),
     }
@@ -97,16 +91,15 @@ def _lay_out(tasks: list[Task], protocol: Protocol, root: Path) -> Path:
     lists = root / "ImageSets" / "2017"
     lists.mkdir(parents=True)
     (lists / "val.txt").write_text("".join(f"{task.sequence.name}\n" for task in tasks))
-    for sequence, task in ((task.sequence, task) for task in tasks):
-        frames, truths, predictions = (
-            root / folder / sequence.name for folder in ("JPEGImages/480p", "Annotations/480p", "predictions")
-        )
+    for task in tasks:
+        sequence = task.sequence
+        folders = "JPEGImages/480p", "Annotations/480p", "predictions"
+        frames, truths, predictions = (root / folder / sequence.name for folder in folders)
         frames.mkdir(parents=True)
         for index in range(len(sequence)):
             (frames / f"{index:05d}.jpg").touch()
-        last = len(sequence) - 1
-        for index in (0, last):
-            write_mask(truths / f"{index:05d}.png", read_mask(sequence.masks[index], sequence.binary))
+        for index in (0, len(sequence) - 1):
+            write_mask(truths / f"{index:05d}.png", read_mask(sequence.mask_file(index), sequence.binary))
         for index, prediction, truth in read_masks(task, judged_ids(sequence, protocol)):
             write_mask(truths / f"{index:05d}.png", truth)
             write_mask(predictions / f"{index:05d}.png", prediction)

@@ -65,9 +65,11 @@ def outline(mask: np.ndarray) -> np.ndarray:
 
 def overlay_strip(frames: list[np.ndarray], masks: list[np.ndarray], path: Path) -> None:
     """One row of overlays, all of the same height, as a PNG."""
-    panels = [_scaled(overlay(frame, mask)) for frame, mask in zip(frames, masks, strict=True)]
-    picture = Image.fromarray(np.concatenate(panels, 1))
-    replace_atomically(path, picture.save)
+    panels = []
+    for frame, mask in zip(frames, masks, strict=True):
+        size = (round(frame.shape[1] * PANEL_HEIGHT / frame.shape[0]), PANEL_HEIGHT)
+        panels.append(cv2.resize(overlay(frame, mask), size, interpolation=cv2.INTER_AREA))
+    replace_atomically(path, Image.fromarray(np.concatenate(panels, 1)).save)
 
 
 def is_picture(path: Path) -> bool:
@@ -78,8 +80,3 @@ def is_picture(path: Path) -> bool:
     except (OSError, SyntaxError):  # Pillow raises SyntaxError for a broken PNG chunk
         return False
     return True
-
-
-def _scaled(panel: np.ndarray) -> np.ndarray:
-    width = round(panel.shape[1] * PANEL_HEIGHT / panel.shape[0])
-    return cv2.resize(panel, (width, PANEL_HEIGHT), interpolation=cv2.INTER_AREA)

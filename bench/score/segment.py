@@ -11,16 +11,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
 from bench.score.inference import follow, threads_for
 from bench.score.pictures import overlay
-from bench.system.files import replace_atomically
+from bench.system.files import replace_atomically, write_checkpoint
 from bench.system.threads import threads
 from datasets.errors import DataError
-from datasets.images import read_ids, write_mask
+from datasets.images import check_size, read_ids, write_mask
 from datasets.video import Video, write_video
 from methods.checkpoint import read_file
 
@@ -69,11 +68,8 @@ def check_first_frame(task: Task, mask_path: Path) -> None:
     if frame is None:
         length = sum(1 for _ in task.video.frames())
         raise DataError(f"{task.video.path} has {length} frames: there is no frame start={task.start}")
-    if frame.shape[:2] != task.mask.shape:
-        raise DataError(
-            f"the mask {mask_path} is {_text(task.mask.shape)} but the frames of {task.video.path} are "
-            f"{_text(frame.shape)} (height x width): give a mask of the video's size"
-        )
+    what, of, advice = f"the mask {mask_path}", f"a frame of {task.video.path}", "give a mask of the video's size"
+    check_size(what, task.mask.shape, of, frame.shape[:2], advice)
     lost = set(task.object_ids) - set(np.unique(task.seen_mask).tolist())
     if lost:
         raise DataError(f"object {min(lost)} is too small to be seen at size={task.long_edge}: give a larger one")
@@ -85,8 +81,13 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
     A call that was killed goes on from the last `state.pt`, at most 30 s old, where the method can tell its
     state, and otherwise starts again. Raises DataError where a frame cannot be read; the masks so far are kept.
     """
-    state_file = folder / "state.pt"
-    done, step_ms = _resume(method, task, state_file, device)
+    state_file, done, step_ms = folder / "state.pt", 0, []
+    if state_file.is_file() and hasattr(method, "load_video_state"):
+        state = read_file(state_file, device)
+        if state["key"] == task.key:
+            method.load_video_state(state["method"])
+            step_ms = state["step_ms"]
+            done = 1 + len(step_ms)
     count = f"{len(task.object_ids)} object" + "s" * (len(task.object_ids) > 1)
     saved = time.monotonic()
     names: list[str] = []  # of the frame that was read last
@@ -105,7 +106,8 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
             step_ms += [] if milliseconds is None else [milliseconds]
             replace_atomically(folder / "masks" / f"{names.pop()}.png", partial(write_mask, mask=mask))
             if hasattr(method, "video_state") and time.monotonic() - saved > SECONDS_BETWEEN_STATES:
-                _save(method, task, step_ms, state_file)
+                state = {"key": task.key, "step_ms": step_ms, "method": method.video_state()}
+                write_checkpoint(state_file, state)
                 saved = time.monotonic()
             bar.update()
     return step_ms
@@ -122,12 +124,11 @@ def draw(task: Task, folder: Path, fps: float, gif: bool = False) -> list[Path]:
 
 
 def _overlays(task: Task, folder: Path) -> Iterator[np.ndarray]:
-    with tqdm(total=task.frames, desc="overlay", unit="frame", mininterval=2) as bar:
-        for name, frame in task.video.frames(task.start):
-            mask = read_ids(folder / "masks" / f"{name}.png")
-            size = fitted(mask.shape, OVERLAY_EDGE)
-            yield overlay(_resized(frame, size), _resized(mask, size, cv2.INTER_NEAREST_EXACT))
-            bar.update()
+    frames = task.video.frames(task.start)
+    for name, frame in tqdm(frames, "overlay", task.frames, unit="frame", mininterval=2):
+        mask = read_ids(folder / "masks" / f"{name}.png")
+        size = fitted(mask.shape, OVERLAY_EDGE)
+        yield overlay(_resized(frame, size), _resized(mask, size, cv2.INTER_NEAREST_EXACT))
 
 
 def _write_gif(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
@@ -140,23 +141,7 @@ def _write_gif(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
     small[0].save(path, save_all=True, append_images=small[1:], duration=1000 / fps, loop=0)
 
 
-def _resume(method, task: Task, path: Path, device: str) -> tuple[int, list[float]]:
-    """How many frames are done, and their milliseconds, with the method as it was then."""
-    if not path.is_file() or not hasattr(method, "load_video_state"):
-        return 0, []
-    state = read_file(path, device)
-    if state["key"] != task.key:
-        return 0, []
-    method.load_video_state(state["method"])
-    return 1 + len(state["step_ms"]), state["step_ms"]
-
-
-def _save(method, task: Task, step_ms: list[float], path: Path) -> None:
-    state = {"key": task.key, "step_ms": step_ms, "method": method.video_state()}
-    replace_atomically(path, lambda temporary: torch.save(state, temporary))
-
-
-def fitted(size: tuple[int, int], long_edge: int | None) -> tuple[int, int]:
+def fitted(size: tuple[int, ...], long_edge: int | None) -> tuple[int, int]:
     """(H, W) in proportion, the longer side within `long_edge`; never enlarged."""
     scale = min(1.0, (long_edge or max(size)) / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
@@ -164,7 +149,3 @@ def fitted(size: tuple[int, int], long_edge: int | None) -> tuple[int, int]:
 
 def _resized(image: np.ndarray, size: tuple[int, int], interpolation: int = cv2.INTER_AREA) -> np.ndarray:
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=interpolation)
-
-
-def _text(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]}"

@@ -17,9 +17,8 @@ from bench.plan.data import open_training
 from bench.plan.recipe import Schedule
 from bench.score.accuracy import summarize
 from bench.score.cell_pictures import choose_sequences, draw_cell
-from bench.score.classes import seen_unseen
 from bench.score.evaluate import evaluate
-from bench.score.fields import score_fields
+from bench.score.fields import score_fields, seen_unseen
 from bench.system.files import write_json
 from bench.tasks.task import Task
 from bench.train.answers import answer
@@ -68,7 +67,7 @@ class Videos(Task):
         self, cell: Cell, method: Method, teacher: Callable, data: VideoSet, folder: Path, device: str
     ) -> dict[str, Any]:
         result = evaluate(method, data, folder, device, f"{cell.label} seed {cell.seed}")
-        scores = summarize(result.scores).as_dict()  # empty for a test set, whose masks are not public
+        scores = summarize(result.scores)  # empty for a test set, whose masks are not public
         scores |= seen_unseen(result.scores, data)
         write_json(folder / "scores.json", scores)
         fields = score_fields(result.scores, scores)

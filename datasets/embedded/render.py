@@ -82,7 +82,7 @@ def _box(layer: Layer, index: int, height: int, width: int) -> tuple[range, rang
     if layer.reach is None:
         return range(height), range(width)
     half = (layer.reach << 16) // int(layer.zoom[index]) + 1
-    column, row = (int(at[index]) * OVERSAMPLE // PX for at in (layer.x, layer.y))
+    column, row = (int(at) * OVERSAMPLE // PX for at in layer.path[index])
     half *= OVERSAMPLE
     rows = range(max(row - half, 0), min(row + half + 1, height))
     return rows, range(max(column - half, 0), min(column + half + 1, width))
@@ -90,8 +90,8 @@ def _box(layer: Layer, index: int, height: int, width: int) -> tuple[range, rang
 
 def _look_up(layer: Layer, index: int, rows: range, columns: range) -> tuple[np.ndarray, np.ndarray]:
     """The layer's colour (R, C, 3) and opacity (R, C, 1) 0..256 at the given samples."""
-    dx = (2 * np.array(columns) + 1) * PX // (2 * OVERSAMPLE) - layer.x[index]
-    dy = ((2 * np.array(rows) + 1) * PX // (2 * OVERSAMPLE) - layer.y[index])[:, None]
+    dx = (2 * np.array(columns) + 1) * PX // (2 * OVERSAMPLE) - layer.path[index, 0]
+    dy = ((2 * np.array(rows) + 1) * PX // (2 * OVERSAMPLE) - layer.path[index, 1])[:, None]
     cos, sin = cosine(layer.angle[index]), sine(layer.angle[index])
     u = (cos * dx + sin * dy >> SINE_BITS) * layer.zoom[index] // PX
     v = (cos * dy - sin * dx >> SINE_BITS) * layer.zoom[index] // PX

@@ -28,16 +28,15 @@ class Layer:
 
     `object_id` 0 is in no mask (background and distractors). `reach` is the largest distance, in
     texels, of an opaque texel from the middle; None means a texture that repeats over the whole frame.
-    The motion holds one integer per frame: middle `x`, `y` in 1/PX px, `angle` in TURN-ths, `zoom` in
-    1/65536 texel per px. The elastic deformation shifts texture columns by a sine of the row, and rows
+    The motion holds integers for each frame: middle x, y in 1/PX px as `path` (frames, 2), `angle` in TURN-ths,
+    `zoom` in 1/65536 texel per px. The elastic deformation shifts texture columns by a sine of the row, and rows
     by a sine of the column, `sway` 1/65536 texel high, `waves` TURN-ths per texel, at `phase` (frames, 2).
     """
 
     texture: np.ndarray
     object_id: int
     reach: int | None
-    x: np.ndarray
-    y: np.ndarray
+    path: np.ndarray
     angle: np.ndarray
     zoom: np.ndarray
     sway: int
@@ -92,13 +91,13 @@ def draw_scene(rng: Generator, stage: Stage, number: int) -> Scene:
     leaver = int(rng.integers(objects)) if leaves else None
     starts = _spread_points(rng, stage, objects)
     things = [
-        _draw_thing(rng, stage, recipe, i + 1, area=AREA[objects], start=starts[i], leaves=i == leaver)
+        _draw_thing(rng, stage, recipe, i + 1, among=objects, start=starts[i], leaves=i == leaver)
         for i, recipe in enumerate(recipes)
     ]
     for _ in range(int(rng.integers(1, 4))):
         recipe = recipes[int(rng.integers(objects))].alike(rng)
         start = _spread_points(rng, stage, 1)[0]
-        things.append(_draw_thing(rng, stage, recipe, 0, area=AREA[3], start=start, leaves=False))
+        things.append(_draw_thing(rng, stage, recipe, 0, among=3, start=start, leaves=False))
     order = rng.permutation(len(things))
     return Scene(
         layers=(_draw_background(rng, stage, recipes), *(things[i] for i in order)),
@@ -111,28 +110,20 @@ def draw_scene(rng: Generator, stage: Stage, number: int) -> Scene:
 
 
 def _draw_thing(
-    rng: Generator,
-    stage: Stage,
-    recipe: Recipe,
-    object_id: int,
-    *,
-    area: tuple[int, int],
-    start: np.ndarray,
-    leaves: bool,
+    rng: Generator, stage: Stage, recipe: Recipe, object_id: int, *, among: int, start: np.ndarray, leaves: bool
 ) -> Layer:
     texture, reach, rest_radius = _draw_sprite(rng, recipe)
-    thousandths = int(rng.integers(area[0], area[1] + 1))
+    smallest, largest = AREA[among]
+    thousandths = int(rng.integers(smallest, largest + 1))
     radius = isqrt(stage.side**2 * thousandths * 113 // (355 * 1000))  # of a disc of that area; pi = 355/113
     radii = radius * rng.integers(80, 122, stage.knots) // 100
     sway = rest_radius * int(rng.integers(8, 20)) // 100
     furthest = (reach * PX + sway) * int(radii.max()) // rest_radius
-    path = _draw_path(rng, stage, start, furthest if leaves else None)
     return Layer(
         texture=texture,
         object_id=object_id,
         reach=reach + sway // PX + 1,
-        x=path[:, 0],
-        y=path[:, 1],
+        path=_draw_path(rng, stage, start, furthest if leaves else None),
         angle=_wander(rng, stage, TURN // 9),
         zoom=(rest_radius << 16) // stage.smooth(radii),
         sway=sway * (65536 // PX),
@@ -144,16 +135,14 @@ def _draw_thing(
 def _draw_background(rng: Generator, stage: Stage, recipes: list[Recipe]) -> Layer:
     recipe = draw_recipe(rng, (3, 9))
     if rng.integers(3) == 0:  # camouflage: one colour of an object
-        recipe = replace(recipe, colours=(*recipe.colours[:2], recipes[0].alike(rng).colours[0]))
+        recipe = replace(recipe, colours=np.stack([*recipe.colours[:2], recipes[0].alike(rng).colours[0]]))
     opaque = np.full((BACKDROP, BACKDROP, 1), 255)
     steps = rng.integers(-stage.side // 8, stage.side // 8 + 1, (stage.knots, 2))
-    path = stage.smooth(np.cumsum(steps, axis=0))
     return Layer(
         texture=np.concatenate([paint(recipe, rng, BACKDROP), opaque], axis=2).astype(np.int32),
         object_id=0,
         reach=None,
-        x=path[:, 0],
-        y=path[:, 1],
+        path=stage.smooth(np.cumsum(steps, axis=0)),
         angle=_wander(rng, stage, TURN // 60),
         zoom=stage.smooth(rng.integers(80, 125, stage.knots)) * (BACKDROP // 2 * PX * 65536 // 100) // stage.side,
         sway=int(rng.integers(0, 4)) << 16,
@@ -203,10 +192,8 @@ def _draw_path(rng: Generator, stage: Stage, start: np.ndarray, leave_by: int | 
     border around the middle of the sequence, is away entirely for a while, and comes back.
     """
     size = np.array([stage.width, stage.height]) * PX
-    away = _away_knots(stage) if leave_by is not None else range(0)
     heading = int(rng.integers(TURN))
-    points = []
-    point = start
+    points, point = [], start
     for knot in range(stage.knots):
         if knot > 1:
             step = KNOT * stage.side * int(rng.integers(SPEED[0], SPEED[1] + 1)) // 1000
@@ -218,20 +205,16 @@ def _draw_path(rng: Generator, stage: Stage, start: np.ndarray, leave_by: int | 
             point = following
         points.append(point)
     points[0] = 2 * points[1] - points[2]  # already moving in frame 0
-    if away:
-        _lead_out(points, away, size, leave_by)
+    if leave_by is not None:
+        _lead_out(points, size, leave_by)
     return stage.smooth(np.stack(points))
 
 
-def _away_knots(stage: Stage) -> range:
-    """The control points outside the frame: two where the sequence is long enough to come back, else one."""
-    first = (stage.knots - 1) // 2
-    return range(first, first + (2 if stage.knots > 8 else 1))
-
-
-def _lead_out(points: list[np.ndarray], away: range, size: np.ndarray, leave_by: int) -> None:
+def _lead_out(points: list[np.ndarray], size: np.ndarray, leave_by: int) -> None:
     """Move the control points so that the path leaves over the border nearest to it, and returns."""
-    before = points[away.start - 1]
+    first = (len(points) - 1) // 2
+    away = range(first, first + (2 if len(points) > 8 else 1))  # two where there is time to come back
+    before = points[first - 1]
     gaps = np.concatenate([before, size - before])
     side = int(gaps.argmin())
     axis, border, outward = side % 2, (0 if side < 2 else int(size[side % 2])), (-1 if side < 2 else 1)

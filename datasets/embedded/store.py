@@ -55,9 +55,10 @@ class EmbeddedSpec:
                 f"side may be at most {LONGEST} times the other"
             )
 
-    def sequences(self) -> list[tuple[str, int]]:
-        """(split, number) of every sequence."""
-        return [(split, k) for split in SPLITS for k in range(getattr(self, f"{split}_sequences"))]
+    def sequences(self) -> dict[str, tuple[str, int]]:
+        """The name of every sequence -> (split, number)."""
+        all_numbers = ((split, k) for split in SPLITS for k in range(getattr(self, f"{split}_sequences")))
+        return {f"{split}-{number:03d}": (split, number) for split, number in all_numbers}
 
     def stage(self, split: str) -> Stage:
         return Stage(self.height, self.width, getattr(self, f"{split}_frames"))
@@ -76,7 +77,8 @@ def ensure_embedded(
     spec, workers = spec or EmbeddedSpec(), workers if workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise DataError(f"embedded set: workers is {workers}; it must be at least 1")
-    name = f"embedded-{_digest(spec)}"
+    identity = json.dumps({"version": VERSION, **asdict(spec)}, sort_keys=True)
+    name = f"embedded-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     folder = Path(root).absolute() / name
     if folder.is_dir():
         return folder
@@ -101,8 +103,8 @@ def ensure_embedded(
 
 def write_sequences(folder: Path, spec: EmbeddedSpec, part: int, parts: int) -> Iterator[str]:
     """Write every `parts`-th sequence of the set from number `part`; yields each name when it is done."""
-    for split, number in spec.sequences()[part::parts]:
-        name, stage = _name(split, number), spec.stage(split)
+    for name, (split, number) in list(spec.sequences().items())[part::parts]:
+        stage = spec.stage(split)
         scene, rng = _draw_visible_scene(stage, (spec.seed, SPLITS.index(split)), number)
         frames, masks = folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name
         frames.mkdir(parents=True)
@@ -128,7 +130,7 @@ def _draw_visible_scene(stage: Stage, seed: tuple[int, int], number: int) -> tup
 
 def _generate(folder: Path, spec: EmbeddedSpec, workers: int, progress: bool) -> None:
     for split in SPLITS:
-        names = [_name(s, number) for s, number in spec.sequences() if s == split]
+        names = [name for name, (of, _) in spec.sequences().items() if of == split]
         listing = folder / "ImageSets/2017" / f"{split}.txt"
         listing.parent.mkdir(parents=True, exist_ok=True)
         listing.write_text("\n".join(names) + "\n", encoding="utf-8")
@@ -166,12 +168,3 @@ def _in_processes(folder: Path, spec: EmbeddedSpec, workers: int) -> Iterator[st
         for process in processes:
             process.terminate()
             process.wait()
-
-
-def _name(split: str, number: int) -> str:
-    return f"{split}-{number:03d}"
-
-
-def _digest(spec: EmbeddedSpec) -> str:
-    text = json.dumps({"version": VERSION, **asdict(spec)}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

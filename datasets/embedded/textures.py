@@ -22,13 +22,12 @@ class Recipe:
     base: str
     detail: str
     frequency: int
-    colours: tuple[tuple[int, int, int], ...]
+    colours: np.ndarray
 
     def alike(self, rng: Generator) -> "Recipe":
         """The recipe of a look-alike: same patterns, colours a little off."""
         jitter = rng.integers(-LIKENESS, LIKENESS + 1, (3, 3))
-        colours = np.clip(np.array(self.colours) + jitter, 0, 255)
-        return replace(self, colours=_as_tuples(colours))
+        return replace(self, colours=np.clip(self.colours + jitter, 0, 255))
 
 
 def draw_recipe(rng: Generator, frequency: tuple[int, int]) -> Recipe:
@@ -38,16 +37,15 @@ def draw_recipe(rng: Generator, frequency: tuple[int, int]) -> Recipe:
     # Halfway to grey at most: pure random colours are gaudier than any video.
     grey = colours.sum(axis=1, keepdims=True) // 3
     colours += (grey - colours) * int(rng.integers(0, 6)) // 10
-    return Recipe(base, detail, int(rng.integers(frequency[0], frequency[1] + 1)), _as_tuples(colours))
+    return Recipe(base, detail, int(rng.integers(frequency[0], frequency[1] + 1)), colours)
 
 
 def paint(recipe: Recipe, rng: Generator, size: int) -> np.ndarray:
     """int64 (size, size, 3) 0..255 that repeats without a seam; `size` is a power of two."""
-    colours = np.array(recipe.colours)
-    image = _blend(colours[0], colours[1], pattern(recipe.base, rng, size, recipe.frequency))
+    image = _blend(recipe.colours[0], recipe.colours[1], pattern(recipe.base, rng, size, recipe.frequency))
     detail = pattern(recipe.detail, rng, size, 2 * recipe.frequency)
     cover = np.clip((pattern("noise", rng, size, 2) - 110) * 6, 0, 255)
-    image = _blend(image, colours[2], detail * cover // 255)
+    image = _blend(image, recipe.colours[2], detail * cover // 255)
     grain = pattern("noise", rng, size, size // 8) - 128
     return np.clip(image + (grain * int(rng.integers(20, 90)) // 256)[..., None], 0, 255)
 
@@ -120,7 +118,3 @@ def _shape(wave: np.ndarray, sharpness: int) -> np.ndarray:
 def _blend(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(H, W, 3) from `start` to `end` as `weight` (H, W) goes 0..255."""
     return start + (end - start) * weight[..., None] // 255
-
-
-def _as_tuples(colours: np.ndarray) -> tuple[tuple[int, int, int], ...]:
-    return tuple(tuple(int(value) for value in colour) for colour in colours)

@@ -134,7 +134,7 @@ def test_an_item_of_a_stream_is_what_a_model_takes(make_source):
 
 
 def test_a_stream_ends():
-    with pytest.raises(IndexError, match="clip 4 of a stream of 4"):
+    with pytest.raises(IndexError, match="item 4 of a stream of 4"):
         ClipStream(None, steps=2, batch=2)[4]
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.inpaint import fill_hole
-from datasets.synthesis import DEFAULT, Synthesis, synthesize_clip
+from datasets.synthesis import DEFAULT, Synthesis, fill_hole, synthesize_clip
 
 
 def still(ids=(1, 2), height=120, width=160):

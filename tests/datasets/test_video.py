@@ -89,7 +89,7 @@ def test_a_folder_is_a_video_in_natural_order(tmp_path):
 def test_frames_of_several_sizes_are_no_video(tmp_path):
     for name, size in (("a", (8, 6)), ("b", (8, 7))):
         Image.new("RGB", size).save(tmp_path / f"{name}.png")
-    with pytest.raises(DataError, match=r"frame b of .* is 7x8 \(height x width\), those before it are 6x8"):
+    with pytest.raises(DataError, match=r"frame b of .* is 7x8 but each before it is 6x8 \(height x width\)"):
         list(open_video(tmp_path).frames())
 
 

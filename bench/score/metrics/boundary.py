@@ -77,8 +77,8 @@ def boundary_scores(predictions: Sequence[np.ndarray], truths: Sequence[np.ndarr
     pixels = np.flatnonzero(boundary != 0)
     own, near = boundary.ravel()[pixels], dilated.ravel()[pixels]
     near_other = ((near & _PREDICTIONS) << 1) | ((near >> 1) & _PREDICTIONS)
-    total, matched = (
-        _count_planes(values)[: 2 * objects * bands].reshape(bands, objects, 2).sum(axis=0)
+    total, matched = (  # how often each plane is set
+        (np.bincount(values, minlength=256) @ _PLANES)[: 2 * objects * bands].reshape(bands, objects, 2).sum(axis=0)
         for values in (own, own & near_other)
     )
     precision, recall = (matched / np.maximum(total, 1)).T
@@ -124,11 +124,6 @@ def dilate(padded: np.ndarray, radius: int) -> np.ndarray:
             start = (radius + row) * stride - half
             dilated |= run[start : start + dilated.size]
     return dilated.reshape(-1, stride)
-
-
-def _count_planes(values: np.ndarray) -> np.ndarray:
-    """How often each of the eight planes is set: uint8 (n,) -> int64 (8,)."""
-    return np.bincount(values, minlength=256) @ _PLANES
 
 
 METRIC = Metric(

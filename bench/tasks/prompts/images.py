@@ -1,6 +1,5 @@
 """Images as SAM sees them: a stream of them with prompts to learn from, a function of the seed alone."""
 
-import copy
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,10 +8,9 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from bench.tasks.prompts.draw import BACKGROUND, FOREGROUND, NO_POINT, Prompts, draw_background, draw_points
-from datasets.clips import ImageCache, load_stream
+from datasets.clips import ImageCache, Stream
 from datasets.errors import DataError
 from datasets.images import VOID
 from datasets.static import StillImage
@@ -52,8 +50,8 @@ def low_res(mask: np.ndarray, side: int) -> Tensor:
     return torch.from_numpy(small)
 
 
-class ImageStream(Dataset):
-    """A map-style dataset of `steps * batch` images with prompts; every image comes once in an epoch.
+class ImageStream(Stream):
+    """The `steps * batch` images with prompts to learn from; every image comes once in an epoch.
 
     An item is {"image": float32 (3, S, S), "index": int64, which of the images; "valid": bool (S / 4, S / 4),
     what is no padding; "truth": bool (P, S / 4, S / 4), the object under each foreground point; "labelled": bool;
@@ -64,22 +62,11 @@ class ImageStream(Dataset):
     def __init__(self, images: Items[StillImage], side: int, steps: int, batch: int, seed: int) -> None:
         if not images:
             raise DataError("no images to learn from: open a folder of them or hold out fewer")
-        self.images, self.side, self.steps, self.seed = tuple(images), side, steps, seed
-        self.whole_batch, self.part, self.batch = batch, 0, batch
-        self.cache = ImageCache(CACHE_MB)
-
-    def part_of(self, part: int, parts: int) -> "ImageStream":
-        """The stream of one of `parts` equal, consecutive parts of every batch."""
-        own = copy.copy(self)
-        own.part, own.batch = part, self.whole_batch // parts
-        return own
-
-    def __len__(self) -> int:
-        return self.steps * self.batch
+        super().__init__(steps, batch)
+        self.images, self.side, self.seed, self.cache = tuple(images), side, seed, ImageCache(CACHE_MB)
 
     def __getitem__(self, place: int) -> dict[str, Tensor]:
-        step, within = divmod(place, self.batch)
-        number = step * self.whole_batch + self.part * self.batch + within
+        number = self.number(place)
         index = self.index(number)
         fitted, rng = self.fitted(index), np.random.default_rng([self.seed, number])
         points = draw_points(fitted.labels, PROMPTS, rng)
@@ -108,10 +95,6 @@ class ImageStream(Dataset):
         still = self.images[index]
         both = self.cache.get(still.image, lambda: np.dstack(still.read()))
         return fit((both[:, :, :3], both[:, :, 3]), self.side)
-
-    def loader(self, first_step: int = 0, workers: int = 0) -> DataLoader:
-        """Batches from step `first_step` on, the same for any number of worker processes."""
-        return load_stream(self, first_step, workers)
 
 
 @lru_cache(maxsize=2)

@@ -173,12 +173,12 @@ def test_a_killed_run_goes_on_to_the_same_masks(places, tmp_path):
         "from bench.score import segment\n"
         "from bench.__main__ import main\n"
         "segment.SECONDS_BETWEEN_STATES = 0\n"
-        "honest = segment._save\n"
-        "def save(method, task, step_ms, path):\n"
-        "    honest(method, task, step_ms, path)\n"
-        "    if len(step_ms) == 3:\n"
+        "honest = segment.write_checkpoint\n"
+        "def save(path, state):\n"
+        "    honest(path, state)\n"
+        "    if len(state['step_ms']) == 3:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "segment._save = save\n"
+        "segment.write_checkpoint = save\n"
         "main(sys.argv[1:])\n"
     )
     arguments = ["job=segment", *(f"{key}={value}" for key, value in places.items())]
@@ -290,7 +290,7 @@ def test_a_mistake_is_named_and_nothing_is_begun(changes, message, run, tmp_path
 
 def test_a_mask_must_fit_the_video(run, tmp_path):
     write_mask(tmp_path / "first.png", square(4)[:40])
-    with pytest.raises(DataError, match=r"first\.png is 40x64 but the frames of .*clip\.mp4 are 48x64 \(height"):
+    with pytest.raises(DataError, match=r"first\.png is 40x64 but a frame of .*clip\.mp4 is 48x64 \(height"):
         run()
     write_mask(tmp_path / "first.png", square(4) * 0)
     with pytest.raises(DataError, match=r"first\.png is empty"):

@@ -1,5 +1,6 @@
 """J and F against the official scores, and against a slow version written from the definitions."""
 
+import itertools
 import json
 
 import numpy as np
@@ -13,11 +14,13 @@ from bench.score.accuracy import (
     decay_in_8_bits,
     frame_scores,
     recall,
-    score_sequence,
+    score_frames,
     summarize,
 )
+from bench.score.folder import judged_frames
 from bench.score.metrics.boundary import dilate, tolerance_radius
-from datasets.images import read_mask
+from datasets.images import read_mask, write_mask
+from datasets.sequence import Sequence
 
 KEYS = ("j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay", "jf_mean")
 
@@ -71,6 +74,11 @@ def blobs(rng: np.random.Generator, size: tuple[int, int], objects: int) -> np.n
     """Smooth random regions of the ids 0..objects that touch the borders here and there."""
     fields = [ndimage.gaussian_filter(rng.normal(size=size), 2.5, mode="nearest") for _ in range(objects + 1)]
     return np.argmax(fields, axis=0).astype(np.uint8)
+
+
+def numbered(predictions, truths):
+    """(index, prediction, truth) of all frames but the last, as DAVIS judges them."""
+    return list(zip(itertools.count(), predictions, truths, strict=False))[:-1]
 
 
 # --- one frame -------------------------------------------------------------------------------------
@@ -193,29 +201,29 @@ def test_different_sizes():
 # --- sequences -------------------------------------------------------------------------------------
 
 
-def test_first_last_and_unannotated_frames_are_not_scored():
-    good, bad = SHAPES["inside"], SHAPES["empty"]
-    predictions = [bad, good, bad, good, bad, bad]
-    truths = [good, good, None, good, good, good]
-    scores = score_sequence("dog", iter(predictions), (t for t in truths), (1,))
-    np.testing.assert_array_equal(scores.j, [[1], [1], [0]])
-    np.testing.assert_array_equal(scores.f, [[1], [1], [0]])
+def test_first_last_and_unannotated_frames_are_not_scored(tmp_path):
+    files = [tmp_path / f"{t}.png" for t in range(6)]
+    write_mask(files[0], SHAPES["inside"])
+    masks = [*files[:2], None, *files[3:]]
+    assert judged_frames(Sequence("dog", files, masks)) == (1, 3, 4)
+    assert judged_frames(Sequence("dog", files, masks, appears={1: 0})) == (1, 3, 4, 5)
+    assert judged_frames(Sequence("dog", files, [files[0], *[None] * 5])) == ()
 
 
 def test_an_object_that_disappears():
     """Rightly predicted as gone it scores 1; still predicted it scores 0."""
     there, gone = SHAPES["inside"], SHAPES["empty"]
     truths = [there, there, gone, gone, gone]
-    scores = score_sequence("dog", [there, there, gone, there, gone], truths, (1,))
+    scores = score_frames("dog", numbered([there, there, gone, there, gone], truths), (1,))
     np.testing.assert_array_equal(scores.j[:, 0], [1, 1, 0])
     np.testing.assert_array_equal(scores.f[:, 0], [1, 1, 0])
 
 
 def test_an_object_that_is_never_there():
     there, gone = SHAPES["inside"], SHAPES["empty"]
-    scores = score_sequence("dog", [there] * 4, [there] * 4, (1, 7))
+    scores = score_frames("dog", numbered([there] * 4, [there] * 4), (1, 7))
     np.testing.assert_array_equal(scores.j, [[1, 1]] * 2)
-    scores = score_sequence("dog", [there * 7, there * 7, gone, gone], [there] * 4, (1, 7))
+    scores = score_frames("dog", numbered([there * 7, there * 7, gone, gone], [there] * 4), (1, 7))
     np.testing.assert_array_equal(scores.j, [[0, 0], [0, 1]])
     np.testing.assert_array_equal(scores.f, [[0, 0], [0, 1]])
 
@@ -225,7 +233,7 @@ def test_objects_that_appear_late():
     rng = np.random.default_rng(5)
     truths, predictions = ([blobs(rng, (20, 30), 3) for _ in range(6)] for _ in range(2))
     appears = {1: 1, 2: 0, 3: 4}
-    scores = score_sequence("dog", predictions, truths, (1, 2, 3), appears)
+    scores = score_frames("dog", zip(range(6), predictions, truths, strict=True), (1, 2, 3), appears)
     assert scores.j.shape == scores.f.shape == (5, 3)
     for column, (i, start) in enumerate(appears.items()):
         slow = [slow_scores(predictions[t] == i, truths[t] == i) for t in range(start + 1, 6)]
@@ -237,18 +245,10 @@ def test_objects_that_appear_late():
         assert [figures["j_mean"], figures["f_mean"]] == pytest.approx(means, abs=1e-9)
 
 
-def test_sequences_that_cannot_be_scored():
+def test_masks_of_two_sizes_cannot_be_scored():
     mask = SHAPES["inside"]
-    with pytest.raises(ValueError, match="sequence dog has 2 frame"):
-        score_sequence("dog", [mask] * 2, [mask] * 2, (1,))
-    with pytest.raises(ValueError, match="sequence dog has no annotated frame"):
-        score_sequence("dog", [mask] * 4, [mask, None, None, mask], (1,))
-    with pytest.raises(ValueError, match=r"sequence dog.*predictions for only 3 frames"):
-        score_sequence("dog", [mask] * 3, [mask] * 4, (1,))
-    with pytest.raises(ValueError, match=r"sequence dog.*ground truth for only 3 frames"):
-        score_sequence("dog", [mask] * 4, [mask] * 3, (1,))
     with pytest.raises(ValueError, match=r"sequence dog, frame 1 .*is 30x100 but the ground truth is 30x300"):
-        score_sequence("dog", [mask, mask[:, :100], mask], [mask] * 3, (1,))
+        score_frames("dog", [(1, mask[:, :100], mask)], (1,))
 
 
 def test_recall_and_decay():
@@ -288,14 +288,14 @@ def test_summary_weighs_objects_equally():
     one = SequenceScores("dog", (1,), j=np.full((3, 1), 0.9), f=np.full((3, 1), 0.7))
     two = SequenceScores("cows", (1, 5), j=np.tile([0.3, 0.6], (8, 1)), f=np.tile([0.1, 0.4], (8, 1)))
     summary = summarize([one, two])
-    assert summary.j_mean == pytest.approx(0.6)
-    assert summary.f_mean == pytest.approx(0.4)
-    assert summary.jf_mean == pytest.approx(0.5)
-    assert summary.j_recall == pytest.approx(2 / 3)
-    assert list(summary.per_object) == ["dog_1", "cows_1", "cows_5"]
-    assert summary.per_object["cows_5"]["jf_mean"] == pytest.approx(0.5)
-    written = json.loads(json.dumps(summary.as_dict()))
-    assert written["j_mean"] == summary.j_mean
+    assert summary["j_mean"] == pytest.approx(0.6)
+    assert summary["f_mean"] == pytest.approx(0.4)
+    assert summary["jf_mean"] == pytest.approx(0.5)
+    assert summary["j_recall"] == pytest.approx(2 / 3)
+    assert list(summary["per_object"]) == ["dog_1", "cows_1", "cows_5"]
+    assert summary["per_object"]["cows_5"]["jf_mean"] == pytest.approx(0.5)
+    written = json.loads(json.dumps(summary))
+    assert written["j_mean"] == summary["j_mean"]
     assert set(written) == {*KEYS, "per_object"}
     assert set(written["per_object"]["dog_1"]) == set(KEYS)
 
@@ -328,10 +328,10 @@ def test_official_scores(shared, recording, predictions, truths, object_ids):
 
     summary = summarize(
         [
-            score_sequence(folder.name, masks(folder), masks(shared / truths / folder.name), object_ids)
+            score_frames(folder.name, numbered(masks(folder), masks(shared / truths / folder.name)), object_ids)
             for folder in sorted((shared / predictions).iterdir())
         ]
-    ).as_dict()
+    )
     for key in KEYS:
         official_key = key.replace("jf", "JF").replace("j_", "J_").replace("f_", "F_")
         assert summary[key] == pytest.approx(official[official_key], abs=1e-9), key

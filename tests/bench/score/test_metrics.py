@@ -11,7 +11,7 @@ from scoring import Score, save_davis, save_masks
 from bench.__main__ import main
 from bench.plan.cells import EXTRA_METRICS
 from bench.record import read_records
-from bench.score.accuracy import frame_scores, score_sequence
+from bench.score.accuracy import frame_scores, score_frames
 from bench.score.metric import Metric
 from bench.score.metrics import METRICS, register
 from bench.system.errors import ConfigError
@@ -118,4 +118,4 @@ def test_a_name_that_is_taken_and_values_that_are_no_numbers_are_told():
         register(METRICS["j"])
     wrong = Metric("wrong", "Wrong", lambda *masks: np.array([np.nan]))
     with pytest.raises(ConfigError, match=r"'wrong' gave \[nan\] for 1 object"):
-        score_sequence("dog", [square(2)] * 3, [square(2)] * 3, [1], metrics=[wrong])
+        score_frames("dog", [(1, square(2), square(2))], [1], metrics=[wrong])

@@ -107,7 +107,7 @@ def test_the_masks_of_an_evaluation_get_its_scores(score, tiny_davis, tmp_path):
     data = ["dataset=davis2017", f"dataset.root={tiny_davis}"]
     evaluation = evaluate(methods.create("copy_first_mask"), open_davis(tiny_davis, 2017), tmp_path, "cpu")
     assert score(tmp_path / "masks", *data) == 0
-    expected = summarize(evaluation.scores).as_dict()
+    expected = summarize(evaluation.scores)
     assert {key: score.scores[key] for key in expected} == expected
 
 

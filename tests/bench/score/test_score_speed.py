@@ -84,7 +84,7 @@ def test_from_files_with_two_processes_ours_is_four_times_faster(objects, tmp_pa
         protocol = choose_protocol("ours", {})
         tasks = find_tasks(open_davis(tmp_path / "DAVIS", 2017), predictions, protocol)
         found = summarize([one.scores for one in score_all(tasks, protocol, 2, "ours")])
-        return np.array([found.j_mean, found.f_mean])
+        return np.array([found["j_mean"], found["f_mean"]])
 
     def theirs() -> np.ndarray:
         found = benchmark.benchmark([str(annotations)], [str(predictions)], num_processes=2, verbose=False)
