@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import methods
 from methods.checkpoint import load_strictly
 from methods.errors import MethodError
-from methods.query import Query
+from methods.memory import Query
 
 
 class BorrowedEncoder(nn.Module):

@@ -6,17 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.blocks import chain
-from methods.deaot.attention import (
-    Attentions,
-    LongTermPropagation,
-    SelfPropagation,
-    ShortTermPropagation,
-    as_map,
-    tokens,
-    xavier_,
-)
-from methods.deaot.drop import Drop
+from methods.blocks import as_map, chain, tokens
+from methods.deaot.attention import Attentions, LongTermPropagation, SelfPropagation, ShortTermPropagation, xavier_
+from methods.noise import Drop
 
 
 class Memory(NamedTuple):
@@ -139,10 +131,6 @@ class DualBranchGPM(nn.Module):
             owns.append(layer.project(visual, identity))
             visual, identity = layer.read(owns[-1], visual, identity, far, near, size)
         return self.decoder_norms[0](as_map(torch.cat([visual, identity], -1), size)), tuple(owns)
-
-    def write(self, owns: tuple[Own, ...], id_embedding: Tensor) -> tuple[Memory, ...]:
-        """A propagated frame, its objects now known, as a memory for each layer."""
-        return tuple(layer.write(own, id_embedding) for layer, own in zip(self.layers, owns, strict=True))
 
     def reference(self, top: Tensor, id_embedding: Tensor) -> tuple[Memory, ...]:
         """An annotated frame as a memory for each layer: it propagates from itself.

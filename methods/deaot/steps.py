@@ -5,11 +5,9 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from methods.deaot.decoder import resized
-from methods.deaot.frames import OBJECTS, aligned_size
+from methods.deaot.frames import OBJECTS, Bicubic, Nearest, aligned_size, resized
 from methods.deaot.network import Features, Network
 from methods.deaot.propagation import Memory, Own
-from methods.deaot.resize import Bicubic, Nearest
 from methods.errors import MethodError
 from methods.interface import one_hot_objects
 from methods.masks import normalize

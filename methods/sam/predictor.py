@@ -1,6 +1,6 @@
 """Asks SAM about one image: the encoder runs once, then any number of prompts in the image's own pixels."""
 
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +12,7 @@ from methods.sam.frames import input_size, to_frame, to_input
 from methods.sam.network import STRIDE, Sam
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """Answers to P prompts, M masks each.
 
     logits: float (P, M, H, W) at the frame's size, above 0 inside. scores: float (P, M) predicted IoUs.
@@ -33,19 +32,20 @@ class Prediction:
 class Predictor:
     """model: used as it is, on its device and in its mode."""
 
+    embedding: Tensor  # (1, C, h, w) of the frame, once there is one
+    size: tuple[int, int]  # of the frame
+
     def __init__(self, model: Sam) -> None:
         self.model = model
-        self.embedding: Tensor | None = None  # (1, C, h, w) of the frame
-        self.size = (0, 0)  # of the frame
 
     @torch.inference_mode()
     def set_image(self, frame: Tensor) -> None:
         """Encode a frame, float (3, H, W) RGB in [0, 1]. Raises MethodError for anything else."""
         check_frame(frame)
         self.embedding = self.model.encode_image(to_input(frame, self.model.image_size))
-        self.size = tuple(frame.shape[1:])
+        self.size = (frame.shape[1], frame.shape[2])
 
-    def predict(self, *prompts: Tensor | None, **named: Tensor | bool | None) -> Prediction:
+    def predict(self, *prompts: Any, **named: Any) -> Prediction:
         """Prompts as in `decode`."""
         low_res, scores = self.decode(*prompts, **named)
         return Prediction(self.upscale(low_res), scores, low_res)
@@ -63,7 +63,7 @@ class Predictor:
 
         That is `predict` without bringing the masks to the frame's size: its `low_res` and `scores`.
         """
-        if self.embedding is None:
+        if not hasattr(self, "embedding"):
             raise MethodError("predict() before set_image(): give the frame first")
         scale = self._scale()
         points = None if points is None else points * scale
