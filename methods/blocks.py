@@ -81,7 +81,7 @@ class SkipDecoder(nn.Module):
 
     def forward(self, x: Tensor, f8: Tensor, f4: Tensor) -> tuple[Tensor, Tensor]:
         for name in self.before:
-            x = self.get_submodule(name)(x)
+            x = getattr(self, name)(x)
         embedding = F.relu(self.up_8_4(f4, self.up_16_8(f8, x)))
         logits = F.interpolate(self.pred(embedding), scale_factor=4, mode="bilinear", align_corners=False)
         return logits[:, 0], embedding

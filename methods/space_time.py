@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import SkipDecoder
 from methods.borrowed import BorrowedEncoder
 from methods.follower import Follower
 from methods.interface import one_hot_objects
@@ -58,6 +59,7 @@ class SpaceTimeMethod(Follower, nn.Module):
     """
 
     stride = 16
+    decoder: SkipDecoder
     encoder_name: str
     encoder_backbone: str
     compiled_parts = ("encode_query", "encode_memory", "decode")  # the memory read grows with the video
@@ -127,9 +129,37 @@ class SpaceTimeMethod(Follower, nn.Module):
             copies = (part.clone() for part in self._annotated)  # a video's frames share no storage
             self._memory.write(self._frame_index, *copies)
 
+    @torch.no_grad()
     def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
-        """As `Remembering.frame_steps`; see `space_time_steps`."""
-        return space_time_steps(self, height, width, objects, memory_frames)
+        """As `Stepped.frame_steps`.
+
+        query_encode: frame (1, 3, H, W) RGB in [0, 1] -> it normalised and padded to multiples of 16, a `Query`.
+        memory_read: key16 and a memory (1, Ck, T h w), (objects, Cv, T h w) -> read16 (objects, Cv, h, w).
+        decode: -> probabilities (objects + 1, H, W), padded, background first.
+        memory_encode: -> new_value (objects, Cv, h, w), which the memory keeps with key16.
+        """
+        encode, read, decode, write = (part(self) for part in (QueryEncode, MemoryRead, Decode, MemoryEncode))
+        frame = {"frame": noise_frame(height, width, next(self.parameters()))}
+        padded, *query = encode(**frame)
+        features = dict(zip(Query._fields, query, strict=True))
+        planes = one_hot_objects(stripes(height, width, objects), list(range(1, objects + 1)))
+        planes, _ = pad_to_multiple(planes.to(padded), self.stride)
+        annotated = torch.cat([1 - planes.sum(0, keepdim=True), planes])
+        written = {"padded": padded, "f16": features["f16"], "probabilities": annotated}
+        memory = {
+            "key16": features["key16"],
+            "key": like_frames(features["key16"].flatten(2), memory_frames),
+            "value": like_frames(write(**written).flatten(2), memory_frames),
+        }
+        decoded = {"read16": read(**memory), **features}
+        every = (1.0, 1.0, 1.0, writes_per_frame(self.policy))
+        parts = (
+            (encode, frame, ("padded", *Query._fields)),
+            (read, memory, ("read16",)),
+            (decode, decoded, ("probabilities",)),
+            (write, written, ("new_value",)),
+        )
+        return [Step(name, *part, share) for name, part, share in zip(STEPS, parts, every, strict=True)]
 
     def _forget(self) -> None:
         self._memory = VideoMemory(self.policy)
@@ -242,39 +272,6 @@ class SpaceTimeMethod(Follower, nn.Module):
         return [k for k, number in enumerate(drawn) if number >= self.memory_drop] or [0]
 
 
-@torch.no_grad()
-def space_time_steps(method: nn.Module, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
-    """The steps of a `SpaceTimeMethod`, on its device.
-
-    query_encode: frame (1, 3, H, W) RGB in [0, 1] -> it normalised and padded to multiples of 16, and a `Query`.
-    memory_read: key16 and a memory (1, Ck, T h w), (objects, Cv, T h w) -> read16 (objects, Cv, h, w).
-    decode: -> probabilities (objects + 1, H, W), padded, background first.
-    memory_encode: -> new_value (objects, Cv, h, w), which the memory keeps with key16.
-    """
-    encode, read, decode, write = (part(method) for part in (QueryEncode, MemoryRead, Decode, MemoryEncode))
-    frame = {"frame": noise_frame(height, width, next(method.parameters()))}
-    padded, *query = encode(**frame)
-    features = dict(zip(Query._fields, query, strict=True))
-    planes = one_hot_objects(stripes(height, width, objects), list(range(1, objects + 1)))
-    planes, _ = pad_to_multiple(planes.to(padded), method.stride)
-    annotated = torch.cat([1 - planes.sum(0, keepdim=True), planes])
-    written = {"padded": padded, "f16": features["f16"], "probabilities": annotated}
-    memory = {
-        "key16": features["key16"],
-        "key": like_frames(features["key16"].flatten(2), memory_frames),
-        "value": like_frames(write(**written).flatten(2), memory_frames),
-    }
-    decoded = {"read16": read(**memory), **features}
-    every = (1.0, 1.0, 1.0, writes_per_frame(method.policy))
-    parts = (
-        (encode, frame, ("padded", *Query._fields)),
-        (read, memory, ("read16",)),
-        (decode, decoded, ("probabilities",)),
-        (write, written, ("new_value",)),
-    )
-    return [Step(name, *part, share) for name, part, share in zip(STEPS, parts, every, strict=True)]
-
-
 def writes_per_frame(policy: MemoryPolicy) -> float:
     """Which share of the frames is encoded for the memory."""
     bank = MemoryBank(policy)
@@ -293,10 +290,8 @@ class MemoryRead(Part):
 
 
 class Decode(Part):
-    def forward(
-        self, read16: Tensor, key16: Tensor, context16: Tensor, f16: Tensor, f8: Tensor, f4: Tensor
-    ) -> Tensor:
-        logits, _ = self.network.decode(read16, Query(key16, context16, f16, f8, f4))
+    def forward(self, read16: Tensor, *query: Tensor) -> Tensor:
+        logits, _ = self.network.decode(read16, Query(*query))
         return aggregate(logits.float().sigmoid())
 
 

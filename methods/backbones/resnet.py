@@ -63,7 +63,9 @@ def shortcut(inputs: int, outputs: int, stride: int, bias: bool) -> nn.Sequentia
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=bias), nn.BatchNorm2d(outputs))
 
 
-def stage(block: type, inputs: int, width: int, depth: int, stride: int, bias: bool = False) -> nn.Sequential:
+def stage(
+    block: type[BasicBlock | Bottleneck], inputs: int, width: int, depth: int, stride: int, bias: bool = False
+) -> nn.Sequential:
     """`depth` residual blocks, the first with the stride."""
     first = block(inputs, width, stride, bias)
     rest = [block(width * block.expansion, width, 1, bias) for _ in range(depth - 1)]

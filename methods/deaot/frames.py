@@ -1,7 +1,7 @@
 """Sizes, labels and probabilities on their way into and out of DeAOT, as in its official evaluation."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, reduce
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +81,8 @@ class Bicubic:
 
     def gathered(self, maps: Tensor) -> Tensor:
         for taps in self.taps:  # rows, and columns as rows
-            maps = sum(maps.index_select(2, index) * weight for index, weight in taps).transpose(2, 3)
+            parts = [maps.index_select(2, index) * weight for index, weight in taps]
+            maps = reduce(torch.add, parts).transpose(2, 3)
         return maps
 
 

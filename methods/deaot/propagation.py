@@ -67,7 +67,7 @@ class GatedPropagationModule(nn.Module):
         x = self.norm1(visual)
         key, value = self.linear_QV(x).split(self.split, -1)
         gate = F.silu(self.linear_U(x))
-        if self.id_norm1 is None:
+        if self.id_norm1 is None or self.linear_ID_U is None:
             return Own(key, F.silu(value), torch.cat([gate, torch.ones_like(gate)], -1), None)
         y = self.id_norm1(identity)
         return Own(key, F.silu(value), torch.cat([gate, F.silu(self.linear_ID_U(y))], -1), y)

@@ -1,6 +1,7 @@
 """The steps of DeAOT."""
 
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,7 +98,7 @@ class MemoryEncode(Part):
 
     def forward(self, probabilities: Tensor, *inside: Tensor) -> tuple[Tensor, ...]:
         first, later = inside[: len(OWN) - 1], inside[len(OWN) - 1 :]
-        parts = [(*first, None), *(later[i : i + len(OWN)] for i in range(0, len(later), len(OWN)))]
+        parts: list[Any] = [(*first, None), *(later[i : i + len(OWN)] for i in range(0, len(later), len(OWN)))]
         owns = tuple(Own(*part) for part in parts)
         return tuple(chain.from_iterable(self.network.memory_write(owns, self._embed(probabilities.argmax(0)))))
 

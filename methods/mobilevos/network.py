@@ -5,6 +5,8 @@ of two frames and the parameter counts (8.1 M with ResNet-18; 2.5 M and 1.9 M wi
 without ASPP). The layout of the heads is ours: STCN's, narrowed to those counts.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ from methods.errors import MethodError
 from methods.memory import MemoryPolicy
 from methods.space_time import SpaceTimeMethod
 
-WRITE_RULES = {
+WRITE_RULES: dict[str, dict[str, Any]] = {
     "first+last": {"keep_first": True, "every": 1},
     "first+every": {"keep_first": True},
     "last": {"keep_first": False, "every": 1},

@@ -16,10 +16,9 @@ from methods.follower import Follower
 from methods.interface import one_hot_objects
 from methods.masks import soft_aggregate
 from methods.sam.boxes import mask_boxes, scaled
-from methods.sam.everything import point_grid
 from methods.sam.frames import to_logits
 from methods.sam.network import Sam
-from methods.sam.predictor import Predictor
+from methods.sam.predictor import Predictor, point_grid
 from methods.sam.steps import sam_steps
 from methods.steps import Step
 
@@ -185,7 +184,7 @@ def interior_points(mask: Tensor, count: int) -> Tensor:
     looked for. A mask that is used up repeats its first point.
     """
     free = np.pad(mask.cpu().numpy().astype(np.uint8), 1)  # beyond the frame is outside
-    found = []
+    found: list[tuple[float, float]] = []
     while len(found) < count and free.any():
         distance = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         y, x = np.unravel_index(distance.argmax(), distance.shape)

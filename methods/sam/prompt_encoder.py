@@ -14,6 +14,8 @@ NOT_A_POINT, BACKGROUND, FOREGROUND = -1, 0, 1  # labels of points
 class PositionEmbeddingRandom(nn.Module):
     """Sines and cosines of random projections of a place (Tancik et al., Fourier Features, NeurIPS 2020)."""
 
+    positional_encoding_gaussian_matrix: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
@@ -50,7 +52,7 @@ class PromptEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """See `Sam.decode_masks` for the prompts -> tokens (P, N, C) and map (P or 1, C, h, w)."""
         tokens = []
-        if points is not None:
+        if points is not None and labels is not None:
             if boxes is None:  # the network has learnt with one point that is none, unless a box follows
                 points = torch.cat([points, points.new_zeros(len(points), 1, 2)], 1)
                 labels = torch.cat([labels, labels.new_full((len(labels), 1), NOT_A_POINT)], 1)
