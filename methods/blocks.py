@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
 
 def key_projection(inputs: int, outputs: int) -> nn.Conv2d:
     """A 3x3 convolution to the keys, orthogonally initialised."""
-    projection = conv3x3(inputs, outputs)
+    projection: Any = conv3x3(inputs, outputs)
     nn.init.orthogonal_(projection.weight)
     nn.init.zeros_(projection.bias)
     return projection

@@ -72,6 +72,9 @@ class ResNet(nn.Module):
 
     imagenet_ignored = ("layer4.", "fc.")
     first = "layer1"
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class ResNet(nn.Module):
             self.add_module((self.first, "layer2", "layer3")[number], nn.Sequential(first, *rest))
             inputs = outputs
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = self.maxpool(self.relu(conv_norm(self.conv1, self.bn1, x)))
         f4 = getattr(self, self.first)(x)
         f8 = self.layer2(f4)

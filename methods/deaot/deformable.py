@@ -34,7 +34,7 @@ class OffsetNetwork(nn.Sequential):
             nn.GELU(),
             nn.Conv2d(channels, 2, 1, bias=False),
         )
-        nn.init.zeros_(self[-1].weight)
+        nn.init.zeros_(self.get_parameter("2.weight"))
 
 
 class DeformableSampler(nn.Module):

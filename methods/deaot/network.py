@@ -3,6 +3,7 @@
 Yang and Yang: Decoupling Features in Hierarchical Propagation for Video Object Segmentation, NeurIPS 2022.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -16,7 +17,10 @@ from methods.deaot.frames import OBJECTS, resized
 from methods.deaot.propagation import DualBranchGPM, Memory, Own
 from methods.errors import MethodError
 
-ENCODERS = {"mobilenet_v2": DilatedMobileNetV2, "resnet50": ResNet50}
+ENCODERS: dict[str, Callable[[float], DilatedMobileNetV2 | ResNet50]] = {
+    "mobilenet_v2": DilatedMobileNetV2,
+    "resnet50": ResNet50,
+}
 CHANNELS = 256
 Memories = tuple[Memory, ...]  # one a layer
 

@@ -1,6 +1,6 @@
 """The gated propagation modules: a visual and an identification branch that share their attention."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -103,6 +103,8 @@ class GatedPropagationModule(nn.Module):
 
 class DualBranchGPM(nn.Module):
     """The layers one after the other (LSTT in the official key names)."""
+
+    layers: Any  # of `GatedPropagationModule`s
 
     def __init__(self, layers: int, channels: int, drop: float, attentions: Attentions) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """SAM's prompt encoder: points and boxes as tokens, a mask as a map that is added to the image embedding."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class PositionEmbeddingRandom(nn.Module):
 
 class PromptEncoder(nn.Module):
     """Prompts in pixels of the network's input, which is `image_size` on each side."""
+
+    point_embeddings: Any
 
     def __init__(self, channels: int, image_size: int, grid: int) -> None:
         super().__init__()
