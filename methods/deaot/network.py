@@ -46,7 +46,7 @@ def conv_gn(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 class Decoder(nn.Module):
     """channels: of a branch; skips: of the encoder's maps at strides 4, 8 and 16."""
 
-    def __init__(self, channels: int, skips: tuple[int, int, int], slots: int) -> None:
+    def __init__(self, channels: int, skips: tuple[int, ...], slots: int) -> None:
         super().__init__()
         half = channels // 2
         self.conv_in = conv_gn(2 * channels, channels, 1)

@@ -127,7 +127,8 @@ class DualBranchGPM(nn.Module):
         self, top: Tensor, long_term: tuple[Memory, ...], short_term: tuple[Memory, ...]
     ) -> tuple[Tensor, tuple[Own, ...]]:
         """top (B, C, H, W) and a memory for each layer -> (B, 2 C, H, W), and the frame inside each layer."""
-        size, (visual, identity) = top.shape[2:], (tokens(top), None)
+        size, visual = top.shape[2:], tokens(top)
+        identity: Any = None  # before the first layer
         owns = []
         for layer, far, near in zip(self.layers, long_term, short_term, strict=True):
             owns.append(layer.project(visual, identity))

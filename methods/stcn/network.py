@@ -78,7 +78,7 @@ class ValueEncoder(ResNet):
         super().__init__(BasicBlock, (base, 2 * base, 4 * base), (2, 2, 2), in_channels=5, bias=True)
         self.fuser = Fuser(4 * base + key_channels, outputs)
 
-    def forward(self, x: Tensor, f16: Tensor) -> Tensor:  # type: ignore[override] - only its layers are a ResNet's
+    def forward(self, x: Tensor, f16: Tensor) -> Tensor:  # type: ignore[override]
         return self.fuser(super().forward(x)[-1], f16)
 
 
