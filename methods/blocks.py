@@ -1,6 +1,8 @@
 """Blocks that networks share."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,16 @@ def chain(**parts: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(parts))
 
 
+def tokens(maps: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H W, C)."""
+    return maps.flatten(2).transpose(1, 2)
+
+
+def as_map(x: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, H W, C) -> (B, C, H, W)."""
+    return x.transpose(1, 2).unflatten(2, size)
+
+
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size."""
     return nn.Conv2d(inputs, outputs, 3, padding=1)
@@ -19,7 +31,7 @@ def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
 
 def key_projection(inputs: int, outputs: int) -> nn.Conv2d:
     """A 3x3 convolution to the keys, orthogonally initialised."""
-    projection = conv3x3(inputs, outputs)
+    projection: Any = conv3x3(inputs, outputs)
     nn.init.orthogonal_(projection.weight)
     nn.init.zeros_(projection.bias)
     return projection
@@ -50,6 +62,30 @@ class UpsampleBlock(nn.Module):
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out_conv(self.skip_conv(skip) + x)
+
+
+class SkipDecoder(nn.Module):
+    """Readout and context at stride 16, skips at 8 and 4 -> logits at full size, embedding at stride 4.
+
+    skips: channels at strides 8 and 4. inputs, channels: of what `before` makes of the readout, of the embedding.
+    before: modules that take the readout, one after the other, by the names that checkpoints give them.
+    """
+
+    def __init__(self, skips: tuple[int, int], inputs: int, channels: int, **before: nn.Module) -> None:
+        super().__init__()
+        for name, part in before.items():
+            self.add_module(name, part)
+        self.before = tuple(before)
+        self.up_16_8 = UpsampleBlock(skips[0], inputs, channels)
+        self.up_8_4 = UpsampleBlock(skips[1], channels, channels)
+        self.pred = conv3x3(channels, 1)
+
+    def forward(self, x: Tensor, f8: Tensor, f4: Tensor) -> tuple[Tensor, Tensor]:
+        for name in self.before:
+            x = getattr(self, name)(x)
+        embedding = F.relu(self.up_8_4(f4, self.up_16_8(f8, x)))
+        logits = F.interpolate(self.pred(embedding), scale_factor=4, mode="bilinear", align_corners=False)
+        return logits[:, 0], embedding
 
 
 class ASPP(nn.Module):

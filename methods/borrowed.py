@@ -5,13 +5,15 @@ decoder. For a network with a memory this is ours: the student's encoder imitate
 and the keys made of them; the memory, its encoder and the decoder are the teacher's.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 import methods
 from methods.checkpoint import load_strictly
 from methods.errors import MethodError
-from methods.query import Query
+from methods.memory import Query
 
 
 class BorrowedEncoder(nn.Module):
@@ -22,7 +24,7 @@ class BorrowedEncoder(nn.Module):
 
     def __init__(self, method: str, width: float, channels: tuple[int, int, int]) -> None:
         super().__init__()
-        lender = methods.create(method, width=width)
+        lender: Any = methods.create(method, width=width)
         if not hasattr(lender, "encoder_backbone"):
             raise MethodError(
                 f"encoder={method}: {method} has no encoder to lend; name stcn or a MobileVOS student"
@@ -37,7 +39,7 @@ class BorrowedEncoder(nn.Module):
         return tuple(adapt(feature) for adapt, feature in zip(self.adapters, features, strict=True))
 
 
-def borrowed(method: str | None, width: float, own: nn.Module) -> nn.Module:
+def borrowed(method: str | None, width: float, own: Any) -> Any:
     """The encoder of `method`, of this width, in place of one's own; that itself for None."""
     return own if method is None else BorrowedEncoder(method, width, own.channels)
 

@@ -1,13 +1,28 @@
-"""Space-time memory: similarity of keys, readout of values, and which frames are remembered."""
+"""Space-time memory: what is seen in frames, similarity of keys, readout of values, and what is remembered."""
 
 import math
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from methods.errors import MethodError
+
+
+class Query(NamedTuple):
+    """What a space-time-memory network sees in B frames; the trailing number is the stride."""
+
+    key16: Tensor  # (B, Ck, h, w), compared with the memory
+    context16: Tensor  # (B, Cv, h, w), joins the readout in the decoder
+    f16: Tensor
+    f8: Tensor
+    f4: Tensor
+
+    def select(self, index) -> "Query":
+        """The frames of `index` along the batch axis."""
+        return Query(*(each[index] for each in self))
 
 
 def similarity(memory_key: Tensor, query_key: Tensor) -> Tensor:
@@ -61,9 +76,7 @@ class MemoryBank:
     def __init__(self, policy: MemoryPolicy) -> None:
         self.policy = policy
         self._first: list[tuple[Tensor, Tensor]] = []
-        queue_length = policy.capacity
-        if queue_length is not None and policy.keep_first:
-            queue_length -= 1
+        queue_length = None if policy.capacity is None else policy.capacity - policy.keep_first
         self._queue: deque[tuple[Tensor, Tensor]] = deque(maxlen=queue_length)
         self._last: list[tuple[Tensor, Tensor]] = []
         self._joined: tuple[Tensor, Tensor] | None = None

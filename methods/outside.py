@@ -50,18 +50,18 @@ def is_masks(name: str) -> bool:
 
 def check(name: str) -> None:
     """Raise MethodError, without running anything, where a file or folder is not there."""
-    path = _path(name)
-    if path and not (path.is_dir() if is_masks(name) else path.is_file()):
-        kind = "folder" if is_masks(name) else "file"
-        raise MethodError(f"method '{name}': no {kind} {path}")
+    if is_masks(name):
+        if not _path(name).is_dir():
+            raise MethodError(f"method '{name}': no folder {_path(name)}")
+    elif IN_FILE.fullmatch(name) and not _path(name).is_file():
+        raise MethodError(f"method '{name}': no file {_path(name)}")
 
 
 def short_name(name: str) -> str:
     """The name without the folders before its last: `my_file.py:MyMethod`, `masks:folder`; others as they are."""
-    path = _path(name)
-    if path is None:
-        return name
-    return f"{MASKS}{path.name}" if is_masks(name) else f"{path.name}:{name.rpartition(':')[2]}"
+    if is_masks(name):
+        return MASKS + _path(name).name
+    return f"{_path(name).name}:{_attribute(name)}" if IN_FILE.fullmatch(name) else name
 
 
 def label(name: str) -> str:
@@ -76,11 +76,11 @@ def identity(name: str) -> list[str]:
     and its version; where they lie does not.
     """
     if is_masks(name):
-        return [MASKS, _digest(sorted(_path(name).rglob("*.png")), _path(name))]
+        folder = _path(name)
+        return [MASKS, _digest(sorted(folder.rglob("*.png")), folder)]
     if entry := _entry_point(name):
-        version = entry.dist.version if entry.dist else ""
-        return [name, entry.value, version, _digest(_sources(name))]
-    return [IN_FILE.fullmatch(name)["attribute"], _digest(_sources(name))]
+        return [name, entry.value, entry.dist.version if entry.dist else "", _digest(_sources(name))]
+    return [_attribute(name), _digest(_sources(name))]
 
 
 def find(name: str) -> Callable[..., Any]:
@@ -93,12 +93,11 @@ def find(name: str) -> Callable[..., Any]:
         module = _load(name)
     except (Exception, SystemExit) as error:  # a script that reads its arguments exits
         raise MethodError(describe_failure(error, name)) from None
-    attribute = IN_FILE.fullmatch(name)["attribute"]
-    if not callable(found := getattr(module, attribute, None)):
+    found = getattr(module, _attribute(name), None)
+    if not callable(found):
         own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-        raise MethodError(
-            f"method '{name}': {_path(name)} has no {attribute}; there: {', '.join(own) or 'nothing'}"
-        )
+        there = f"{_path(name)} has no {_attribute(name)}; there: {', '.join(own) or 'nothing'}"
+        raise MethodError(f"method '{name}': {there}")
     return found
 
 
@@ -129,7 +128,7 @@ def describe_failure(error: BaseException, name: str) -> str:
     own = set(_sources(name))
     places = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
-        places.append((error.filename, error.lineno))
+        places.append((error.filename or "", error.lineno))
     places = [place for place in places if place[0] and Path(place[0]).resolve() in own]
     text = (str(error).strip().splitlines() or [""])[0]
     if not isinstance(error, MethodError):
@@ -139,11 +138,14 @@ def describe_failure(error: BaseException, name: str) -> str:
     return f"{'{}:{}'.format(*places[-1]) if places else short_name(name)}: {text}"
 
 
-def _path(name: str) -> Path | None:
-    """The file or folder that a name gives."""
-    found = IN_FILE.fullmatch(name)
-    text = name.removeprefix(MASKS) if is_masks(name) else found and found["file"]
-    return None if text is None else Path(text).expanduser().resolve()
+def _path(name: str) -> Path:
+    """The file or folder that the name of a user's file or of masks gives."""
+    text = name.removeprefix(MASKS) if is_masks(name) else name.rpartition(":")[0]
+    return Path(text).expanduser().resolve()
+
+
+def _attribute(name: str) -> str:
+    return name.rpartition(":")[2]
 
 
 @cache
@@ -155,40 +157,40 @@ def _sources(name: str) -> list[Path]:
     """The files of the user's own code: the one that is named, and what it imports from beside it."""
     if entry := _entry_point(name):
         top = importlib.util.find_spec(entry.module.partition(".")[0])
-        folders = list(top.submodule_search_locations or []) if top else []
-        if folders:
-            return sorted(file.resolve() for folder in folders for file in Path(folder).rglob("*.py"))
+        if top and top.submodule_search_locations:
+            folders = map(Path, top.submodule_search_locations)
+            return sorted(file.resolve() for folder in folders for file in folder.rglob("*.py"))
         return [Path(top.origin).resolve()] if top and top.origin else []
-    file = _path(name)
-    if file is None or not file.is_file():
+    if is_masks(name) or not _path(name).is_file():
         return []
-    found, waiting = set(), [file]
+    found: set[Path] = set()
+    waiting = {_path(name)}
     while waiting:
         path = waiting.pop()
         found.add(path)
-        waiting += [other for other in _imported(path, file.parent) if other not in found]
+        waiting |= _imported(path, _path(name).parent) - found
     return sorted(found)
 
 
-def _imported(path: Path, folder: Path) -> list[Path]:
+def _imported(path: Path, folder: Path) -> set[Path]:
     """Files that a file imports from `folder`, or by relative imports from where it lies."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):  # which running the file will tell
-        return []
-    modules = []
+        return set()
+    modules: list[tuple[Path, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules += [(folder, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = path.parents[node.level - 1] if node.level else folder
-            modules += [(base, ".".join(filter(None, (node.module, alias.name)))) for alias in node.names]
-    found = []
+            modules += [(base, f"{node.module or ''}.{alias.name}".lstrip(".")) for alias in node.names]
+    found = set()
     for base, module in modules:
-        parts = module.split(".")
-        for depth in range(1, len(parts) + 1):
-            place = base.joinpath(*parts[:depth])
-            found += [f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()]
+        place = base
+        for part in module.split("."):
+            place = place / part
+            found |= {f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()}
     return found
 
 
@@ -200,11 +202,13 @@ def _load(name: str) -> ModuleType:
         return sys.modules[key]
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))  # last: a folder `datasets` of the user's must not hide the suite's
-    spec = importlib.util.spec_from_file_location(key, file, loader=_FromSource(key, str(file)))
+    loader = _FromSource(key, str(file))
+    spec = importlib.util.spec_from_file_location(key, file, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module  # dataclasses and pickle look there
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[key]
         raise
@@ -220,7 +224,7 @@ class _FromSource(SourceFileLoader):
 
 def _digest(files: list[Path], base: Path | None = None) -> str:
     """16 digits of the SHA-256 of the files' bytes and of their paths below `base`, or what they have in common."""
-    digest, base = hashlib.sha256(), base or os.path.commonpath(files or ["/"])
+    digest, base = hashlib.sha256(), base or Path(os.path.commonpath(files) if files else "/")
     for file in files:
         content = _content_digest(file) if file.suffix == ".py" else _mask_digest(file, file.stat().st_mtime_ns)
         digest.update(f"{os.path.relpath(file, base)} {content}\n".encode())

@@ -1,7 +1,9 @@
 """Model soups: averages of the weights of networks of one architecture."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
+import torch
 from torch import Tensor
 
 from methods.errors import MethodError
@@ -20,12 +22,11 @@ def average(states: Sequence[State]) -> State:
     for state in states[1:]:
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in first.items()}:
             raise MethodError("networks of different architecture have no average: their weights do not match")
-    mean = {}
+    mean = {key: value.clone() for key, value in first.items()}
     for key, value in first.items():
         if value.is_floating_point():
-            mean[key] = (sum(state[key].double() for state in states) / len(states)).to(value.dtype)
-        else:
-            mean[key] = value.clone()
+            total = reduce(torch.add, (state[key].double() for state in states))
+            mean[key] = (total / len(states)).to(value.dtype)
     return mean
 
 

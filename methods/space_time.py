@@ -1,21 +1,20 @@
-"""What the space-time-memory methods (STCN, MobileVOS) share: inference over a video, training over a clip."""
+"""What the space-time-memory methods (STCN, MobileVOS) share: inference on videos, training on clips, and steps."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.blocks import SkipDecoder
 from methods.borrowed import BorrowedEncoder
 from methods.follower import Follower
 from methods.interface import one_hot_objects
 from methods.masks import most_likely, normalize, others, pad_to_multiple, slot_planes, soft_aggregate, unpad
-from methods.memory import MemoryPolicy, VideoMemory, affinity, readout, similarity
-from methods.query import Query
-from methods.space_time_steps import space_time_steps
-from methods.steps import Step
+from methods.memory import MemoryBank, MemoryPolicy, Query, VideoMemory, affinity, readout, similarity
+from methods.steps import STEPS, Part, Step, like_frames, noise_frame, stripes
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class SpaceTimeMethod(Follower, nn.Module):
     """
 
     stride = 16
+    decoder: SkipDecoder
     encoder_name: str
     encoder_backbone: str
     compiled_parts = ("encode_query", "encode_memory", "decode")  # the memory read grows with the video
@@ -129,9 +129,37 @@ class SpaceTimeMethod(Follower, nn.Module):
             copies = (part.clone() for part in self._annotated)  # a video's frames share no storage
             self._memory.write(self._frame_index, *copies)
 
+    @torch.no_grad()
     def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
-        """As `Remembering.frame_steps`; see `space_time_steps`."""
-        return space_time_steps(self, height, width, objects, memory_frames)
+        """As `Stepped.frame_steps`.
+
+        query_encode: frame (1, 3, H, W) RGB in [0, 1] -> it normalised and padded to multiples of 16, a `Query`.
+        memory_read: key16 and a memory (1, Ck, T h w), (objects, Cv, T h w) -> read16 (objects, Cv, h, w).
+        decode: -> probabilities (objects + 1, H, W), padded, background first.
+        memory_encode: -> new_value (objects, Cv, h, w), which the memory keeps with key16.
+        """
+        encode, read, decode, write = (part(self) for part in (QueryEncode, MemoryRead, Decode, MemoryEncode))
+        frame = {"frame": noise_frame(height, width, next(self.parameters()))}
+        padded, *query = encode(**frame)
+        features = dict(zip(Query._fields, query, strict=True))
+        planes = one_hot_objects(stripes(height, width, objects), list(range(1, objects + 1)))
+        planes, _ = pad_to_multiple(planes.to(padded), self.stride)
+        annotated = torch.cat([1 - planes.sum(0, keepdim=True), planes])
+        written = {"padded": padded, "f16": features["f16"], "probabilities": annotated}
+        memory = {
+            "key16": features["key16"],
+            "key": like_frames(features["key16"].flatten(2), memory_frames),
+            "value": like_frames(write(**written).flatten(2), memory_frames),
+        }
+        decoded = {"read16": read(**memory), **features}
+        every = (1.0, 1.0, 1.0, writes_per_frame(self.policy))
+        parts = (
+            (encode, frame, ("padded", *Query._fields)),
+            (read, memory, ("read16",)),
+            (decode, decoded, ("probabilities",)),
+            (write, written, ("new_value",)),
+        )
+        return [Step(name, *part, share) for name, part, share in zip(STEPS, parts, every, strict=True)]
 
     def _forget(self) -> None:
         self._memory = VideoMemory(self.policy)
@@ -242,3 +270,42 @@ class SpaceTimeMethod(Follower, nn.Module):
             return list(range(past))
         drawn = torch.rand(past, generator=generator).tolist()
         return [k for k, number in enumerate(drawn) if number >= self.memory_drop] or [0]
+
+
+def writes_per_frame(policy: MemoryPolicy) -> float:
+    """Which share of the frames is encoded for the memory."""
+    bank = MemoryBank(policy)
+    return sum(bank.wants(index) for index in range(1, policy.every + 1)) / policy.every
+
+
+class QueryEncode(Part):
+    def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
+        padded, _ = pad_to_multiple(normalize(frame), self.network.stride)
+        return padded, *self.network.encode_query(padded)
+
+
+class MemoryRead(Part):
+    def forward(self, key16: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return self.network.read(key16, key, value)
+
+
+class Decode(Part):
+    def forward(self, read16: Tensor, *query: Tensor) -> Tensor:
+        logits, _ = self.network.decode(read16, Query(*query))
+        return aggregate(logits.float().sigmoid())
+
+
+class MemoryEncode(Part):
+    def forward(self, padded: Tensor, f16: Tensor, probabilities: Tensor) -> Tensor:
+        masks = probabilities[1:]
+        frames, f16 = (x.expand(len(masks), -1, -1, -1) for x in (padded, f16))
+        return self.network.encode_memory(frames, f16, masks, others(masks))
+
+
+def aggregate(objects: Tensor) -> Tensor:
+    """`soft_aggregate` and its softmax: (N, H, W) -> (N + 1, H, W). The softmax of log-odds is the odds' share,
+    which spares runtimes a softmax over the first dimension."""
+    background = reduce(torch.mul, (1 - objects).split(1))
+    p = torch.cat([background, objects]).clamp(1e-7, 1 - 1e-7)
+    odds = p / (1 - p)
+    return odds / odds.sum(0, keepdim=True)

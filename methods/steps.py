@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ class Step:
 
 class Part(nn.Module):
     """A step that a network does, as a module of its own; subclasses say how."""
+
+    network: Any  # of the family that the subclass is for
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

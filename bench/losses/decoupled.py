@@ -13,7 +13,7 @@ class Decoupled(Loss):
         import torch.nn.functional as F
 
         from methods.borrowed import imitation_loss
-        from methods.query import Query
+        from methods.memory import Query
 
         # a frame's keys and features differ in scale, so that each counts as a share of its own variance
         compare = imitation_loss if isinstance(seen.student, Query) else F.mse_loss

@@ -1,11 +1,11 @@
 """The encoders of AOT and DeAOT with the official key names: four maps, none coarser than stride 16."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from methods.backbones import resnet
 from methods.backbones.mobilenet import InvertedResidual, MobileNetV2, conv_bn_relu, divisible
-
-Maps = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class DilatedMobileNetV2(MobileNetV2):
@@ -19,7 +19,7 @@ class DilatedMobileNetV2(MobileNetV2):
         inputs = self.channels[-1]
         for channels, dilation in ((160, 1), (160, 2), (160, 2), (320, 2)):
             block = InvertedResidual(inputs, divisible(channels * width), 1, 6)
-            depthwise = block.conv[1][0]
+            depthwise: Any = block.conv.get_submodule("1.0")
             depthwise.dilation = depthwise.padding = (dilation, dilation)
             self.features.append(block)
             inputs = divisible(channels * width)
@@ -32,7 +32,7 @@ class DilatedMobileNetV2(MobileNetV2):
         """The layers up to stride 4."""
         return self.features[: self._f4]
 
-    def forward(self, frames: Tensor) -> Maps:
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         f4 = self.early(frames)
         f8 = self.features[self._f4 : self._f8](f4)
         f16 = self.features[self._f8 : self._f16](f8)
@@ -51,6 +51,6 @@ class ResNet50(resnet.ResNet50):
         """The layers up to stride 4."""
         return nn.Sequential(self.conv1, self.bn1, self.relu, self.maxpool, self.layer1)
 
-    def forward(self, frames: Tensor) -> Maps:
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         maps = super().forward(frames)
         return *maps, maps[-1]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +15,16 @@ _joined: ContextVar[dict | None] = ContextVar("joined", default=None)  # in infe
 class FrozenBatchNorm2d(nn.Module):
     """A BatchNorm2d in eval mode for good: weight, bias, mean and variance are buffers."""
 
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
-        self.register_buffer("weight", torch.ones(channels))
-        self.register_buffer("bias", torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, torch.full((channels,), value))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
@@ -54,7 +58,7 @@ def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
         if conv not in known:
             known[conv] = _join(conv, norm)
         weight, shift = known[conv]
-    shape = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    shape: Any = (conv.stride, conv.padding, conv.dilation, conv.groups)
     if x.device.type == "cpu" and conv.groups > 1 and max(conv.stride) > 1:
         # oneDNN has no fast backward pass of these in bf16: 34 ms against 6 for 6x96x80x80
         with torch.autocast("cpu", enabled=False):
@@ -62,7 +66,7 @@ def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
     return F.conv2d(x, weight, shift, *shape)
 
 
-def _join(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor]:
+def _join(conv: nn.Conv2d, norm: Any) -> tuple[Tensor, Tensor]:
     """Weight and bias of the one convolution."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     shift = norm.bias - norm.running_mean * scale

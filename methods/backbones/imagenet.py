@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from methods.checkpoint import load_strictly, read_state
 COUNTER = "num_batches_tracked"  # of batch normalisation; frozen ones have none
 
 
-def initialize_backbones(method: nn.Module, files: Mapping[str, str | Path | None]) -> dict[str, str]:
+def initialize_backbones(method: Any, files: Mapping[str, str | Path | None]) -> dict[str, str]:
     """Load ImageNet weights into `method.backbones`; returns, by backbone, "imagenet:<file>" or "random".
 
     files: {"resnet18" | "resnet50" | "mobilenet_v2": path or None}, state dicts with torchvision's key names.
@@ -22,41 +23,41 @@ def initialize_backbones(method: nn.Module, files: Mapping[str, str | Path | Non
     report = {}
     for name, part in method.backbones.items():
         path = files.get(name)
-        if path is not None and not Path(path).is_file():
+        report[name] = "random"
+        if path is None:
+            continue
+        if not Path(path).is_file():
             warnings.warn(
                 f"ImageNet weights for {name} not found at {path}: starting from random ones", stacklevel=2
             )
-            path = None
-        if path is not None:
-            state = read_state(Path(path))
-            for encoder in part if isinstance(part, nn.ModuleList) else [part]:
-                load_strictly(encoder, _fitted(encoder, state), str(path))
-        report[name] = "random" if path is None else f"imagenet:{Path(path).name}"
+            continue
+        state = read_state(Path(path))
+        for encoder in part if isinstance(part, nn.ModuleList) else [part]:
+            load_strictly(encoder, _fitted(encoder, state), str(path))
+        report[name] = f"imagenet:{Path(path).name}"
     return report
 
 
 def _fitted(encoder: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The checkpoint's keys as this encoder calls them, without what lies above stride 16."""
+    """The checkpoint's keys as this encoder calls them, without what lies above stride 16.
+
+    What an ImageNet classifier never has stays as it is: counters, biases of convolutions, added modules.
+    """
     own = encoder.state_dict()
+    ignored, added, names = (getattr(encoder, f"imagenet_{part}", ()) for part in ("ignored", "absent", "names"))
     fitted = {}
     for name, tensor in state.items():
-        if name.startswith(encoder.imagenet_ignored) or (name not in own and name.endswith(COUNTER)):
+        if name.startswith(ignored) or (name not in own and name.endswith(COUNTER)):
             continue
         key, value = name, tensor
-        for old, new in getattr(encoder, "imagenet_names", ()):
+        for old, new in names:
             if name.startswith(old):
                 key = new + name.removeprefix(old)
         if key in own and value.ndim == 4 and own[key].shape[1] > value.shape[1]:
             value = torch.cat([value, own[key][:, value.shape[1] :]], 1)
         fitted[key] = value
-    return {**{k: v for k, v in own.items() if k not in fitted and _has_no_counterpart(encoder, k)}, **fitted}
-
-
-def _has_no_counterpart(encoder: nn.Module, key: str) -> bool:
-    """Whether an ImageNet classifier never has this key: counters, biases of convolutions, added modules."""
-    sibling = encoder.state_dict().get(key.removesuffix("bias") + "weight")
-    return (
-        key.endswith(COUNTER)
-        or key.startswith(getattr(encoder, "imagenet_absent", ()))
-        or (key.endswith(".bias") and sibling is not None and sibling.ndim == 4)
-    )
+    for key, value in own.items():
+        weight = own.get(key.removesuffix("bias") + "weight") if key.endswith(".bias") else None
+        if key.endswith(COUNTER) or key.startswith(added) or (weight is not None and weight.ndim == 4):
+            fitted.setdefault(key, value)
+    return fitted

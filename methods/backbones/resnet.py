@@ -63,13 +63,6 @@ def shortcut(inputs: int, outputs: int, stride: int, bias: bool) -> nn.Sequentia
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=bias), nn.BatchNorm2d(outputs))
 
 
-def stage(block: type, inputs: int, width: int, depth: int, stride: int, bias: bool = False) -> nn.Sequential:
-    """`depth` residual blocks, the first with the stride."""
-    first = block(inputs, width, stride, bias)
-    rest = [block(width * block.expansion, width, 1, bias) for _ in range(depth - 1)]
-    return nn.Sequential(first, *rest)
-
-
 class ResNet(nn.Module):
     """A ResNet without its last stage: (B, in_channels, H, W) -> features at strides 4, 8 and 16.
 
@@ -79,6 +72,9 @@ class ResNet(nn.Module):
 
     imagenet_ignored = ("layer4.", "fc.")
     first = "layer1"
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
 
     def __init__(
         self,
@@ -94,13 +90,14 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        inputs = (widths[0], *self.channels)
-        for number, name in enumerate((self.first, "layer2", "layer3")):
-            stride = min(number + 1, 2)
-            layers = stage(block, inputs[number], widths[number], depths[number], stride, bias)
-            self.add_module(name, layers)
+        inputs = widths[0]
+        for number, (width, depth, outputs) in enumerate(zip(widths, depths, self.channels, strict=True)):
+            first = block(inputs, width, min(number + 1, 2), bias)
+            rest = (block(outputs, width, 1, bias) for _ in range(depth - 1))
+            self.add_module((self.first, "layer2", "layer3")[number], nn.Sequential(first, *rest))
+            inputs = outputs
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = self.maxpool(self.relu(conv_norm(self.conv1, self.bn1, x)))
         f4 = getattr(self, self.first)(x)
         f8 = self.layer2(f4)

@@ -14,25 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.blocks import chain
+from methods.blocks import as_map, chain, tokens
 from methods.deaot.deformable import DeformableAttention
-from methods.deaot.drop import Drop
 from methods.deaot.window import window_readout, window_scores
 from methods.errors import MethodError
+from methods.noise import Drop
 
 RADIUS = 7  # of the short-term window: 15 x 15
 Attention = Callable[[int], nn.Module]
 REPLACED = {"long_term": ("long_term",), "self": ("self",), "both": ("long_term", "self")}
-
-
-def tokens(maps: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H W, C)."""
-    return maps.flatten(2).transpose(1, 2)
-
-
-def as_map(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, H W, C) -> (B, C, H, W)."""
-    return x.transpose(1, 2).unflatten(2, size)
 
 
 class GlobalAttention(nn.Module):
@@ -115,7 +105,7 @@ class LongTermPropagation(Propagation):
 class ShortTermPropagation(Propagation):
     """Reads the window around every pixel in one frame, with a learnt bias for every offset.
 
-    `weights` outputs the attention (B, H W, 225), offset by offset; `window_to_map` lays it out (B, H W, H W).
+    `weights` outputs the attention (B, H W, 225), offset by offset.
     """
 
     def __init__(self, key: int, inputs: int, outputs: int, drop: float) -> None:

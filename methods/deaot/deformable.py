@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from methods.blocks import as_map, tokens
 from methods.errors import MethodError
 
 # Rows int64 (B M S,) of the pixels' groups of channels, bilinear weights (B M S, 1)
@@ -33,7 +34,7 @@ class OffsetNetwork(nn.Sequential):
             nn.GELU(),
             nn.Conv2d(channels, 2, 1, bias=False),
         )
-        nn.init.zeros_(self[-1].weight)
+        nn.init.zeros_(self.get_parameter("2.weight"))
 
 
 class DeformableSampler(nn.Module):
@@ -42,12 +43,11 @@ class DeformableSampler(nn.Module):
     channels: of the query, split into `groups` S that share one offset network.
     factor: g; the grid has ceil(H / g) x ceil(W / g) points (ours: the paper's H / g, with no row lost), spread
     evenly from the first pixel to the last as in DAT's paper. With g = 1 they are the pixels themselves.
-    offset_range: None leaves the offsets as they are, in halves of the map (DAT's configs); a number r bounds
-    them to r / 2 steps of the grid by tanh (DAT's offset_range_factor). The points stay inside the map.
+    The offsets are in halves of the map (DAT's configs). The points stay inside the map.
     Raises MethodError where the channels do not divide into the groups, or factor is below 1.
     """
 
-    def __init__(self, channels: int, groups: int = 4, factor: int = 2, offset_range: float | None = None) -> None:
+    def __init__(self, channels: int, groups: int = 4, factor: int = 2) -> None:
         super().__init__()
         if channels % groups or factor < 1:
             raise MethodError(
@@ -55,7 +55,6 @@ class DeformableSampler(nn.Module):
                 f"divide the channels, and a factor of 1 or more"
             )
         self.groups = groups
-        self.offset_range = offset_range
         self.offsets = OffsetNetwork(channels // groups, factor)
 
     def forward(self, query: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -76,7 +75,7 @@ class DeformableSampler(nn.Module):
                     f"deformable attention: cannot sample a map {tuple(each.shape)} in {self.groups} groups at the "
                     f"points of a query {tuple(query.shape)}: give maps of its size, channels a multiple of groups"
                 )
-        return [gather(each, taps, self.groups).transpose(1, 2).unflatten(2, positions.shape[-2:]) for each in maps]
+        return [as_map(gather(each, taps, self.groups), positions.shape[-2:]) for each in maps]
 
     def positions(self, query: Tensor) -> Tensor:
         """query (B, Cq, H, W) -> points (B S, 2, Hg, Wg): y in [0, H - 1] and x in [0, W - 1], in pixels.
@@ -88,14 +87,9 @@ class DeformableSampler(nn.Module):
         offsets = offsets.to(torch.promote_types(offsets.dtype, torch.float32))
         rows, columns = offsets.shape[-2:]
         y, x = offsets.unbind(1)
-        y = self._along(y, height, rows, _grid(height, rows, y)[:, None])
-        x = self._along(x, width, columns, _grid(width, columns, x))
-        return torch.stack([y, x], 1)
-
-    def _along(self, offset: Tensor, length: int, count: int, grid: Tensor) -> Tensor:
-        if self.offset_range is not None:
-            offset = offset.tanh() * (self.offset_range / max(count - 1, 1))
-        return (grid + offset * ((length - 1) / 2)).clamp(0, length - 1)
+        y = _grid(height, rows, y)[:, None] + y * ((height - 1) / 2)
+        x = _grid(width, columns, x) + x * ((width - 1) / 2)
+        return torch.stack([y.clamp(0, height - 1), x.clamp(0, width - 1)], 1)
 
 
 class DeformableAttention(nn.Module):
@@ -115,12 +109,10 @@ class DeformableAttention(nn.Module):
     `weights` is a module of its own for forward hooks: its output (B, H W, frames Hg Wg) is the attention map.
     """
 
-    def __init__(
-        self, channels: int, groups: int = 4, factor: int = 2, offset_range: float | None = None, branches: int = 1
-    ) -> None:
+    def __init__(self, channels: int, groups: int = 4, factor: int = 2, branches: int = 1) -> None:
         super().__init__()
         self.branches = branches
-        self.sampler = DeformableSampler(channels, groups, factor, offset_range)
+        self.sampler = DeformableSampler(channels, groups, factor)
         self.weights = nn.Softmax(dim=-1)
 
     def forward(
@@ -132,11 +124,11 @@ class DeformableAttention(nn.Module):
         identification branch with ones. None is no gate.
         """
         parts = [part for value in values for part in value.chunk(self.branches, 1)]
-        sampled = [each.flatten(2).transpose(1, 2) for each in self.sampler(query, [*keys, *parts])]
+        sampled = [tokens(each) for each in self.sampler(query, [*keys, *parts])]
         key, parts = torch.cat(sampled[: len(keys)], 1), sampled[len(keys) :]
         value = torch.cat([torch.cat(parts[i :: self.branches], 1) for i in range(self.branches)], 2)
-        scores = query.flatten(2).transpose(1, 2) / math.sqrt(query.shape[1]) @ key.transpose(1, 2)
-        read = (self.weights(scores) @ value).transpose(1, 2).unflatten(2, query.shape[2:])
+        scores = tokens(query) / math.sqrt(query.shape[1]) @ key.transpose(1, 2)
+        read = as_map(self.weights(scores) @ value, query.shape[2:])
         return read if gate is None else read * gate
 
 
@@ -164,7 +156,7 @@ def gather(maps: Tensor, taps: list[Tap], groups: int = 1) -> Tensor:
     F.grid_sample(align_corners=True) in plainer operators; maps in channels_last are read without a copy.
     """
     batch, channels = maps.shape[:2]
-    rows = maps.flatten(2).transpose(1, 2).reshape(-1, channels // groups)
+    rows = tokens(maps).reshape(-1, channels // groups)
     a, b, c, d = (rows.index_select(0, row) * weight for row, weight in taps)
     return (a + b + c + d).reshape(batch, -1, channels)
 

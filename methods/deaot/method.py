@@ -1,14 +1,14 @@
 """The DeAOT family behind the suite's adapter, and its roll-out for training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
 
 from methods.deaot.attention import attentions
-from methods.deaot.decoder import resized
-from methods.deaot.drop import drawing_from
-from methods.deaot.frames import OBJECTS, fit_frames, joint_probabilities, one_hot_slots
+from methods.deaot.frames import OBJECTS, fit_frames, joint_probabilities, one_hot_slots, resized
 from methods.deaot.network import Features, Memories, Network
 from methods.deaot.propagation import Memory, Own
 from methods.deaot.steps import deaot_steps
@@ -16,7 +16,7 @@ from methods.errors import MethodError
 from methods.follower import Follower
 from methods.masks import most_likely, normalize
 from methods.memory import MemoryPolicy
-from methods.noise import permutations
+from methods.noise import drawing_from, permutations
 from methods.space_time import Rollout
 from methods.steps import Step
 
@@ -30,8 +30,8 @@ class Group:
 
     first: int  # place of its first object in the order in which they were given
     count: int
-    long_term: Memories
-    short_term: Memories
+    long_term: Memories = ()
+    short_term: Memories = ()
 
 
 class DeAOT(Follower, Network):
@@ -163,29 +163,26 @@ class DeAOT(Follower, Network):
         probabilities = torch.cat([known * ~given.any(0), given.float()])
         self._since, self._copied = 0, []
         labels = most_likely(probabilities)
-        for place, first in enumerate(range(0, len(self._ids), OBJECTS)):
-            group = Group(first, min(OBJECTS, len(self._ids) - first), (), ())
+        before, self._groups = self._groups, []
+        for first, old in zip_longest(range(0, len(self._ids), OBJECTS), before):
+            group = Group(first, min(OBJECTS, len(self._ids) - first))
             group.short_term = self.LSTT.reference(features.top, self._embed(labels, group, size))
-            group.long_term = group.short_term
-            if place < len(self._groups):
-                group.long_term = _both(self._groups[place].long_term, group.short_term)
-                self._groups[place] = group
-            else:
-                self._groups.append(group)
+            group.long_term = _both(old.long_term, group.short_term) if old else group.short_term
+            self._groups.append(group)
         return probabilities
 
-    def _encode(self, frame: Tensor) -> tuple[Features, tuple[int, int]]:
+    def _encode(self, frame: Tensor) -> tuple[Features, Sequence[int]]:
         """Features of a frame, and the size at which the network sees it."""
         fitted = fit_frames(normalize(frame)[None], self.max_long_edge)
         return self.encode_frame(fitted), fitted.shape[2:]
 
-    def _embed(self, labels: Tensor, group: Group, size: tuple[int, int]) -> Tensor:
+    def _embed(self, labels: Tensor, group: Group, size: Sequence[int]) -> Tensor:
         """Labels (H, W) that count the objects as they were given -> the embedding of a group's."""
         local = labels - group.first
         local = local * ((local >= 1) & (local <= group.count))
         return self.embed_mask(one_hot_slots(local[None], group.count + 1, size))
 
-    def _segment(self, features: Features, size: tuple[int, int]) -> tuple[Tensor, list[tuple[Own, ...]]]:
+    def _segment(self, features: Features, size: Sequence[int]) -> tuple[Tensor, list[tuple[Own, ...]]]:
         """Probabilities (N + 1, *size) in the order of the objects, and the frame as each group sees it."""
         logits, owns = [], []
         for group in self._groups:
@@ -233,7 +230,7 @@ class DeAOT(Follower, Network):
                 embedding, own = self.LSTT.propagate(features.top, long_term, memory)
                 logits, pixels = self.decode(embedding, features)
                 logits = logits.gather(1, slots[:, :count, None, None].expand(-1, -1, *logits.shape[2:]))
-                logits = resized(logits.float(), tuple(size)).masked_fill(absent, ABSENT)
+                logits = resized(logits.float(), size).masked_fill(absent, ABSENT)
                 all_logits.append(logits)
                 all_pixels.append(nn.functional.interpolate(pixels, [side // 4 for side in size], mode="bilinear"))
                 labels = most_likely(logits.detach(), 1) if guide is None else guide[:, t]

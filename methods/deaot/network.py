@@ -3,6 +3,7 @@
 Yang and Yang: Decoupling Features in Hierarchical Propagation for Video Object Segmentation, NeurIPS 2022.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -10,13 +11,16 @@ from torch import Tensor, nn
 
 from methods.backbones.aot import DilatedMobileNetV2, ResNet50
 from methods.backbones.frozen import freeze_norms
-from methods.deaot.attention import Attentions, as_map, tokens
-from methods.deaot.decoder import Decoder
-from methods.deaot.frames import OBJECTS
+from methods.blocks import as_map, chain, tokens
+from methods.deaot.attention import Attentions, xavier_
+from methods.deaot.frames import OBJECTS, resized
 from methods.deaot.propagation import DualBranchGPM, Memory, Own
 from methods.errors import MethodError
 
-ENCODERS = {"mobilenet_v2": DilatedMobileNetV2, "resnet50": ResNet50}
+ENCODERS: dict[str, Callable[[float], DilatedMobileNetV2 | ResNet50]] = {
+    "mobilenet_v2": DilatedMobileNetV2,
+    "resnet50": ResNet50,
+}
 CHANNELS = 256
 Memories = tuple[Memory, ...]  # one a layer
 
@@ -32,6 +36,36 @@ class Features(NamedTuple):
     def select(self, index) -> "Features":
         """The frames of `index` along the batch axis."""
         return Features(*(each[index] for each in self))
+
+
+def conv_gn(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    """A convolution that keeps the size, and group normalisation."""
+    return chain(conv=nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), gn=nn.GroupNorm(8, outputs))
+
+
+class Decoder(nn.Module):
+    """channels: of a branch; skips: of the encoder's maps at strides 4, 8 and 16."""
+
+    def __init__(self, channels: int, skips: tuple[int, ...], slots: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.conv_in = conv_gn(2 * channels, channels, 1)
+        self.conv_16x = conv_gn(channels, channels, 3)
+        self.conv_8x = conv_gn(channels, half, 3)
+        self.conv_4x = conv_gn(half, half, 3)
+        self.adapter_4x, self.adapter_8x, self.adapter_16x = (
+            nn.Conv2d(skip, out, 1) for skip, out in zip(skips, (half, channels, channels), strict=True)
+        )
+        self.conv_out = nn.Conv2d(half, slots, 1)
+        xavier_(self)
+
+    def forward(self, embedding: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> tuple[Tensor, Tensor]:
+        """embedding (B, 2 C, h, w) -> logits (B, slots, 4 h - 3, 4 w - 3) and the C / 2 channels before them."""
+        x = F.relu(self.conv_in(embedding))
+        x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))
+        x = F.relu(self.conv_8x(self.adapter_8x(f8) + resized(x, f8.shape[2:])))
+        x = F.relu(self.conv_4x(self.adapter_4x(f4) + resized(x, f4.shape[2:])))
+        return self.conv_out(x), x
 
 
 class Network(nn.Module):
@@ -78,7 +112,8 @@ class Network(nn.Module):
 
     def memory_write(self, owns: tuple[Own, ...], id_embedding: Tensor) -> Memories:
         """A propagated frame and the embedding (B, C, h, w) of its mask -> memory of this one frame."""
-        return self.LSTT.write(owns, id_embedding)
+        layers = zip(self.LSTT.layers, owns, strict=True)
+        return tuple(layer.write(own, id_embedding) for layer, own in layers)
 
     def decode(self, embedding: Tensor, features: Features) -> tuple[Tensor, Tensor]:
         """-> logits (B, 11, H', W') of background and slots at stride 4, and the C / 2 channels before them."""

@@ -1,22 +1,14 @@
 """The gated propagation modules: a visual and an identification branch that share their attention."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.blocks import chain
-from methods.deaot.attention import (
-    Attentions,
-    LongTermPropagation,
-    SelfPropagation,
-    ShortTermPropagation,
-    as_map,
-    tokens,
-    xavier_,
-)
-from methods.deaot.drop import Drop
+from methods.blocks import as_map, chain, tokens
+from methods.deaot.attention import Attentions, LongTermPropagation, SelfPropagation, ShortTermPropagation, xavier_
+from methods.noise import Drop
 
 
 class Memory(NamedTuple):
@@ -75,7 +67,7 @@ class GatedPropagationModule(nn.Module):
         x = self.norm1(visual)
         key, value = self.linear_QV(x).split(self.split, -1)
         gate = F.silu(self.linear_U(x))
-        if self.id_norm1 is None:
+        if self.id_norm1 is None or self.linear_ID_U is None:
             return Own(key, F.silu(value), torch.cat([gate, torch.ones_like(gate)], -1), None)
         y = self.id_norm1(identity)
         return Own(key, F.silu(value), torch.cat([gate, F.silu(self.linear_ID_U(y))], -1), y)
@@ -112,6 +104,8 @@ class GatedPropagationModule(nn.Module):
 class DualBranchGPM(nn.Module):
     """The layers one after the other (LSTT in the official key names)."""
 
+    layers: Any  # of `GatedPropagationModule`s
+
     def __init__(self, layers: int, channels: int, drop: float, attentions: Attentions) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -133,16 +127,13 @@ class DualBranchGPM(nn.Module):
         self, top: Tensor, long_term: tuple[Memory, ...], short_term: tuple[Memory, ...]
     ) -> tuple[Tensor, tuple[Own, ...]]:
         """top (B, C, H, W) and a memory for each layer -> (B, 2 C, H, W), and the frame inside each layer."""
-        size, (visual, identity) = top.shape[2:], (tokens(top), None)
+        size, visual = top.shape[2:], tokens(top)
+        identity: Any = None  # before the first layer
         owns = []
         for layer, far, near in zip(self.layers, long_term, short_term, strict=True):
             owns.append(layer.project(visual, identity))
             visual, identity = layer.read(owns[-1], visual, identity, far, near, size)
         return self.decoder_norms[0](as_map(torch.cat([visual, identity], -1), size)), tuple(owns)
-
-    def write(self, owns: tuple[Own, ...], id_embedding: Tensor) -> tuple[Memory, ...]:
-        """A propagated frame, its objects now known, as a memory for each layer."""
-        return tuple(layer.write(own, id_embedding) for layer, own in zip(self.layers, owns, strict=True))
 
     def reference(self, top: Tensor, id_embedding: Tensor) -> tuple[Memory, ...]:
         """An annotated frame as a memory for each layer: it propagates from itself.

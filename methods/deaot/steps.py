@@ -1,15 +1,14 @@
 """The steps of DeAOT."""
 
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from methods.deaot.decoder import resized
-from methods.deaot.frames import OBJECTS, aligned_size
+from methods.deaot.frames import OBJECTS, Bicubic, Nearest, aligned_size, resized
 from methods.deaot.network import Features, Network
 from methods.deaot.propagation import Memory, Own
-from methods.deaot.resize import Bicubic, Nearest
 from methods.errors import MethodError
 from methods.interface import one_hot_objects
 from methods.masks import normalize
@@ -99,7 +98,7 @@ class MemoryEncode(Part):
 
     def forward(self, probabilities: Tensor, *inside: Tensor) -> tuple[Tensor, ...]:
         first, later = inside[: len(OWN) - 1], inside[len(OWN) - 1 :]
-        parts = [(*first, None), *(later[i : i + len(OWN)] for i in range(0, len(later), len(OWN)))]
+        parts: list[Any] = [(*first, None), *(later[i : i + len(OWN)] for i in range(0, len(later), len(OWN)))]
         owns = tuple(Own(*part) for part in parts)
         return tuple(chain.from_iterable(self.network.memory_write(owns, self._embed(probabilities.argmax(0)))))
 

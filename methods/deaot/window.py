@@ -4,7 +4,7 @@ A tile of queries meets only the patch of keys that their windows cover: one sma
 a row of the dense HW x HW one. Windows end at the border of the map.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -43,16 +43,7 @@ def window_readout(weights: Tensor, value: Tensor, radius: int, tile: tuple[int,
     return _by_tiles(sums, value.shape[1:3], radius, tile, value.device)
 
 
-def window_to_map(weights: Tensor, size: tuple[int, int]) -> Tensor:
-    """Weights of windows (B, H W, (2 radius + 1)^2) -> the same over the whole map (B, H W, H W)."""
-    height, width = size
-    radius = (round(weights.shape[2] ** 0.5) - 1) // 2
-    everything = (slice(0, height), slice(0, width))
-    index = _index(everything, everything, size, radius, weights.device)
-    return _spread(weights, index, height * width)
-
-
-def _by_tiles(work: TileWork, size: tuple[int, int], radius: int, tile: tuple[int, int], device) -> Tensor:
+def _by_tiles(work: TileWork, size: Sequence[int], radius: int, tile: tuple[int, int], device) -> Tensor:
     """Call work(own, seen, index) -> (B, queries, C) for every tile and put its answers together (B, H W, C)."""
     rows = []
     for own_rows, seen_rows in _steps(size[0], tile[0], radius):
@@ -72,7 +63,7 @@ def _steps(length: int, step: int, radius: int) -> Iterator[Slices]:
         yield slice(start, stop), slice(max(start - radius, 0), min(stop + radius, length))
 
 
-def _index(own: Slices, seen: Slices, size: tuple[int, int], radius: int, device) -> Tensor:
+def _index(own: Slices, seen: Slices, size: Sequence[int], radius: int, device) -> Tensor:
     """Where in the patch each query's window lies: int64 (queries, window), its length for beyond the border."""
     offsets = torch.arange(-radius, radius + 1, device=device)
     y, x = (torch.arange(part.start, part.stop, device=device)[:, None] + offsets for part in own)

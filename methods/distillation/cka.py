@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from methods.distillation.classification import wide
 from methods.errors import MethodError
 
 
@@ -22,21 +23,15 @@ def linear_cka(x: Tensor, y: Tensor) -> Tensor:
     without a gradient. Computed in float32 or better. Raises MethodError when B or n differ.
     """
     samples, ours, theirs = x.shape[1], x.shape[2], y.shape[2]
-    by_gram = samples * (ours + theirs) < ours**2 + ours * theirs + theirs**2
-    return gram_cka(x, y) if by_gram else feature_cka(x, y)
-
-
-def gram_cka(x: Tensor, y: Tensor) -> Tensor:
-    """`linear_cka` as <K, L> / (|K| |L|) of the centred n x n kernels."""
     x, y = _centred(x, y)
-    k, l = x @ x.mT, y @ y.mT  # noqa: E741 - the paper's names
-    return _alignment((k * l).sum((1, 2)), k, l)
-
-
-def feature_cka(x: Tensor, y: Tensor) -> Tensor:
-    """`linear_cka` as |x^T y|^2 / (|x^T x| |y^T y|) (Frobenius norms) of the centred features."""
-    x, y = _centred(x, y)
-    return _alignment((x.mT @ y).pow(2).sum((1, 2)), x.mT @ x, y.mT @ y)
+    if samples * (ours + theirs) < ours**2 + ours * theirs + theirs**2:
+        k, l = x @ x.mT, y @ y.mT  # noqa: E741 - the paper's names
+        cross = (k * l).sum((1, 2))
+    else:
+        cross = (x.mT @ y).pow(2).sum((1, 2))
+        k, l = x.mT @ x, y.mT @ y  # noqa: E741
+    own = k.pow(2).sum((1, 2)) * l.pow(2).sum((1, 2))
+    return torch.where(own > 0, cross * torch.where(own > 0, own, 1).rsqrt(), 0)
 
 
 def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -70,7 +65,7 @@ def attention_kl(student: Tensor, teacher: Tensor) -> Tensor:
             f"attention KL needs the same queries and keys, got student {tuple(student.shape)} and teacher "
             f"{tuple(teacher.shape)}: use CKA for maps with other keys"
         )
-    student, teacher = _wide(student), _wide(teacher)
+    student, teacher = wide(student), wide(teacher)
     tiny = torch.finfo(student.dtype).tiny
     teacher = teacher[..., :pixels]
     teacher = teacher / teacher.sum(-1, keepdim=True).clamp(min=tiny)
@@ -93,7 +88,7 @@ def _centred(x: Tensor, y: Tensor) -> list[Tensor]:
             f"CKA needs two sets of features of the same samples, got {tuple(x.shape)} and {tuple(y.shape)}: "
             f"axes 0 and 1 must agree"
         )
-    return [_unit(_wide(each)) for each in (x, y)]
+    return [_unit(wide(each)) for each in (x, y)]
 
 
 def _unit(features: Tensor) -> Tensor:
@@ -104,12 +99,3 @@ def _unit(features: Tensor) -> Tensor:
     varies = squared > rounding * features.detach().pow(2).sum((1, 2), keepdim=True)
     # The inner `where` keeps the infinite gradient of a root at 0 out of the unused branch.
     return torch.where(varies, centred * torch.where(varies, squared, 1).rsqrt(), 0)
-
-
-def _alignment(cross: Tensor, k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
-    own = k.pow(2).sum((1, 2)) * l.pow(2).sum((1, 2))
-    return torch.where(own > 0, cross * torch.where(own > 0, own, 1).rsqrt(), 0)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

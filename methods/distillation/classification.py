@@ -61,6 +61,11 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
 
 
+def wide(x: Tensor) -> Tensor:
+    """In float32 or better."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def dice_losses(probabilities: Tensor, target: Tensor) -> Tensor:
     """1 - 2 |P T| / (|P| + |T|) of each plane (V-Net, Milletari et al. 2016): (..., H, W) -> (...).
 

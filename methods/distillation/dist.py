@@ -9,17 +9,10 @@ Y = softmax(Y)), and the inter loss that its algorithm forgets to return is retu
 import torch
 from torch import Tensor
 
-from methods.distillation.classification import masked_mean
+from methods.distillation.classification import masked_mean, wide
 from methods.errors import MethodError
 
 EPSILON = 1e-8
-
-
-def dist_loss(
-    student: Tensor, teacher: Tensor, valid: Tensor, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0
-) -> Tensor:
-    """beta L_inter + gamma L_intra -> scalar; see `inter_loss` for the arguments."""
-    return beta * inter_loss(student, teacher, valid, tau) + gamma * intra_loss(student, teacher, valid, tau)
 
 
 def inter_loss(student: Tensor, teacher: Tensor, valid: Tensor, tau: float = 1.0) -> Tensor:
@@ -58,10 +51,7 @@ def _probabilities(student: Tensor, teacher: Tensor, valid: Tensor, tau: float) 
             f"{tuple(student.shape)}, teacher {tuple(teacher.shape)} and valid {tuple(valid.shape)}"
         )
     exists = torch.cat([torch.ones_like(valid[:, :1]), valid], 1)[:, None, :, None, None]
-    ours, theirs = (
-        (each.to(torch.promote_types(each.dtype, torch.float32)) / tau).masked_fill(~exists, -torch.inf).softmax(2)
-        for each in (student, teacher)
-    )
+    ours, theirs = ((wide(x) / tau).masked_fill(~exists, -torch.inf).softmax(2) for x in (student, teacher))
     return ours, theirs, exists
 
 

@@ -3,6 +3,9 @@
 Source: Improved Feature Distillation via Projector Ensemble (Chen et al., NeurIPS 2022) and its official code.
 """
 
+from functools import reduce
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,7 +28,8 @@ class ProjectorEnsemble(nn.Module):
         self.projectors = nn.ModuleList(nn.Conv2d(student_width, teacher_width, 1) for _ in range(count))
 
     def forward(self, student: Tensor) -> Tensor:
-        return sum(F.relu(project(student)) for project in self.projectors) / len(self.projectors)
+        projections = (F.relu(project(student)) for project in self.projectors)
+        return reduce(torch.add, projections) / len(self.projectors)
 
 
 def direction_loss(projected: Tensor, teacher: Tensor) -> Tensor:

@@ -65,14 +65,8 @@ def sample_pixels(
                 f"pixel sampler 'uncertainty' needs an uncertainty for each of the labels' pixels "
                 f"{tuple(labels.shape)}, got {given}: pass uncertainty=..."
             )
-        keys = _weighted(keys, uncertainty)
+        # The largest keys u^(1/w) are a weighted draw without replacement (Efraimidis & Spirakis 2006). Ordered as
+        # they are, and without underflow: log w - log(-log u), Gumbel noise added to log w.
+        tiny = torch.finfo(torch.float32).tiny  # stands for a weight of 0: drawn last, uniformly
+        keys = uncertainty.float().clamp(min=tiny).log() - (-keys.clamp(min=1e-9).log()).log()
     return keys.flatten(1).topk(min(count, keys[0].numel()), dim=1).indices
-
-
-def _weighted(noise: Tensor, weights: Tensor) -> Tensor:
-    """Keys u^(1/w), the largest of which are a weighted draw without replacement (Efraimidis & Spirakis 2006).
-
-    They are ordered as log w - log(-log u) (Gumbel noise added to log w), which does not underflow.
-    """
-    tiny = torch.finfo(torch.float32).tiny  # stands for a weight of 0: drawn last, uniformly
-    return weights.float().clamp(min=tiny).log() - (-noise.clamp(min=1e-9).log()).log()

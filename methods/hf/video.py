@@ -4,6 +4,8 @@ Ravi et al., SAM 2, arXiv 2408.00714; Zhou et al., EdgeTAM, arXiv 2501.07256. Th
 torchvision; what they do to frames and masks is done here instead: see `_pixels` and `_prompt`.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -94,7 +96,7 @@ class PromptedVideo(Follower, nn.Module):
                     kept.get(self._index, {}).pop(part, None)
 
 
-def _load(model: type, folder: str) -> nn.Module:
+def _load(model: Any, folder: str) -> nn.Module:
     """The pretrained model, in fp32, from the folder alone."""
     try:
         found, told = model.from_pretrained(

@@ -5,18 +5,19 @@ of two frames and the parameter counts (8.1 M with ResNet-18; 2.5 M and 1.9 M wi
 without ASPP). The layout of the heads is ours: STCN's, narrowed to those counts.
 """
 
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.backbones.table import Heads, find_backbone
-from methods.blocks import ASPP, ResBlock, UpsampleBlock, conv3x3, key_projection
+from methods.backbones.table import find_backbone
+from methods.blocks import ASPP, ResBlock, SkipDecoder, conv3x3, key_projection
 from methods.borrowed import borrowed
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
 from methods.space_time import SpaceTimeMethod
 
-WRITE_RULES = {
+WRITE_RULES: dict[str, dict[str, Any]] = {
     "first+last": {"keep_first": True, "every": 1},
     "first+every": {"keep_first": True},
     "last": {"keep_first": False, "every": 1},
@@ -44,25 +45,6 @@ class MemoryFuser(nn.Module):
 
     def forward(self, memory16: Tensor, f16: Tensor) -> Tensor:
         return self.block(self.compress(torch.cat([memory16, f16], 1)))
-
-
-class Decoder(nn.Module):
-    """Readout and context at stride 16, skips at 8 and 4 -> logits at full size, embedding at stride 4."""
-
-    def __init__(self, heads: Heads, f8: int, f4: int, aspp: bool) -> None:
-        super().__init__()
-        self.compress = nn.Conv2d(2 * heads.value, heads.value, 1)
-        self.aspp = ASPP(heads.value) if aspp else nn.Identity()
-        self.narrow = ResBlock(heads.value, heads.up8)
-        self.up_16_8 = UpsampleBlock(f8, heads.up8, heads.up4)
-        self.up_8_4 = UpsampleBlock(f4, heads.up4, heads.up4)
-        self.pred = conv3x3(heads.up4, 1)
-
-    def forward(self, x: Tensor, f8: Tensor, f4: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.narrow(self.aspp(self.compress(x)))
-        embedding = F.relu(self.up_8_4(f4, self.up_16_8(f8, x)))
-        logits = F.interpolate(self.pred(embedding), scale_factor=4, mode="bilinear", align_corners=False)
-        return logits[:, 0], embedding
 
 
 class MobileVOS(SpaceTimeMethod):
@@ -101,7 +83,14 @@ class MobileVOS(SpaceTimeMethod):
         self.key_proj = key_projection(f16, heads.key)
         self.context_proj = conv3x3(f16, heads.value)
         self.fuser = MemoryFuser(2 * f16, heads.value)
-        self.decoder = Decoder(heads, f8, f4, aspp)
+        self.decoder = SkipDecoder(
+            (f8, f4),
+            heads.up8,
+            heads.up4,
+            compress=nn.Conv2d(2 * heads.value, heads.value, 1),
+            aspp=ASPP(heads.value) if aspp else nn.Identity(),
+            narrow=ResBlock(heads.value, heads.up8),
+        )
 
     @property
     def own_backbones(self) -> dict[str, nn.Module]:

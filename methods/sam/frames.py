@@ -18,7 +18,7 @@ def input_size(height: int, width: int, side: int) -> tuple[int, int]:
 
 def to_input(frame: Tensor, side: int) -> Tensor:
     """RGB in [0, 1] (3, H, W) -> resized, normalised, zeros below or to the right: (1, 3, side, side)."""
-    return fit(frame[None], input_size(*frame.shape[1:], side), side)
+    return fit(frame[None], input_size(frame.shape[1], frame.shape[2], side), side)
 
 
 def fit(frames: Tensor, size: tuple[int, int], side: int) -> Tensor:
@@ -36,7 +36,7 @@ def to_frame(logits: Tensor, size: tuple[int, int], side: int) -> Tensor:
 
 def to_logits(masks: Tensor, side: int) -> Tensor:
     """Masks (P, H, W) in the frame's size -> (P, 1, side / 4, side / 4) logits between -10 and 10."""
-    size = input_size(*masks.shape[1:], side)
+    size = input_size(masks.shape[1], masks.shape[2], side)
     fitted = pad_to_square(resize(masks[:, None].float(), size), side)
     return GIVEN_LOGIT * (2 * F.avg_pool2d(fitted, LOW_RES_STEP) - 1)
 

@@ -5,7 +5,10 @@ SAM segments images; how it follows an object is ours, see `VideoSam`.
 
 from dataclasses import dataclass, replace
 
+import cv2
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from methods.errors import MethodError
@@ -13,13 +16,10 @@ from methods.follower import Follower
 from methods.interface import one_hot_objects
 from methods.masks import soft_aggregate
 from methods.sam.boxes import mask_boxes, scaled
-from methods.sam.everything import point_grid
-from methods.sam.frames import to_logits
+from methods.sam.frames import fit, input_size, to_frame, to_logits
 from methods.sam.network import Sam
-from methods.sam.predictor import Predictor
-from methods.sam.prompts import interior_points, looks
-from methods.sam.steps import sam_steps
-from methods.steps import Step
+from methods.sam.predictor import Predictor, point_grid
+from methods.steps import Part, Step, noise_frame
 
 SHARED = 0.5  # of a proposal's pixels: more on objects that were found means it is one of them
 
@@ -76,9 +76,25 @@ class VideoSam(Follower, Sam):
         self._predictor = Predictor(self)
         self._tracks: list[Track] = []  # as the objects
 
+    @torch.no_grad()
     def frame_steps(self, height: int, width: int, objects: int, memory_frames: int) -> list[Step]:
-        """As `Stepped.frame_steps`; see `sam_steps`. There is no memory."""
-        return sam_steps(self, height, width, objects)
+        """As `Stepped.frame_steps`: the image encoder, and the decoder that answers a point for each object.
+
+        query_encode: frame (1, 3, H, W) RGB in [0, 1] -> embedding (1, C, h, w), of the frame resized, normalised
+        and padded.
+        decode: and points (objects, 1, 2) in pixels of the input -> logits (objects, 3, H, W), scores (objects, 3).
+        There are no steps of a memory.
+        """
+        encode, decode = ImageEncode(self, (height, width)), MaskDecode(self, (height, width))
+        frame = {"frame": noise_frame(height, width, next(self.parameters()))}
+        fitted = input_size(height, width, self.image_size)
+        places = (torch.arange(objects) + 0.5) / objects * fitted[1]
+        points = torch.stack([places, torch.full_like(places, fitted[0] / 2)], 1)[:, None]
+        inputs = {"embedding": encode(**frame), "points": points.to(frame["frame"])}
+        return [
+            Step("query_encode", encode, frame, ("embedding",)),
+            Step("decode", decode, inputs, ("logits", "scores")),
+        ]
 
     def _forget(self) -> None:
         self._tracks = []
@@ -174,3 +190,46 @@ class VideoSam(Follower, Sam):
         able = (scores >= self.lost_score) & (pixels > 0) & (elsewhere <= SHARED * pixels)
         best, place = alike.masked_fill(~able, -1).max(1)
         return proposals[torch.arange(len(lost), device=lost.device), place], best >= self.search_similarity
+
+
+class ImageEncode(Part):
+    def __init__(self, model: Sam, size: tuple[int, int]) -> None:
+        super().__init__(model)
+        self.fitted = input_size(*size, model.image_size)
+
+    def forward(self, frame: Tensor) -> Tensor:
+        return self.network.encode_image(fit(frame, self.fitted, self.network.image_size))
+
+
+class MaskDecode(Part):
+    def __init__(self, model: Sam, size: tuple[int, int]) -> None:
+        super().__init__(model)
+        self.size = size
+
+    def forward(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        labels = torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
+        low_res, scores = self.network.decode_masks(embedding, points, labels)
+        return to_frame(low_res, self.size, self.network.image_size), scores
+
+
+def interior_points(mask: Tensor, count: int) -> Tensor:
+    """bool (H, W), not empty -> float (count, 2) x, y inside it, each as far from the border as there is room.
+
+    The first one is the centre of the largest disc that fits in; its disc is taken out before the next one is
+    looked for. A mask that is used up repeats its first point.
+    """
+    free = np.pad(mask.cpu().numpy().astype(np.uint8), 1)  # beyond the frame is outside
+    found: list[tuple[float, float]] = []
+    while len(found) < count and free.any():
+        distance = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        y, x = np.unravel_index(distance.argmax(), distance.shape)
+        found.append((x - 1.0, y - 1.0))
+        cv2.circle(free, (int(x), int(y)), int(distance[y, x]), 0, cv2.FILLED)
+    found += found[:1] * (count - len(found))
+    return torch.tensor(found, dtype=torch.float32, device=mask.device)
+
+
+def looks(embedding: Tensor, low_res: Tensor) -> Tensor:
+    """Image embedding (1, C, h, w) averaged over each soft mask (M, 4 h, 4 w) of logits -> (M, C), length 1."""
+    inside = F.avg_pool2d(low_res.sigmoid()[:, None], 4)[:, 0].flatten(1)
+    return F.normalize(inside @ embedding[0].flatten(1).t(), dim=1)

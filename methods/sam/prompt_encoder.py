@@ -1,6 +1,7 @@
 """SAM's prompt encoder: points and boxes as tokens, a mask as a map that is added to the image embedding."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ NOT_A_POINT, BACKGROUND, FOREGROUND = -1, 0, 1  # labels of points
 class PositionEmbeddingRandom(nn.Module):
     """Sines and cosines of random projections of a place (Tancik et al., Fourier Features, NeurIPS 2020)."""
 
+    positional_encoding_gaussian_matrix: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
@@ -26,6 +29,8 @@ class PositionEmbeddingRandom(nn.Module):
 
 class PromptEncoder(nn.Module):
     """Prompts in pixels of the network's input, which is `image_size` on each side."""
+
+    point_embeddings: Any
 
     def __init__(self, channels: int, image_size: int, grid: int) -> None:
         super().__init__()
@@ -50,7 +55,7 @@ class PromptEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """See `Sam.decode_masks` for the prompts -> tokens (P, N, C) and map (P or 1, C, h, w)."""
         tokens = []
-        if points is not None:
+        if points is not None and labels is not None:
             if boxes is None:  # the network has learnt with one point that is none, unless a box follows
                 points = torch.cat([points, points.new_zeros(len(points), 1, 2)], 1)
                 labels = torch.cat([labels, labels.new_full((len(labels), 1), NOT_A_POINT)], 1)

@@ -52,6 +52,8 @@ class MBConv(Separable):
 class Attention(nn.Module):
     """Multi-head attention inside windows (n, side, side, C), with a learnt bias a head and absolute distance."""
 
+    distance: Tensor
+
     def __init__(self, channels: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads = heads

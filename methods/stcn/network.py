@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.backbones.resnet import BasicBlock, ResNet, ResNet50
-from methods.blocks import ResBlock, UpsampleBlock, chain, conv3x3, key_projection
+from methods.blocks import ResBlock, SkipDecoder, chain, conv3x3, key_projection
 from methods.borrowed import borrowed
 from methods.memory import MemoryPolicy
 from methods.space_time import SpaceTimeMethod
-from methods.stcn.cbam import cbam
 
 
 class KeyEncoder(ResNet50):
@@ -21,6 +20,39 @@ class KeyEncoder(ResNet50):
 
     imagenet_names = (("layer1.", "res2."),)
     first = "res2"
+
+
+# Convolutional block attention (Woo et al., ECCV 2018), as STCN uses it: key names are the official ones.
+
+
+class ChannelGate(nn.Module):
+    """Weighs channels by a shared MLP over their average and their maximum."""
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.mlp = nn.Sequential(nn.Flatten(), nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        attention = self.mlp(F.adaptive_avg_pool2d(x, 1)) + self.mlp(x.amax((2, 3), keepdim=True))
+        return x * attention.sigmoid()[:, :, None, None]
+
+
+class SpatialGate(nn.Module):
+    """Weighs positions by a convolution over the channels' maximum and mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spatial = chain(conv=nn.Conv2d(2, 1, 7, padding=3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        return x * self.spatial(pooled).sigmoid()
+
+
+def cbam(channels: int) -> nn.Sequential:
+    """Channel gate, then spatial gate."""
+    return chain(ChannelGate=ChannelGate(channels), SpatialGate=SpatialGate())
 
 
 class Fuser(nn.Module):
@@ -46,24 +78,8 @@ class ValueEncoder(ResNet):
         super().__init__(BasicBlock, (base, 2 * base, 4 * base), (2, 2, 2), in_channels=5, bias=True)
         self.fuser = Fuser(4 * base + key_channels, outputs)
 
-    def forward(self, x: Tensor, f16: Tensor) -> Tensor:
+    def forward(self, x: Tensor, f16: Tensor) -> Tensor:  # type: ignore[override]
         return self.fuser(super().forward(x)[-1], f16)
-
-
-class Decoder(nn.Module):
-    """Readout and context at stride 16, skips at 8 and 4 -> logits at full size, embedding at stride 4."""
-
-    def __init__(self, value: int = 512, f8: int = 512, f4: int = 256) -> None:
-        super().__init__()
-        self.compress = ResBlock(2 * value, value)
-        self.up_16_8 = UpsampleBlock(f8, value, value // 2)
-        self.up_8_4 = UpsampleBlock(f4, value // 2, value // 2)
-        self.pred = conv3x3(value // 2, 1)
-
-    def forward(self, x: Tensor, f8: Tensor, f4: Tensor) -> tuple[Tensor, Tensor]:
-        embedding = F.relu(self.up_8_4(f4, self.up_16_8(f8, self.compress(x))))
-        logits = F.interpolate(self.pred(embedding), scale_factor=4, mode="bilinear", align_corners=False)
-        return logits[:, 0], embedding
 
 
 class STCN(SpaceTimeMethod):
@@ -91,7 +107,7 @@ class STCN(SpaceTimeMethod):
         self.value_encoder = ValueEncoder(base, 16 * base, value)
         self.key_proj = chain(key_proj=key_projection(16 * base, key))
         self.key_comp = conv3x3(16 * base, value)
-        self.decoder = Decoder(value, f8=8 * base, f4=4 * base)
+        self.decoder = SkipDecoder((8 * base, 4 * base), value, value // 2, compress=ResBlock(2 * value, value))
 
     @property
     def own_backbones(self) -> dict[str, nn.Module]:

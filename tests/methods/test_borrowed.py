@@ -5,7 +5,7 @@ import torch
 
 import methods
 from methods.borrowed import imitation_loss, rest_of, take_over
-from methods.query import Query
+from methods.memory import Query
 
 
 def create(name: str, **options):

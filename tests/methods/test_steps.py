@@ -10,7 +10,7 @@ from methods.interface import Remembering, Stepped, one_hot_objects
 from methods.masks import pad_to_multiple, soft_aggregate, unpad
 from methods.memory import MemoryPolicy
 from methods.sam.predictor import Predictor
-from methods.space_time_steps import aggregate
+from methods.space_time import aggregate
 from methods.steps import STEPS
 
 FAMILIES = ("stcn", "mobilevos_mnv2", "deaot_s")

@@ -10,7 +10,7 @@ from bench.measure.complexity import complexity, gmacs_fvcore, gmacs_thop, gmacs
 from bench.measure.scene import Scene, steady_memory_frames
 from bench.system.errors import ConfigError
 from methods.memory import MemoryPolicy
-from methods.space_time_steps import writes_per_frame
+from methods.space_time import writes_per_frame
 
 SMALL = {"height": 64, "width": 96}
 

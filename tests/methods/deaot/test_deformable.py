@@ -155,14 +155,6 @@ def test_points_stay_inside_the_map(size):
         assert (points == 0).any() and (points[:, 0] == 6).any()
 
 
-def test_a_range_of_two_bounds_offsets_to_one_step_of_the_grid():
-    free = moved(DeformableSampler(4, groups=1, factor=2, offset_range=2.0), size=50.0)
-    regular = DeformableSampler(4, groups=1, factor=2).double()
-    query = random(1, 4, 9, 17)
-    away = (free.positions(query) - regular.positions(query)).detach().abs()  # steps of 8 / 4 and 16 / 8
-    assert 1.9 < away.max() <= 2
-
-
 def test_groups_move_alone():
     sampler = moved(DeformableSampler(4, groups=2, factor=1))
     query = random(1, 4, 5, 5)

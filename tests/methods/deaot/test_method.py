@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from windows import window_to_map
 
 import methods
 from methods.checkpoint import load_weights
 from methods.deaot.frames import aligned_size, fit_frames
-from methods.deaot.window import window_to_map
 from methods.distillation.hooks import attention_maps
 from methods.masks import normalize
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from methods.deaot.resize import Bicubic, Nearest
+from methods.deaot.frames import Bicubic, Nearest
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import methods
-from methods.deaot.drop import Drop
+from methods.noise import Drop
 
 
 def network(name: str = "deaot_t", **options):

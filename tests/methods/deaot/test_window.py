@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from windows import window_to_map
 
-from methods.deaot.window import window_readout, window_scores, window_to_map
+from methods.deaot.window import window_readout, window_scores
 
 
 def dense(query, key, value, bias, radius):

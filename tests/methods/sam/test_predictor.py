@@ -9,11 +9,10 @@ from PIL import Image
 import methods
 from methods.masks import IMAGENET_MEAN, IMAGENET_STD
 from methods.sam.boxes import box_iou, mask_boxes, nms, scaled
-from methods.sam.everything import point_grid, segment_everything, stability_score
 from methods.sam.frames import input_size, to_frame, to_input, to_logits
+from methods.sam.method import interior_points, looks
 from methods.sam.network import Sam
-from methods.sam.predictor import Predictor
-from methods.sam.prompts import interior_points, looks
+from methods.sam.predictor import Predictor, point_grid, segment_everything, stability_score
 
 
 def generator() -> torch.Generator:

@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from methods.masks import IMAGENET_MEAN, IMAGENET_STD
-from methods.sam.method import VideoSam
-from methods.sam.prompts import interior_points
+from methods.sam.method import VideoSam, interior_points
 
 RED, GREEN, BLUE = (0.9, 0.1, 0.1), (0.1, 0.9, 0.2), (0.1, 0.2, 0.9)
 SIZE = (96, 128)
