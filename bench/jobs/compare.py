@@ -1,6 +1,7 @@
 """job=compare: methods side by side, of users' own among the suite's."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -27,7 +28,8 @@ def run(config: DictConfig, runs: Path) -> int:
     cells = plan(config, data)
     for name, _ in entries:
         if outside.is_masks(name):  # before anything is trained
-            check_masks(methods.create(name), open_evaluation(data.dataset))
+            masks: Any = methods.create(name)
+            check_masks(masks, open_evaluation(data.dataset))
     labels = list(dict.fromkeys(cell.label for cell in cells))
     title = f"{', '.join(labels[:-1])} and {labels[-1]} on {data.dataset['name']}"
     return run_cells(cells, config, "compare", title, runs)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from bench.plan.cells import Cell
 from bench.record import Record
-from bench.run.items import items_of
+from bench.run.evaluate_cell import items_of
 from bench.run.records import Setup, here
 from bench.run.scheduler import ask
 from bench.run.work import Item, work

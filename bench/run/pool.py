@@ -30,22 +30,19 @@ def work_apart(items: list[Item], write: Callable[[Item, Any], None], processes:
 
 def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int) -> Iterator[tuple[Item, Any]]:
     context = get_context("spawn")  # CUDA and thread pools do not survive a fork
-    lock, waiting, tight = context.RLock(), list(items), []
+    lock, waiting = context.RLock(), list(items)
+    tight: list[Item] = []
     places = list(range(min(processes, len(items))))
     company = False  # whether any item had others beside it
     threads = torch.get_num_threads() // max(1, len(places))
     running: dict[Any, tuple] = {}  # by the end of its pipe
     try:
         while waiting or running or tight:
-            while places:
-                with ExitStack() as locks:  # which the process that does the item holds
-                    item = take(waiting, locks)
-                if item is None:
-                    break
+            while places and (item := _take(waiting)):
                 company |= bool(running)
                 receiver, sender = context.Pipe(duplex=False)
                 os.environ["TQDM_POSITION"] = str(places[0])  # a line of the terminal for each
-                alone = Item(item.keys, item.do, item.locks, halves=None)
+                alone = Item(item.keys, item.do, item.locks, tells_tight=True)
                 process = context.Process(target=_work, args=(sender, lock, max(1, threads), alone))
                 process.start()
                 sender.close()
@@ -57,27 +54,30 @@ def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int
                 elif waiting:
                     time.sleep(SECONDS_BETWEEN_LOOKS)  # another run holds them
                 continue
-            for receiver in connection.wait(list(running), SECONDS_BETWEEN_LOOKS if waiting and places else None):
-                outcome = _received(running[receiver][0], receiver)
-                _, item, place = running.pop(receiver)
+            for end in connection.wait(list(running), SECONDS_BETWEEN_LOOKS if waiting and places else None):
+                outcome = _received(running[end][0], end)
+                _, item, place = running.pop(end)
                 places.append(place)
                 if isinstance(outcome, USER_ERRORS):
                     raise outcome  # before more time is spent
-                if isinstance(outcome, MemoryError) and company:
-                    tight.append(item)
-                elif isinstance(outcome, MemoryError) and (halves := item.halves()):
-                    waiting += halves
-                else:
-                    if isinstance(outcome, Exception):
-                        outcome = dict.fromkeys(item.keys, str(outcome))
-                    write(item, outcome)
-                    yield item, outcome
+                if isinstance(outcome, MemoryError) and (again := [item] if company else item.halves()):
+                    (tight if company else waiting).extend(again)
+                    continue
+                if isinstance(outcome, Exception):
+                    outcome = dict.fromkeys(item.keys, str(outcome))
+                write(item, outcome)
+                yield item, outcome
     finally:
         os.environ.pop("TQDM_POSITION", None)
         for process, *_ in running.values():
             process.terminate()
         for process, *_ in running.values():
             process.join()  # a training saves what it has learnt; what was being written is whole or absent
+
+
+def _take(waiting: list[Item]) -> Item | None:
+    with ExitStack() as locks:  # which the process that does the item holds
+        return take(waiting, locks)
 
 
 def _work(sender, lock, threads: int, item: Item) -> None:
@@ -88,10 +88,8 @@ def _work(sender, lock, threads: int, item: Item) -> None:
     torch.set_num_threads(threads)
     try:
         with listening():
-            outcome = {}
             try:
-                for _, outcome in work([item], lambda *_: None):
-                    pass
+                ((_, outcome),) = work([item], lambda *_: None)
             except USER_ERRORS as error:
                 outcome = error
             sender.send(outcome)

@@ -32,8 +32,8 @@ class Item:
     keys: of all that it is made of. do: does it, and goes on from what was saved; gives an outcome, for trainings
     their `Failures`. locks: {lock file: what its holder does}, for people. ready: whether all that it needs is
     there. done: whether nothing is left to do. halves: two items in its place, where memory is short; none when it
-    cannot be divided; None: then the outcome is a MemoryError. may_fail: an error is `Failures` of all keys;
-    otherwise it is raised.
+    cannot be divided. may_fail: an error is `Failures` of all keys; otherwise it is raised. tells_tight: want of
+    memory is an outcome, a MemoryError.
     """
 
     keys: tuple
@@ -41,8 +41,9 @@ class Item:
     locks: dict[Path, str] = field(default_factory=dict)
     ready: Callable[[], bool] = always
     done: Callable[[], bool] = bool
-    halves: Callable[[], list["Item"]] | None = list
+    halves: Callable[[], list["Item"]] = list
     may_fail: bool = True
+    tells_tight: bool = False
 
 
 def work(
@@ -71,11 +72,10 @@ def work(
                     if not item.may_fail:
                         raise
                     tight, why = is_tight(error), describe(error)
-                    if tight and item.halves and (halves := item.halves()):
+                    if tight and (halves := item.halves()):
                         left += halves
                         continue
-                    alone = tight and item.halves is None
-                    outcome = MemoryError(why) if alone else dict.fromkeys(item.keys, why)
+                    outcome = MemoryError(why) if tight and item.tells_tight else dict.fromkeys(item.keys, why)
                 write(item, outcome)
         if item is not None:
             yield item, outcome

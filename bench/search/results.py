@@ -1,7 +1,5 @@
 """What a search leaves behind: its trials, the best of them as a file of overrides, and what mattered."""
 
-import csv
-import io
 import json
 import warnings
 from pathlib import Path
@@ -10,9 +8,9 @@ from typing import Any
 import yaml
 
 from bench.record import Record, to_jsonl
-from bench.search.settings import OBJECTIVES, Settings
+from bench.search.options import OBJECTIVES, Settings
 from bench.search.study import latest, load_optuna
-from bench.system.files import write_json, write_text
+from bench.system.files import csv_text, write_json, write_text
 
 ENOUGH = 10  # complete trials to tell what matters
 
@@ -96,15 +94,13 @@ def _importances(study, settings: Settings) -> dict[str, dict[str, float]]:
 
 
 def _csv(rows: list[dict[str, Any]], objectives: list[str], keys: list[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", *objectives, *keys, "started", "seconds", "attempts", "status"])
+    last = ("started", "seconds", "attempts", "status")
+    lines = [["trial", "state", *objectives, *keys, *last]]
     for row in rows:
         values = row["values"] or [""] * len(objectives)
         params = [row["params"].get(key, "") for key in keys]
-        writer.writerow([row["number"], row["state"], *values, *params]
-                        + [row[key] for key in ("started", "seconds", "attempts", "status")])  # fmt: skip
-    return text.getvalue()
+        lines.append([row["number"], row["state"], *values, *params, *(row[key] for key in last)])
+    return csv_text(lines)
 
 
 def _write_best(trials: dict[int, Any], front: list[int], settings: Settings, out: Path) -> None:

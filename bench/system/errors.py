@@ -1,6 +1,7 @@
 """Errors and warnings that the command line shows as one line, without a traceback."""
 
 import sys
+from typing import Any
 
 from datasets.errors import DataError
 from methods.errors import MethodError
@@ -17,6 +18,6 @@ class DiskFull(Exception):
 USER_ERRORS = (ConfigError, DataError, MethodError, DiskFull)
 
 
-def show_warning(message, *_) -> None:
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A `warnings.showwarning` that prints one line."""
     print(f"warning: {message}", file=sys.stderr)
