@@ -23,7 +23,7 @@ def write_results(study, settings: Settings, keys: list[str], out: Path) -> list
     """
     trials = latest(study)
     rows = [_row(number, trial) for number, trial in sorted(trials.items())]
-    front = _front(study, trials)
+    front = _front(study, trials, settings)
     importances = _importances(study, settings)
     records = [Record(**json.loads(row["record"])) for row in rows if row["record"]]
     write_text(out / "title.txt", f"Search: {settings.title or settings.name}\n")
@@ -65,14 +65,12 @@ def _row(number: int, trial) -> dict[str, Any]:
     }
 
 
-def _front(study, trials: dict[int, Any]) -> list[int]:
+def _front(study, trials: dict[int, Any], settings: Settings) -> list[int]:
     """Numbers of the best trials, highest J&F first: one, or with several objectives the Pareto front."""
     place = {trial.number: number for number, trial in trials.items()}
-    if len(study.directions) == 1:
-        complete = [t for t in trials.values() if t.state.name == "COMPLETE"]
-        return [place[study.best_trial.number]] if complete else []
-    jf = next(i for i, direction in enumerate(study.directions) if direction.name == "MAXIMIZE")
-    return [place[t.number] for t in sorted(study.best_trials, key=lambda t: -t.values[jf])]
+    jf = settings.objectives.index("jf")
+    best = sorted(study.best_trials, key=lambda trial: -trial.values[jf])
+    return [place[trial.number] for trial in (best[:1] if len(settings.objectives) == 1 else best)]
 
 
 def _importances(study, settings: Settings) -> dict[str, dict[str, float]]:

@@ -71,24 +71,21 @@ class Watch:
         self.stopped: str | None = None
 
     def __call__(self, learner: Learner) -> str | None:
-        """Of several seeds, J&F is the mean over those trained so far."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         if learner.step not in self.reports:
             return None
         method: Any = methods.create(self.network.method, **self.network.options)
         method.load_state_dict(learner.weights)
         score = 100 * held_out_score(method.to(self.device).eval(), self.training, self.device)
-        if self._behind(fmean([*self.before, score]), self.reports[learner.step]):
+        try:  # of several seeds, J&F is the mean over those trained so far
+            self.trial.report(fmean([*self.before, score]), self.reports[learner.step])
+            behind = self.trial.should_prune()
+        except UpdateFinishedTrialError:  # given to another worker: here it ends
+            behind = True
+        if behind:
             self.stopped = f"pruned at step {learner.step} of {learner.schedule.steps}, J&F {score:.1f}"
         return self.stopped
-
-    def _behind(self, score: float, number: int) -> bool:
-        from optuna.exceptions import UpdateFinishedTrialError
-
-        try:
-            self.trial.report(score, number)
-            return self.trial.should_prune()
-        except UpdateFinishedTrialError:  # given to another worker: here it ends
-            return True
 
 
 def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> list[float]:
