@@ -90,19 +90,15 @@ def main(arguments: list[str]) -> int:
 def _asked(arguments: list[str]) -> str:
     """What --help or --config print; "" without these."""
     if {"-h", "--help"} & set(arguments):
-        return _help()
+        groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search", "launcher")
+        names = {group: choices(group) for group in groups}
+        names |= {"methods": methods.available(), "optional": methods.optional()}
+        return HELP.format(**{key: ", ".join(found) for key, found in names.items()})
     if "--config" in arguments:
         from omegaconf import OmegaConf
 
         return OmegaConf.to_yaml(load_config([a for a in arguments if a != "--config"]))
     return ""
-
-
-def _help() -> str:
-    groups = ("job", "ablation", "dataset", "training", "recipe", "scale", "search", "launcher")
-    names = {group: choices(group) for group in groups}
-    named = {"methods": ", ".join(methods.available()), "optional": ", ".join(methods.optional())}
-    return HELP.format(**named, **{k: ", ".join(v) for k, v in names.items()})
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """What jobs that run a grid of cells share."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from bench.jobs.results import results_folder, tell
 from bench.plan.ablation import Data
+from bench.plan.cells import Cell
 from bench.plan.data import check_apart, locate, locate_stages
-from bench.record import Record
+from bench.run.grid import run_grid
 
 
 def locate_data(config: DictConfig, runs: Path) -> Data:
@@ -21,20 +20,17 @@ def locate_data(config: DictConfig, runs: Path) -> Data:
     return Data(training, dataset, stages)
 
 
-@contextmanager
-def told_results(config: DictConfig, name: str) -> Iterator[Path]:
-    """The folder of results, which is told at the end, also of a run that is stopped."""
+def run_cells(cells: list[Cell], config: DictConfig, name: str, title: str, runs: Path) -> int:
+    """Run a grid; its folder of results is told at the end, also of a run that is stopped.
+
+    Returns 1 when no cell succeeded; those that failed are told.
+    """
     out = results_folder(config, name)
     try:
-        yield out
-    except KeyboardInterrupt:
-        tell(out)
-        raise
-    tell(out)
-
-
-def exit_code(records: list[Record]) -> int:
-    """1 when no cell succeeded; those that failed are told."""
+        records = run_grid(cells, config, title, runs, out)
+    finally:
+        if not isinstance(sys.exception(), Exception):
+            tell(out)
     failed = [record for record in records if record.status != "ok"]
     for record in failed:
         print(f"warning: {record.label} seed {record.seed} {record.status}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """job=check: does a method do what the adapter promises?"""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,8 +23,8 @@ def run(config: DictConfig, runs: Path) -> int:
     if outside.is_masks(name):
         raise ConfigError(f"'{name}' has nothing to check: job=evaluate tells what is missing")
     out, device = results_folder(config, f"check-{name_for_files(name)}"), pick_device(config.device)
-    network = Network(name, OmegaConf.to_container(config.options), full_path(config.weights))
-    method = build(network, runs, device)
+    options: Any = OmegaConf.to_container(config.options)
+    method = build(Network(name, options, full_path(config.weights)), runs, device)
     outcomes = []
     for outcome in check_all(method, device, lambda error: outside.describe_failure(error, name)):
         outcomes.append(outcome)

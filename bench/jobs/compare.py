@@ -1,17 +1,17 @@
 """job=compare: methods side by side, of users' own among the suite's."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 import methods
-from bench.jobs.cells import exit_code, locate_data, told_results
+from bench.jobs.cells import locate_data, run_cells
 from bench.plan.ablation import Data
 from bench.plan.compare import check_entries, is_trained
 from bench.plan.compose import method_entries
 from bench.plan.data import locate
 from bench.plan.plan import plan
-from bench.run.grid import run_grid
 from bench.score.evaluate import check_masks
 from datasets.opening import open_evaluation
 from methods import outside
@@ -28,9 +28,8 @@ def run(config: DictConfig, runs: Path) -> int:
     cells = plan(config, data)
     for name, _ in entries:
         if outside.is_masks(name):  # before anything is trained
-            check_masks(methods.create(name), open_evaluation(data.dataset))
+            masks: Any = methods.create(name)
+            check_masks(masks, open_evaluation(data.dataset))
     labels = list(dict.fromkeys(cell.label for cell in cells))
     title = f"{', '.join(labels[:-1])} and {labels[-1]} on {data.dataset['name']}"
-    with told_results(config, "compare") as out:
-        records = run_grid(cells, config, title, runs, out)
-    return exit_code(records)
+    return run_cells(cells, config, "compare", title, runs)

@@ -5,6 +5,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +14,7 @@ from bench.export.formats import find_format
 from bench.export.steps import Program, StaticSteps, static_steps
 from bench.export.verify import verify
 from bench.jobs.results import results_folder
-from bench.plan.cells import Network, name_for_files, weights_file
+from bench.plan.cells import Network, name_for_files
 from bench.plan.compose import to_dataclass
 from bench.run.networks import build
 from bench.system.environment import git_commit
@@ -35,8 +36,9 @@ def run(config: DictConfig, runs: Path) -> int:
     """Export into the results folder; the exit code is 1 when the files do not do what the method does."""
     chosen = find_format(config.format)
     shape = to_dataclass(config.export, Shape)
+    options: Any = OmegaConf.to_container(config.options)
     path = full_path(config.weights)
-    network = Network(config.method, OmegaConf.to_container(config.options), path)
+    network = Network(config.method, options, path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = build(network, runs, "cpu")
@@ -56,7 +58,7 @@ def run(config: DictConfig, runs: Path) -> int:
     content = {
         "method": config.method,
         "options": network.options,
-        "weights": {"file": Path(path).name, "sha256": sha256(weights_file(network, runs))} if path else None,
+        "weights": {"file": Path(path).name, "sha256": sha256(Path(path))} if path else None,
         "format": config.format,
         **asdict(shape),
         "frame": "RGB in [0, 1]; normalising and padding are inside",

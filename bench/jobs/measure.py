@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -39,14 +40,20 @@ def run(config: DictConfig, runs: Path) -> int:
     """
     if config.target not in TARGETS:
         raise ConfigError(f"target={config.target}: choose one of {', '.join(TARGETS)}")
-    settings, names, device = _settings(config), wanted(config), pick_device(config.device)
+    if not isinstance(config.measure, DictConfig):
+        raise ConfigError(
+            f"measure={config.measure}: job=measure always measures; its settings are measure.<key>=..."
+        )
+    settings, names = to_dataclass(config.measure, Conditions), wanted(config)
+    device = pick_device(config.device)
     check(settings, device)
     if config.target == "phone":
         return measure_phone.run(config, settings, names, runs)
-    options, out = OmegaConf.to_container(config.options), results_folder(config, "measure")
+    options: Any = OmegaConf.to_container(config.options)
+    out = results_folder(config, "measure")
     with threads(settings.threads):  # whose number the device's name tells
         environment = describe_environment(device)
-    content = {
+    content: dict[str, Any] = {
         "settings": asdict(settings),
         "options": options,
         "frames": settings.scene(device).frames,
@@ -77,31 +84,21 @@ def run(config: DictConfig, runs: Path) -> int:
 
 def wanted(config: DictConfig) -> list[str]:
     """The methods of `method=` or `methods=`, each once; when neither is given, all but the heavy ones."""
-    several = config.get("methods")
-    if config.method is not None and several is not None:
+    one, several = config.method, config.get("methods")
+    if one is not None and several is not None:
         raise ConfigError("give method= or methods=, not both")
     if several is not None and not several:
         raise ConfigError("methods=[]: name at least one, or leave it out for all")
-    if isinstance(several, str):
-        several = [several]
-    if config.method is None and several is None:
+    if one is None and several is None:
         heavy = [name for name in methods.available() if methods.entry(name).heavy]
         print(f"not measured unless named, as they take minutes: {', '.join(heavy)}", file=sys.stderr)
         several = [name for name in methods.available() if name not in heavy]
-    names = [config.method] if config.method is not None else list(several)
+    names = [one] if one is not None else [several] if isinstance(several, str) else list(several)
     for name in names:
         methods.check_name(str(name))
         if outside.is_masks(str(name)):
             raise ConfigError(f"'{name}' has nothing to measure: masks are there already")
     return list(dict.fromkeys(names))
-
-
-def _settings(config: DictConfig) -> Conditions:
-    if not isinstance(config.measure, DictConfig):
-        raise ConfigError(
-            f"measure={config.measure}: job=measure always measures; its settings are measure.<key>=..."
-        )
-    return to_dataclass(config.measure, Conditions)
 
 
 def _measure(name: str, options: dict, settings: Conditions, device: str, begin) -> dict:
@@ -128,13 +125,8 @@ def _record(name: str, content: dict) -> Record:
     size = {key: settings[key] for key in FULL_SIZE}
     full = {}
     if size == FULL_SIZE and all(content["options"].get(key, 1.0) == 1.0 for key in SIZES):
-        full = {
-            "params_m_full": params,
-            "gmacs_full": cost.get("gmacs"),
-            "gmacs_fvcore_full": cost.get("gmacs_fvcore"),
-            "gmacs_thop_full": cost.get("gmacs_thop"),
-            "memory_mb_peak_full": found.get("memory_mb_peak"),
-        }
+        full = {"params_m_full": params, "memory_mb_peak_full": found.get("memory_mb_peak")}
+        full |= {f"{key}_full": cost.get(key) for key in ("gmacs", "gmacs_fvcore", "gmacs_thop")}
     return record_of(
         name,
         content,

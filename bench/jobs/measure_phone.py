@@ -1,8 +1,10 @@
 """job=measure target=phone: how long the stages of a frame take on an attached phone."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -10,7 +12,7 @@ from bench.jobs.results import results_folder, tell
 from bench.measure.conditions import Conditions
 from bench.measure.results import warn_of, write_results
 from bench.measure.scene import Scene
-from bench.phone.adb import LinkLost, Phone, PhoneError, connect
+from bench.phone.adb import LinkLost, PhoneError, connect
 from bench.phone.cargo import find_runtime, make_cargo
 from bench.phone.process import Runner, install
 from bench.phone.session import SUSTAINED_RUNS, Protocol, Session, measure
@@ -38,12 +40,13 @@ def run(config: DictConfig, settings: Conditions, names: list[str], runs: Path) 
     runtime.check(protocol)
     phone = connect(protocol.serial, protocol.adb)
     state = read_state(phone)
-    bundle = runtime.bundle(state.abi, runs / "phone", protocol)
+    bundle = runtime.bundle(state.abi or "unknown", runs / "phone", protocol)
     runner = install(phone, runtime, bundle, protocol.folder)
     path = full_path(config.weights)
     scene = settings.scene("cpu")
     size = {key: getattr(scene, key) for key in ("height", "width", "objects", "memory_frames")}
-    content = {
+    options: Any = OmegaConf.to_container(config.options)
+    content: dict[str, Any] = {
         "target": "phone",
         "device": state.model or phone.serial,
         "phone": {"android_version": state.android_version, "abi": state.abi, "libc": bundle.libc},
@@ -51,7 +54,7 @@ def run(config: DictConfig, settings: Conditions, names: list[str], runs: Path) 
         "settings": {**size, "phone": asdict(protocol)},
         "sustained_runs": SUSTAINED_RUNS,
         "size": f"{scene.height}x{scene.width}",
-        "options": OmegaConf.to_container(config.options),
+        "options": options,
         "weights": f"weights of {Path(path).name}" if path else "random weights",
         "git_commit": git_commit(),
         "methods": {},
@@ -59,7 +62,9 @@ def run(config: DictConfig, settings: Conditions, names: list[str], runs: Path) 
     out = results_folder(config, "measure-phone")
     try:
         for name in names:
-            _measure(Network(name, content["options"], path), scene, runner, protocol, runs, content, out)
+            for found in _measured(Network(name, options, path), scene, runner, protocol, runs):
+                content["methods"][name] = found
+                write_results(content, records(content), out)
     finally:  # a lost link or ^C too leaves what is done
         if content["methods"]:
             tell(out)
@@ -77,35 +82,30 @@ def _protocol(config: DictConfig, settings: Conditions) -> Protocol:
     return protocol
 
 
-def _measure(
-    network: Network, scene: Scene, runner: Runner, protocol: Protocol, runs: Path, content: dict, out: Path
-) -> None:
-    """One method into content["methods"]; what it cannot do fails it alone, not the others."""
-    name, found = network.method, content["methods"]
+def _measured(
+    network: Network, scene: Scene, runner: Runner, protocol: Protocol, runs: Path
+) -> Iterator[dict[str, Any]]:
+    """A method's entry of measure.json, after every process; what it cannot do fails it alone, not the others."""
+    name, phone = network.method, runner.phone
+    session: Session | None = None
     print(f"{name}: exporting for {protocol.runtime}", file=sys.stderr)
     try:
         cargo = make_cargo(network, scene, runs, runner.runtime)
     except (MethodError, ConfigError) as error:
-        found[name] = {"status": f"failed: {error}", "warnings": []}
-        write_results(content, records(content), out)
+        yield {"status": f"failed: {error}", "warnings": []}
         return
     shares = {stage.name: stage.per_frame for stage in cargo.stages}
-    session: Session | None = None
+    # Serial number and build; over the network, adb's own name for a phone may change.
+    identity = f"{phone.prop('ro.serialno') or phone.serial} {phone.prop('ro.build.fingerprint')}"
     try:
-        for session in measure(runner, _identity(runner.phone), cargo, protocol, runs, say=_say):
+        for session in measure(runner, identity, cargo, protocol, runs, say=_say):
             _say(f"{name}: {len(session.repeats)} of {session.wanted} repeats")
-            found[name] = summarise(session, shares)
-            write_results(content, records(content), out)
+            yield summarise(session, shares)
     except LinkLost as error:
         kept = len(session.repeats) if session else 0
         raise PhoneError(f"{error}; {kept} finished repeats are kept: give the same command again") from None
-    if found[name]["status"] == "ok":
+    if session and summarise(session, shares)["status"] == "ok":
         session.forget()
-
-
-def _identity(phone: Phone) -> str:
-    """Serial number and build; over the network, adb's own name for a phone may change."""
-    return f"{phone.prop('ro.serialno') or phone.serial} {phone.prop('ro.build.fingerprint')}"
 
 
 def _say(text: str) -> None:

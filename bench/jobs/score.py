@@ -1,7 +1,5 @@
 """job=score: judge a folder of masks that any tool wrote."""
 
-import csv
-import io
 import json
 import math
 import sys
@@ -23,7 +21,7 @@ from bench.score.official import agrees, compare, load_official, official_scores
 from bench.system.databases import without_passwords
 from bench.system.environment import git_commit, versions
 from bench.system.errors import ConfigError
-from bench.system.files import write_json, write_text
+from bench.system.files import csv_text, write_json, write_text
 from bench.system.workers import count_processes
 from datasets.layouts import layout_of
 from datasets.opening import open_evaluation
@@ -36,7 +34,8 @@ OURS, OFFICIAL = (asdict(choose_protocol(name, {})) for name in PROTOCOLS)
 def run(config: DictConfig, runs: Path) -> int:
     """Write scores.json, scores.csv and records.jsonl; 1 when the official tool, asked for, does not agree."""
     folder = _predictions(config)
-    protocol = choose_protocol(config.protocol, OmegaConf.to_container(config.policy))
+    policy: Any = OmegaConf.to_container(config.policy)
+    protocol = choose_protocol(config.protocol, policy)
     processes = count_processes(config.processes, "cpu")
     if config.check not in CHECKS:
         raise ConfigError(f"check={config.check}: choose official, or leave it out")
@@ -140,18 +139,16 @@ def _changed(protocol: Protocol) -> dict[str, str]:
 
 
 def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:
-    """A row per object: its sequence, id, class if known, number of judged frames, and its figures."""
+    """A row per object: its sequence, id, class if known, number of evaluated frames, and its figures."""
     classes = {sequence.name: sequence.categories for sequence in videos.sequences}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sequence", "object", "class", "frames", *FIGURES, *EXTRA_METRICS])
+    names = (*FIGURES, *EXTRA_METRICS)
+    rows: list[list[Any]] = [["sequence", "object", "class", "frames", *names]]
     for one in scores:
         frames = dict(zip(one.object_ids, (~np.isnan(one.j)).sum(axis=0).tolist(), strict=True))
         for object_id, values in one.per_object().items():
-            category = classes[one.name].get(object_id, "")
-            figures = [values[key] if math.isfinite(values[key]) else "" for key in (*FIGURES, *EXTRA_METRICS)]
-            writer.writerow([one.name, object_id, category, frames[object_id], *figures])
-    return text.getvalue()
+            figures = [values[name] if math.isfinite(values[name]) else "" for name in names]
+            rows.append([one.name, object_id, classes[one.name].get(object_id, ""), frames[object_id], *figures])
+    return csv_text(rows)
 
 
 def _report_check(found: dict, protocol: Protocol) -> int:

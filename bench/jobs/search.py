@@ -18,8 +18,8 @@ from bench.plan.cells import content_hash
 from bench.plan.data import locate, locate_stages
 from bench.run.pool import work_apart
 from bench.run.work import Item
+from bench.search.options import Settings, read_settings
 from bench.search.results import write_results
-from bench.search.settings import Settings, read_settings
 from bench.search.space import grid_size, read_space
 from bench.search.study import latest, load_optuna, open_study, storage_url, work_on
 from bench.search.trial import Search, follow, run_trial
@@ -93,16 +93,16 @@ def _plan(config: DictConfig, settings: Settings, runs: Path) -> Search:
     data = Data(locate(config.training, "training", runs), {}, locate_stages(config, runs))
     name = f"search-{settings.name}"
     search = Search(config, data, settings, space, seeds, "", url, runs, device, name)
-    plain = [search.network({}, seed) for seed in seeds]
-    check_held_out(f"search '{settings.name}'", plain[0].training)
+    plain = [search.student({}, seed) for seed in seeds]
+    check_held_out(f"search '{settings.name}'", plain[0][1])
     for dimension in space:
-        keys = {search.network({dimension.key: value}, seeds[0]).key for value in dimension.probes}
+        keys = {search.student({dimension.key: value}, seeds[0])[0].key for value in dimension.probes}
         if len(keys) < 2:
             raise ConfigError(
                 f"search.space: {dimension.key}: its values make no difference to the networks that are trained"
             )
     # Everything that trials of one study have in common: with anything else, it is another study.
-    content = [[network.key for network in plain], settings.space, settings.objectives]
+    content = [[network.key for network, _ in plain], settings.space, settings.objectives]
     return replace(search, study=f"{settings.name}-{content_hash(content)}")
 
 
@@ -124,17 +124,16 @@ def _progress(study, settings: Settings) -> Iterator[None]:
     bar = tqdm(total=settings.trials, initial=ended, desc=f"search {settings.name}", unit="trial", mininterval=2)
 
     def follow() -> None:
-        while True:
+        last = False
+        while not last:
             last = done.wait(SECONDS_BETWEEN_LOOKS)
             trials = latest(study).values()
             states = [trial.state.name for trial in trials if trial.state.is_finished()]
             reached = [t.values[settings.objectives.index("jf")] for t in trials if t.state.name == "COMPLETE"]
             found = {"J&F": f"{max(reached):.1f}"} if reached else {}
-            found |= {name.lower(): states.count(name) for name in ("PRUNED", "FAIL") if name in states}
+            found |= {name.lower(): str(states.count(name)) for name in ("PRUNED", "FAIL") if name in states}
             bar.set_postfix(found, refresh=False)
             bar.update(len(states) - bar.n)
-            if last:
-                return
 
     thread = Thread(target=follow, daemon=True)
     thread.start()

@@ -30,9 +30,8 @@ def run(config: DictConfig, runs: Path) -> int:
     """Write masks/, overlay.mp4 and timings.json into the folder of results, or go on with what is there."""
     if outside.is_masks(config.method):
         raise ConfigError(f"'{config.method}' has nothing to run: masks are there already")
-    network, task, mask_path = given_network(config), _task(config), Path(full_path(config.mask))
+    network, task = given_network(config), _task(config)
     out = results_folder(config, f"segment-{task.video.path.stem}-{name_for_files(network.method)}")
-    check_first_frame(task, mask_path)
     device = pick_device(config.device)
     _begin(out, task.key)
     write_text(out / "config.yaml", OmegaConf.to_yaml(config))
@@ -69,11 +68,13 @@ def _task(config: DictConfig) -> Task:
         whole = key == "fps" or isinstance(value, int)
         if value is not None and (isinstance(value, bool | str) or not whole or value < least):
             raise ConfigError(f"{key}={value}: give a {'whole ' * (key != 'fps')}number of at least {least}")
-    video, mask_path = open_video(Path(full_path(config.video))), Path(full_path(config.mask))
-    options = OmegaConf.to_container(config.options)
-    key = [EVALUATION_VERSION, _stamp(video), file_hash(str(mask_path)), config.start, config.size]
-    key += [identity(config.method), options, file_hash(full_path(config.weights))]
-    return Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash(key))
+    place, mask_path = (Path(config[key]).expanduser().absolute() for key in ("video", "mask"))
+    video, options, weights = open_video(place), OmegaConf.to_container(config.options), full_path(config.weights)
+    content = [EVALUATION_VERSION, _stamp(video), file_hash(str(mask_path)), config.start, config.size]
+    content += [identity(config.method), options, file_hash(weights)]
+    task = Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash(content))
+    check_first_frame(task, mask_path)
+    return task
 
 
 def _stamp(video: Video) -> list:

@@ -1,9 +1,10 @@
-"""What every job of a run on a cluster does, and the notes by which all jobs and their run work together."""
+"""What every job of a run on a cluster does, and the files by which it tells the run that submitted it."""
 
 import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
@@ -15,7 +16,7 @@ from omegaconf import DictConfig
 
 from bench.plan.cells import Cell
 from bench.record import Record
-from bench.run.items import items_of
+from bench.run.evaluate_cell import items_of
 from bench.run.records import Setup, here
 from bench.run.scheduler import ask
 from bench.run.work import Item, work
@@ -29,73 +30,66 @@ SECONDS_OF_PATIENCE = 60.0  # of a job that finds nothing to take: then its plac
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
 
-class Notes:
-    """What the jobs of one run tell each other and who submitted them: a JSON file each, by key."""
+class Notes(Mapping[Any, Any]):
+    """A folder of JSON files, by name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    def __contains__(self, key: object) -> bool:
-        return self._path(key).exists()
 
     def __getitem__(self, key: object) -> Any:
-        return read_json(self._path(key))
+        if (content := read_json(self.folder / f"{key}.json")) is None:
+            raise KeyError(key)
+        return content
 
     def __setitem__(self, key: object, content: Any) -> None:
-        write_json(self._path(key), content)
+        write_json(self.folder / f"{key}.json", content)
 
-    def _path(self, key: object) -> Path:
-        return self.folder / f"{key}.json"
+    def __iter__(self) -> Iterator[str]:
+        return (path.stem for path in self.folder.glob("*.json"))
 
-
-class Board:
-    """A run's folder: records of cells by number, failures of trainings, and by which jobs each was begun."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.records, self.failures, self.begun = (Notes(folder / x) for x in ("records", "failures", "begun"))
-
-    def items(self, cells: list[Cell], setup: Setup, data, job: str = "") -> list[Item]:
-        """What there is to do for the cells, of which each job has the same list."""
-        found = chain(*items_of(cells, setup, data, self.failures))
-        return [self._shared(item, job) for item in found]
-
-    def write(self, item: Item, outcome: Record | dict[str, str], log: Path) -> None:
-        """Failures get the log that tells more."""
-        if isinstance(outcome, dict):
-            for key, why in outcome.items():
-                self.failures[key] = f"{why}; log: {log}"
-        else:
-            if outcome.status != "ok" and "; log: " not in outcome.status:
-                outcome = replace(outcome, status=f"{outcome.status}; log: {log}")
-            self.records[item.keys[0]] = asdict(outcome)
-
-    def _shared(self, item: Item, job: str) -> Item:
-        number = item.keys[0]
-        changes: dict[str, Any] = {"do": partial(self._begin, item, job)}
-        if isinstance(number, int):
-            changes["done"] = lambda: number in self.records
-            changes["locks"] = item.locks or {self.folder / f"{number}.lock": "measuring"}
-        if halves := item.halves():
-            changes["halves"] = lambda: [self._shared(half, job) for half in halves]
-        return replace(item, **changes)
-
-    def _begin(self, item: Item, job: str) -> Any:
-        print(", ".join(item.locks.values()), file=sys.stderr, flush=True)
-        for key in item.keys:
-            self.begun[key] = [*(self.begun[key] or []), job]
-        return item.do()
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass
 class Element:
-    """What every job does: works on the cells as long as there is something to take."""
+    """The work of a run, which each of its jobs does as long as there is something to take.
+
+    Below `folder` are the records of cells by number, and why trainings or, by number, cells have failed.
+    """
 
     cells: list[Cell]
     config: DictConfig
     runs: Path
     folder: Path
     threads: int
+
+    def __post_init__(self) -> None:
+        self.records, self.failures = Notes(self.folder / "records"), Notes(self.folder / "failures")
+
+    def items(self, setup: Setup, data) -> list[Item]:
+        """What there is to do for the cells, of which each job has the same list."""
+        items = list(chain(*items_of(self.cells, setup, data, self.failures)))
+        for place, item in enumerate(items):
+            if isinstance(number := item.keys[0], int):
+                name = f"{self.cells[number].label} seed {self.cells[number].seed}"
+                locks = item.locks or {self.folder / f"{number}.lock": f"measuring {name}"}
+                items[place] = replace(item, locks=locks, done=partial(self.told, number))
+        return items
+
+    def told(self, number: int) -> bool:
+        """Whether a cell has its record, or has failed."""
+        return number in self.records or number in self.failures
+
+    def write(self, item: Item, outcome: Record | dict[Any, str], log: Path) -> None:
+        """Failures get the log that tells more."""
+        if isinstance(outcome, Record):
+            if outcome.status != "ok" and "; log: " not in outcome.status:
+                outcome = replace(outcome, status=f"{outcome.status}; log: {log}")
+            self.records[item.keys[0]] = asdict(outcome)
+        else:
+            for key, why in outcome.items():
+                self.failures[key] = f"{why}; log: {log}"
 
     def __call__(self) -> Exception | None:
         """A mistake of the user's (USER_ERRORS) is the job's result."""
@@ -111,18 +105,18 @@ class Element:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             print("asked to stop: what is trained is saved", file=sys.stderr)
-            if _is_to_go_on():
+            if _is_to_go_on() and callable(requeue):
                 requeue(signal.SIGUSR2, None)
             sys.exit(EXIT_CODE)
         return None
 
     def work(self) -> None:
+        """What is begun is printed: by that the log of a job that dies says what it was at."""
         from submitit import JobEnvironment
 
-        job, board, setup = JobEnvironment(), Board(self.folder), here(self.config, self.runs)
-        first = self.cells[0]
-        items = board.items(self.cells, setup, TASKS[first.task].open(first.dataset), job.job_id)
-        for _ in work(items, partial(board.write, log=job.paths.stdout), SECONDS_OF_PATIENCE):
+        first, log = self.cells[0], JobEnvironment().paths.stdout
+        items = self.items(here(self.config, self.runs), TASKS[first.task].open(first.dataset))
+        for _ in work(items, partial(self.write, log=log), SECONDS_OF_PATIENCE, _begin):
             pass
 
     def checkpoint(self):
@@ -130,6 +124,10 @@ class Element:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def _begin(item: Item) -> None:
+    print(*item.locks.values(), sep="\n", file=sys.stderr, flush=True)
 
 
 def _is_to_go_on() -> bool:

@@ -1,10 +1,11 @@
-"""Evaluating one cell with the weights that it has by now: scores, figures, costs, and the record of all."""
+"""The cells of a grid: in which order, and each with the weights that it has by then: scores, figures, costs."""
 
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -13,7 +14,7 @@ from bench.measure.complexity import method_parameters
 from bench.measure.full_size import full_size
 from bench.plan.cells import Cell
 from bench.record import Record
-from bench.run.networks import build, describe, ended, training_curve, why_failed
+from bench.run.networks import build, describe, ended, training_curve, training_items, why_failed
 from bench.run.records import Setup, blank, cell_folder, store, stored
 from bench.run.sampling_picture import sampling_picture
 from bench.run.work import Item
@@ -24,6 +25,22 @@ from bench.system.files import drop_unfinished, write_json, write_text
 from bench.tasks import TASKS, Task
 from methods import outside
 from methods.errors import MethodError
+
+
+def items_of(
+    cells: list[Cell], setup: Setup, data, failures: Mapping[str, str], processes: int = 1
+) -> tuple[list[Item], list[Item], list[Item]]:
+    """What there is to do for the cells of a grid: cells before trainings, trainings, the other cells.
+
+    Training starts with the first cell that needs it: baselines before it have by then read all of the data, so
+    that damaged files are told before hours are spent.
+    """
+    trainings = [training for cell in cells for training in cell.network.trainings]
+    first = next((number for number, cell in enumerate(cells) if cell.network.trainings), len(cells))
+    items = [cell_item(number, cell, setup, data, failures) for number, cell in enumerate(cells)]
+    before = [item for item in items if item.keys[0] < first]
+    train = training_items(trainings, setup.runs, setup.device, failures, processes) if trainings else []
+    return before, train, items[len(before) :]
 
 
 def cell_item(number: int, cell: Cell, setup: Setup, data, failures: Mapping[str, str]) -> Item:
@@ -42,7 +59,7 @@ def cell_item(number: int, cell: Cell, setup: Setup, data, failures: Mapping[str
     return Item(
         (number,),
         finish,
-        {} if cell.cost_only else {cell_folder(cell, runs) / "lock": f"evaluating {_name(cell)}"},
+        {} if cell.cost_only else {cell_folder(cell, runs) / "lock": f"evaluating {cell.label} seed {cell.seed}"},
         ready=lambda: ended(trainings, runs, failures),
         may_fail=False,
     )
@@ -62,19 +79,17 @@ def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
             record = blank(cell, setup)
         else:
             record = stored(cell, runs) or _evaluated(cell, task, setup, data)
-            record = replace(record, **task.draw(data, cell_folder(cell, runs), config))
+            drawn: dict[str, Any] = task.draw(data, cell_folder(cell, runs), config)
+            record = replace(record, **drawn)
         if costs:
-            record = replace(record, **full_size(cell.network, runs, device, costs))
+            found: dict[str, Any] = full_size(cell.network, runs, device, costs)
+            record = replace(record, **found)
         if not cell.cost_only:
             record = _with_held_out(record, cell, setup)
             store(cell, record, runs)
         return record
     except Exception as error:  # out of memory, say: the others may go on
         return blank(cell, setup, status=f"failed: {_reason(error, cell, runs)}")
-
-
-def _name(cell: Cell) -> str:
-    return f"{cell.label} seed {cell.seed}"
 
 
 def _reason(error: Exception, cell: Cell, runs: Path) -> str:

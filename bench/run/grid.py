@@ -2,21 +2,25 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from bench.plan.cells import Cell
 from bench.record import Record, to_jsonl
-from bench.run.items import work_here
+from bench.run.evaluate_cell import items_of
 from bench.run.networks import follow, progress
+from bench.run.pool import work_apart
 from bench.run.records import Setup, blank, cell_folder, here
 from bench.run.slurm import work_on_cluster
+from bench.run.work import Failures, Item, work
 from bench.system.databases import without_passwords
 from bench.system.environment import git_commit, pick_device, versions
 from bench.system.files import write_text
+from bench.system.workers import count_processes
 from bench.tasks import TASKS
 from bench.tracking.tracker import Tracker
 from bench.train.ranks import ranks_here
@@ -40,44 +44,53 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     data = task.open(cells[0].dataset)
     task.check(data, config)  # a wrong name is told first
     elsewhere = config.launcher.name == "slurm"
-    setup = _somewhere(config, runs) if elsewhere else here(config, runs)
+    if elsewhere:  # which device there is, every job finds out for itself: the machine that submits needs none
+        facts = {"device": "", "versions": versions(), "git_commit": git_commit()}
+        setup = Setup(config, runs, config.device, facts)
+    else:
+        setup = here(config, runs)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     tracker = Tracker(config.tracking_uri, runs, out.name)
     with tracker.invocation(title, config, setup.facts, out):
         records = [blank(cell, setup, status=NOT_RUN) for cell in cells]
-        with _told_when_stopped(cells, records, runs, out):
+        try:
             for item, record in (work_on_cluster if elsewhere else work_here)(cells, setup, data):
                 if isinstance(record, Record):
-                    (number,) = item.keys
-                    cell = cells[number]
-                    evaluated = record.status == "ok" and not cell.cost_only
-                    folder = cell_folder(cell, runs) if evaluated else None
-                    if folder and not record.mlflow_run_id and (archive := folder / "submission.zip").exists():
-                        print(f"for the evaluation server: {archive}")
-                    records[number] = tracker.log(record, folder)
+                    number = item.keys[0]
+                    records[number] = _recorded(cells[number], record, runs, tracker)
                     write_text(out / "records.jsonl", to_jsonl(records))
+        except KeyboardInterrupt:
+            for number, cell in enumerate(cells):
+                if records[number].status == NOT_RUN:
+                    status = f"interrupted: {progress(cell.network, runs)}"
+                    records[number] = replace(records[number], status=status)
+            write_text(out / "records.jsonl", to_jsonl(records))
+            print(f"\nunfinished cells are marked in {out}", file=sys.stderr)
+            raise
         tracker.table = records
     write_text(out / "records.jsonl", to_jsonl(tracker.table))
     return tracker.table
 
 
-def _somewhere(config: DictConfig, runs: Path) -> Setup:
-    """Which device there is, every job finds out for itself: the machine that submits needs none."""
-    facts = {"device": "", "versions": versions(), "git_commit": git_commit()}
-    return Setup(config, runs, config.device, facts)
+def _recorded(cell: Cell, record: Record, runs: Path, tracker: Tracker) -> Record:
+    evaluated = record.status == "ok" and not cell.cost_only
+    folder = cell_folder(cell, runs) if evaluated else None
+    if folder and not record.mlflow_run_id and (archive := folder / "submission.zip").exists():
+        print(f"for the evaluation server: {archive}")
+    return tracker.log(record, folder)
 
 
-@contextmanager
-def _told_when_stopped(cells: list[Cell], records: list[Record], runs: Path, out: Path) -> Iterator[None]:
-    """Write the records of a run that is stopped by the user, with how far the unfinished cells came."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        for number, cell in enumerate(cells):
-            if records[number].status == NOT_RUN:
-                status = f"interrupted: {progress(cell.network, runs)}"
-                records[number] = replace(records[number], status=status)
-        write_text(out / "records.jsonl", to_jsonl(records))
-        print(f"\nunfinished cells are marked in {out}", file=sys.stderr)
-        raise
+def work_here(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Item, Any]]:
+    """On this machine: trainings in `processes` side by side, evaluations one after the other in this process."""
+    failures, ranks = Failures(), ranks_here()
+    # Several ranks train all networks together, one group after the other.
+    processes = 1 if ranks.size > 1 else count_processes(setup.config.processes, setup.device)
+    before, train, after = items_of(cells, setup, data, failures, processes)
+
+    def write(_: Item, outcome: Any) -> None:
+        if isinstance(outcome, dict):
+            failures.update(outcome)
+
+    yield from chain(work(before, write), work_apart(train, write, processes), work(after, write))
+    ranks.from_first(lambda: failures)  # those after the first `follow` until then

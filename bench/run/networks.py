@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 import methods
 from bench.plan.cells import Network, Training, content_hash, groups, trained_folder, weights_file
-from bench.run.pool import work_apart
-from bench.run.work import Failures, Item
+from bench.run.work import Failures, Item, work
 from bench.system.files import drop_unfinished
 from bench.system.locks import alone
-from bench.system.workers import count_processes
 from bench.tasks import TASKS
 from bench.train.answers import map_number
 from bench.train.group import OnStep, train_group
@@ -33,15 +32,15 @@ def build(network: Network, runs: Path, device: str):
     """The method, with weights, on the device, ready for inference. Raises MethodError for wrong weights."""
     options = network.built_with
     path = None if network.folder else weights_file(network, runs)
-    if path is not None:
+    if path is None:
+        method: Any = methods.create(network.method, **options)
+    else:
         if network.soup is not None and _to_be_made(path):
             with alone(path.with_suffix(".lock"), f"making the soup {path.stem}"):
                 if not _is_whole(path):
                     folders = [trained_folder(member, runs) for member in network.soup.members]
                     make_soup(network.soup, folders, path, device)
-        options = {**checkpoint_options(path), **options}
-    method = methods.create(network.method, **options)
-    if path is not None:
+        method = methods.create(network.method, **{**checkpoint_options(path), **options})
         load_weights(method, path)
     return method.to(device).eval() if isinstance(method, nn.Module) else method
 
@@ -53,38 +52,29 @@ def checkpoint_options(path: Path) -> dict:
     return dict(meta["options"]) if isinstance(meta, dict) and "options" in meta else {}
 
 
-def train_all(
-    trainings: list[Training], runs: Path, device: str, processes: int | str = "auto", on_step: OnStep | None = None
-) -> Failures:
-    """Train what has no weights yet, after what it needs; returns {key: why it failed}.
+def train_all(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None) -> Failures:
+    """Train here what has no weights yet, after what it needs; returns {key: why it failed}.
 
-    `on_step` (see `train_group`) watches these trainings, not those that they need, and wants `processes=1`. Of
-    several ranks the first one says what is trained when, one group after the other.
+    `on_step` (see `train_group`) watches these trainings, not those that they need. Of several ranks the first
+    one says what is trained when, one group after the other.
     """
     ranks = ranks_here()
     if not ranks.leads:
         return follow(trainings, runs, device, on_step)
     failures: Failures = {}
-    processes = count_workers(processes, device)
-    items = training_items(trainings, runs, device, failures, processes, on_step)
-    for _ in work_apart(items, lambda _, found: failures.update(found), processes):
+    items = training_items(trainings, runs, device, failures, on_step=on_step)
+    for _ in work(items, lambda _, found: failures.update(found)):
         pass
     return ranks.from_first(lambda: failures)
 
 
 def follow(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None) -> Failures:
     """Take part, in a rank after the first, in each training that the first one begins; its failures."""
-    known: dict[str, Training] = {}
-    for training in trainings:
-        known |= {training.key: training} | {needed.key: needed for needed in training.all_needs}
+    known = {each.key: each for training in trainings for each in (training, *training.all_needs)}
+    found: Any
     while isinstance(found := ranks_here().from_first(list), list):
-        _train([known[key] for key in found], runs, device, on_step)
+        train([known[key] for key in found], runs, device, {}, on_step)
     return found
-
-
-def count_workers(processes: int | str, device: str) -> int:
-    """How many trainings run side by side; several ranks train all networks together, one group after the other."""
-    return 1 if ranks_here().size > 1 else count_processes(processes, device)
 
 
 def training_items(
@@ -150,50 +140,48 @@ def why_failed(training: Training, runs: Path, failures: Mapping[str, str]) -> s
 def train(
     group: list[Training], runs: Path, device: str, failures: Mapping[str, str], on_step: OnStep | None = None
 ) -> Failures:
-    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}."""
-    found: Failures = {}
-    for training in group:
-        reasons = [why for needed in training.needs if (why := why_failed(needed, runs, failures))]
-        if reasons:
-            found[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
-        drop_unfinished(trained_folder(training, runs))
-    undone = [training for training in group if training.key not in found and not _done(training, runs)]
-    if not undone:
-        return found
-    ranks_here().from_first(lambda: [training.key for training in undone])  # those after it `follow`
-    return found | _train(undone, runs, device, on_step)
+    """Train those of one group that have no weights yet, side by side; returns {key: why it failed}.
 
-
-def _train(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None) -> Failures:
-    ranks, first, task = ranks_here(), trainings[0], TASKS[trainings[0].task]
-    taught = next((training.teacher for training in trainings if training.teacher), None)
-    teacher = build(taught, runs, device) if taught else None
-    if teacher is not None:
-        teacher = teacher.to(memory_format=torch.channels_last).requires_grad_(False)
-    learners = {training.key: _learner(training, runs, device, teacher) for training in trainings}
-    bunch = list(learners.values())
-    networks = [learner.method for learner in bunch] + ([] if teacher is None else [teacher])
-    stream = task.stream(trainings, networks)
+    A rank after the first trains all: it is told of no others (`follow`).
+    """
+    ranks, found = ranks_here(), Failures()
+    if ranks.leads:
+        for training in group:
+            reasons = [why for needed in training.needs if (why := why_failed(needed, runs, failures))]
+            if reasons:
+                found[training.key] = f"its teacher or an earlier stage failed: {reasons[0]}"
+            drop_unfinished(trained_folder(training, runs))
+        group = [training for training in group if training.key not in found and not _done(training, runs)]
+        if not group:
+            return found
+        ranks.from_first(lambda: [training.key for training in group])
+    first, task = group[0], TASKS[group[0].task]
+    teacher: Any = None
+    taught = next((training.teacher for training in group if training.teacher), None)
+    if taught:
+        teacher = build(taught, runs, device).to(memory_format=torch.channels_last).requires_grad_(False)
+    learners = [_learner(training, runs, device, teacher) for training in group]
+    networks = [learner.method for learner in learners] + ([] if teacher is None else [teacher])
+    stream = task.stream(group, networks)
     look = task.look(first, stream, teacher, device) if ranks.leads else None
-    if teacher is not None:
+    if taught:
         teacher = task.prepare(teacher, taught, first, stream, runs, device)
-    train_group(bunch, stream, first.schedule, first.seed, teacher, device, on_step, look)
-    return {key: learner.failure for key, learner in learners.items() if learner.failure}
+    train_group(learners, stream, first.schedule, first.seed, teacher, device, on_step, look)
+    ended = zip(group, learners, strict=True)
+    return found | {training.key: learner.failure for training, learner in ended if learner.failure}
 
 
 def _check_maps(trainings: list[Training]) -> None:
     """Raise ConfigError, before hours are spent, for attention maps that a student or its teacher lacks."""
-    asked = {}  # a network of many trainings is built once
+    asked: dict[str, tuple[Any, set[int | None]]] = {}  # a network of many trainings is built once
     for training in trainings:
         for wanted in training.recipe.teacher_maps:
-            teacher = training.teacher
-            for name, options, number in (
-                (training.method, training.options, None),
-                (teacher.method, teacher.options, wanted),
-            ):
-                asked.setdefault(content_hash([name, options]), (name, options, set()))[2].add(number)
-    for name, options, numbers in asked.values():
-        method = methods.create(name, **options)
+            users: list[tuple[Any, int | None]] = [(training, None), (training.teacher, wanted)]
+            for network, number in users:
+                key = content_hash([network.method, network.options])
+                asked.setdefault(key, (network, set()))[1].add(number)
+    for network, numbers in asked.values():
+        method: Any = methods.create(network.method, **network.options)
         for number in numbers:
             map_number(method, number)
 
@@ -203,10 +191,9 @@ def _done(training: Training, runs: Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
-    try:
-        found = path.stat()
-    except OSError:
+    if not path.exists():
         return False
+    found = path.stat()
     return _can_be_read(path, found.st_mtime_ns, found.st_size)
 
 
@@ -241,7 +228,8 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
     name = f"{training.method} seed {training.seed}"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        method = methods.create(training.method, **training.options).to(device)
+        method: Any = methods.create(training.method, **training.options)
+        method.to(device)
         if training.start is None:
             initialisation = _initialize(method, training)
         else:
@@ -256,7 +244,7 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             "initialisation": initialisation,
             "imagenet": training.imagenet,
         }
-        if training.recipe.rest != "own":
+        if training.recipe.rest != "own" and teacher is not None:
             take_over(method, teacher)
         if training.recipe.rest == "frozen":
             for part in rest_of(method).values():
@@ -273,9 +261,8 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
 def _initialize(method: nn.Module, training: Training) -> dict[str, str]:
     """ImageNet weights where given; full-width networks without any get one warning."""
     report = initialize_backbones(method, training.imagenet)
-    full_width = training.options.get("width", 1.0) == 1.0
     silent = [name for name, how in report.items() if how == "random" and not training.imagenet.get(name)]
-    if full_width and silent:
+    if silent and training.options.get("width", 1.0) == 1.0:
         keys = ", ".join(f"imagenet.{name}=/path/to/weights.pth" for name in silent)
         warnings.warn(f"{training.method} starts from random weights; set {keys}", stacklevel=2)
     return report
@@ -290,10 +277,9 @@ def describe(network: Network, runs: Path) -> dict:
     if not network.trainings:
         return facts | {"initialisation": f"checkpoint {path.name}"}
     meta = read_file(path)["meta"]
-    stages, training = [], network.trainings[0]
-    while training is not None:
-        stages.insert(0, training)
-        training = training.start
+    stages = [network.trainings[0]]
+    while start := stages[0].start:
+        stages.insert(0, start)
     return facts | {
         "initialisation": ", ".join(f"{name} {how}" for name, how in meta["initialisation"].items()),
         "train_steps": sum(stage.schedule.steps for stage in stages),
@@ -306,7 +292,7 @@ def describe(network: Network, runs: Path) -> dict:
 
 def training_curve(network: Network, runs: Path) -> list[dict[str, float]]:
     """Loss parts, learning rate and step along the last stage of its training; empty for other networks."""
-    return read_file(weights_file(network, runs))["curve"] if network.training else []
+    return read_file(trained_folder(network.training, runs) / "weights.pt")["curve"] if network.training else []
 
 
 def progress(network: Network, runs: Path) -> str:

@@ -13,12 +13,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from bench.run.work import SECONDS_BETWEEN_LOOKS, Failures, Item, describe, is_tight, take, work
+from bench.run.work import SECONDS_BETWEEN_LOOKS, Failures, Item, take, work
 from bench.system.errors import USER_ERRORS, show_warning
 from bench.system.stopping import EXIT_CODE, Stopped, listening
 from bench.system.workers import start_worker
-
-Outcome = Failures | Exception
 
 
 def work_apart(items: list[Item], write: Callable[[Item, Any], None], processes: int) -> Iterator[tuple[Item, Any]]:
@@ -30,58 +28,40 @@ def work_apart(items: list[Item], write: Callable[[Item, Any], None], processes:
     return work(items, write) if processes == 1 else _apart(items, write, processes)
 
 
-def _apart(items: list[Item], write: Callable, processes: int) -> Iterator[tuple[Item, Any]]:
-    left, crowd = list(items), processes
-    while left:
-        tight: list[tuple[Item, Exception]] = []
-        left, several = yield from _side_by_side(left, write, crowd, tight)
-        for item, error in tight:
-            if crowd > 1 and several:
-                left.append(item)
-            elif halves := item.halves():
-                left += halves
-            else:
-                outcome = dict.fromkeys(item.keys, str(error))
-                write(item, outcome)
-                yield item, outcome
-        crowd = 1
-
-
-def _side_by_side(items: list[Item], write: Callable, processes: int, tight: list) -> Iterator:
-    """Returns what still waits for what was `tight`, and whether there were several items."""
+def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int) -> Iterator[tuple[Item, Any]]:
     context = get_context("spawn")  # CUDA and thread pools do not survive a fork
-    processes = min(processes, len(items))
-    threads = max(1, torch.get_num_threads() // processes)
-    lock, places = context.RLock(), list(range(processes))
-    waiting, running, started = list(items), {}, 0  # running: by the end of its pipe
+    lock, waiting = context.RLock(), list(items)
+    tight: list[Item] = []
+    places = list(range(min(processes, len(items))))
+    company = False  # whether any item had others beside it
+    threads = torch.get_num_threads() // max(1, len(places))
+    running: dict[Any, tuple] = {}  # by the end of its pipe
     try:
-        while waiting or running:
-            while places:
-                with ExitStack() as locks:  # which the process that does the item holds
-                    item = take(waiting, locks)
-                if item is None:
-                    break
-                started, place = started + 1, places.pop(0)
+        while waiting or running or tight:
+            while places and (item := _take(waiting)):
+                company |= bool(running)
                 receiver, sender = context.Pipe(duplex=False)
-                os.environ["TQDM_POSITION"] = str(place)  # a line of the terminal for each
-                alone = Item(item.keys, item.do, item.locks)
-                process = context.Process(target=_work, args=(sender, lock, threads, alone))
+                os.environ["TQDM_POSITION"] = str(places[0])  # a line of the terminal for each
+                alone = Item(item.keys, item.do, item.locks, tells_tight=True)
+                process = context.Process(target=_work, args=(sender, lock, max(1, threads), alone))
                 process.start()
                 sender.close()
-                running[receiver] = process, item, place
+                running[receiver] = process, item, places.pop(0)
             if not running:
-                if not any(item.ready() for item in waiting):
-                    break
-                time.sleep(SECONDS_BETWEEN_LOOKS)  # another run holds them
-            patience = SECONDS_BETWEEN_LOOKS if waiting and places else None
-            for receiver in connection.wait(list(running), patience) if running else []:
-                outcome = _received(running[receiver][0], receiver)
-                _, item, place = running.pop(receiver)
+                if tight and not any(item.ready() for item in waiting):
+                    waiting, tight, places, company = waiting + tight, [], [0], False
+                    threads = torch.get_num_threads()
+                elif waiting:
+                    time.sleep(SECONDS_BETWEEN_LOOKS)  # another run holds them
+                continue
+            for end in connection.wait(list(running), SECONDS_BETWEEN_LOOKS if waiting and places else None):
+                outcome = _received(running[end][0], end)
+                _, item, place = running.pop(end)
                 places.append(place)
                 if isinstance(outcome, USER_ERRORS):
                     raise outcome  # before more time is spent
-                if isinstance(outcome, MemoryError):
-                    tight.append((item, outcome))
+                if isinstance(outcome, MemoryError) and (again := [item] if company else item.halves()):
+                    (tight if company else waiting).extend(again)
                     continue
                 if isinstance(outcome, Exception):
                     outcome = dict.fromkeys(item.keys, str(outcome))
@@ -93,7 +73,11 @@ def _side_by_side(items: list[Item], write: Callable, processes: int, tight: lis
             process.terminate()
         for process, *_ in running.values():
             process.join()  # a training saves what it has learnt; what was being written is whole or absent
-    return waiting, started > 1
+
+
+def _take(waiting: list[Item]) -> Item | None:
+    with ExitStack() as locks:  # which the process that does the item holds
+        return take(waiting, locks)
 
 
 def _work(sender, lock, threads: int, item: Item) -> None:
@@ -104,31 +88,16 @@ def _work(sender, lock, threads: int, item: Item) -> None:
     torch.set_num_threads(threads)
     try:
         with listening():
-            sender.send(_outcome(item))
+            try:
+                ((_, outcome),) = work([item], lambda *_: None)
+            except USER_ERRORS as error:
+                outcome = error
+            sender.send(outcome)
     except Stopped:
         sys.exit(EXIT_CODE)
 
 
-def _outcome(item: Item) -> Outcome:
-    tight: list[MemoryError] = []
-
-    def do() -> Any:
-        try:
-            return item.do()
-        except Exception as error:
-            if not is_tight(error):
-                raise
-            tight.append(MemoryError(describe(error)))
-            return {}
-
-    try:
-        ((_, outcome),) = work([Item(item.keys, do, item.locks)], lambda *_: None)
-    except USER_ERRORS as error:
-        return error
-    return tight[0] if tight else outcome
-
-
-def _received(process, receiver) -> Outcome:
+def _received(process, receiver) -> Failures | Exception:
     """What a process sent as its last act; reading comes before waiting for its end, which may wait for that."""
     try:
         outcome = receiver.recv()

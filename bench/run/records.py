@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -24,7 +25,7 @@ class Setup:
     config: DictConfig
     runs: Path
     device: str
-    facts: dict[str, str]
+    facts: dict[str, Any]
 
 
 def here(config: DictConfig, runs: Path) -> Setup:

@@ -27,7 +27,7 @@ def sampling_picture(network: Network, folder: Path, runs: Path, device: str) ->
     training, the same for all recipes; each shows its second frame, the first one that is judged.
     """
     training = network.training
-    if training is None or Reads.PIXELS not in training.recipe.reads:
+    if training is None or training.teacher is None or Reads.PIXELS not in training.recipe.reads:
         return ""
     teacher = build(training.teacher, runs, device)
     stream = open_training(training.data, training.schedule, training.seed)
@@ -51,7 +51,7 @@ def sampling_picture(network: Network, folder: Path, runs: Path, device: str) ->
 
 def _tile(frame: torch.Tensor, index: torch.Tensor) -> np.ndarray:
     """uint8 (3 H, 3 W, 3): the dimmed frame with a dot at each of the flat positions."""
-    image = (frame.permute(1, 2, 0).cpu().numpy() * 160).astype(np.uint8)
+    image: np.ndarray = (frame.permute(1, 2, 0).cpu().numpy() * 160).astype(np.uint8)
     image = cv2.resize(image, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_NEAREST)
     cell = EMBEDDING_STRIDE * ZOOM
     width = frame.shape[-1] // EMBEDDING_STRIDE

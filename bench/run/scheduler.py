@@ -37,12 +37,6 @@ class Scheduler:
 
         settings = self.settings
         executor = submitit.SlurmExecutor(folder, max_num_timeout=TURNS)
-        wanted = {
-            "partition": settings.partition,
-            "account": settings.account,
-            "gpus_per_node": settings.gpus or None,
-            "mem": f"{math.ceil(1024 * settings.memory_gb)}MB" if settings.memory_gb else None,
-        }
         executor.update_parameters(
             job_name=NAME,
             time=max(1, math.ceil(60 * settings.hours)),
@@ -51,7 +45,10 @@ class Scheduler:
             signal_delay_s=SECONDS_BEFORE_TIME_IS_UP,
             additional_parameters={"requeue": True, **settings.sbatch},
             srun_args=[f"--cpus-per-task={settings.cpus}"],  # which srun no longer takes from sbatch
-            **{name: value for name, value in wanted.items() if value is not None},
+            partition=settings.partition,
+            account=settings.account,
+            gpus_per_node=settings.gpus or None,
+            mem=f"{math.ceil(1024 * settings.memory_gb)}MB" if settings.memory_gb else None,
         )
         try:
             with _outside_any_job():

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from bench.measure.full_size import wanted_fields
 from bench.plan.cells import Cell
 from bench.plan.launcher import read_settings
 from bench.record import Record, to_record
-from bench.run.element import Board, Element
+from bench.run.element import Element
 from bench.run.records import Setup, blank, named_after, stored
 from bench.run.scheduler import Scheduler
 from bench.run.work import Item, held_by_another
@@ -31,43 +32,43 @@ SECONDS_OF_SILENCE = 90.0
 def work_on_cluster(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Item, Record]]:
     """The record of each cell, as the jobs leave them."""
     settings = read_settings(setup.config)
-    board = Board(setup.runs / "jobs" / f"{time.strftime('%Y-%m-%d_%H%M%S')}_{os.getpid()}")
-    items = board.items(cells, setup, data)
-    named = {item.keys[0]: item for item in items}
-    element = Element(cells, without_passwords(setup.config), setup.runs, board.folder, settings.cpus)
-    left = dict(enumerate(cells))
+    folder = setup.runs / "jobs" / f"{time.strftime('%Y-%m-%d_%H%M%S')}_{os.getpid()}"
+    element = Element(cells, without_passwords(setup.config), setup.runs, folder, settings.cpus)
+    items = element.items(setup, data)
+    left = {item.keys[0]: item for item in items if isinstance(item.keys[0], int)}
     with (
         tqdm(total=len(cells), desc="slurm", unit="cell", mininterval=2) as bar,
-        Jobs(Scheduler(settings), element, board, setup).at_work() as jobs,
+        Jobs(Scheduler(settings), element).at_work() as jobs,
     ):
         while True:
-            found = {n: record for n, cell in left.items() if (record := _found(n, cell, board, setup))}
+            found = {n: record for n in left if (record := _found(n, element, setup))}
             for number, record in found.items():
-                del left[number]
-                board.records[number] = asdict(record)  # what another run has done, none of our jobs takes up
+                element.records[number] = asdict(record)  # what another run has done, none of our jobs takes up
                 bar.update()
-                yield named[number], record
+                yield left.pop(number), record
             if not left:
                 return
-            items = [item for item in items if not item.done() and item.keys[0] not in found]
+            items = [item for item in items if not item.done()]
             jobs.look(items)
             bar.set_postfix_str(jobs.states)
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _found(number: int, cell: Cell, board: Board, setup: Setup) -> Record | None:
+def _found(number: int, element: Element, setup: Setup) -> Record | None:
     """The record that a job has left or, with all that is wanted of its costs, another run in the cell's folder."""
-    if number in board.records:
-        record = named_after(to_record(board.records[number]), cell)
-        # Of two rows with the same cell, the second finds the MLflow run of the first.
-        done = record.status == "ok" and not cell.cost_only
-        return named_after(stored(cell, setup.runs) or record, cell) if done else record
-    record = None if cell.cost_only else stored(cell, setup.runs)
-    if record is None or not setup.config.measure:
-        return record
-    costs = TASKS[cell.task].costs(bool(setup.config.ablation.get("growth")))
-    whole = all(getattr(record, field) not in (None, "") for field in wanted_fields(cell.network, costs))
-    return record if whole else None
+    cell = element.cells[number]
+    if why := element.failures.get(number):
+        return blank(cell, setup, status=f"failed: {why}")
+    told = to_record(element.records[number]) if number in element.records else None
+    if cell.cost_only or (told and told.status != "ok"):
+        return told
+    # Also of two rows with the same cell: there the second finds the MLflow run of the first.
+    record = stored(cell, setup.runs)
+    if told:
+        return named_after(record or told, cell)
+    costs = TASKS[cell.task].costs(bool(setup.config.ablation.get("growth"))) if setup.config.measure else []
+    wanted = wanted_fields(cell.network, costs)
+    return record if all(getattr(record, field, None) not in (None, "") for field in wanted) else None
 
 
 class Jobs:
@@ -76,10 +77,10 @@ class Jobs:
     An item that the jobs of which die, `1 + launcher.retries` of them or one for want of memory, has failed.
     """
 
-    def __init__(self, scheduler: Scheduler, element: Element, board: Board, setup: Setup) -> None:
-        self.scheduler, self.element, self.board, self.setup = scheduler, element, board, setup
+    def __init__(self, scheduler: Scheduler, element: Element) -> None:
+        self.scheduler, self.element = scheduler, element
         self.alive: dict[str, Any] = {}
-        self.dead: set[str] = set()
+        self.deaths: Counter[tuple] = Counter()  # of jobs, by the keys of the item that they were at
         self.wasted = 0  # that died before they began anything
         self.missed: dict[str, float] = {}  # since when a job is not in the queue
         self.queue: dict[str, str] | None = {}
@@ -116,7 +117,7 @@ class Jobs:
         ready = [item for item in items if item.ready() and not item.done()]
         if not all(map(held_by_another, ready)):
             count = min(self.scheduler.settings.at_once, len(ready)) - len(self.alive)
-            jobs = self.scheduler.submit(self.element, count, self.board.folder) if count > 0 else []
+            jobs = self.scheduler.submit(self.element, count, self.element.folder) if count > 0 else []
             for job in jobs:
                 _tell(f"job {job.job_id}; log: {job.paths.stdout}")
             self.alive |= {job.job_id: job for job in jobs}
@@ -129,7 +130,7 @@ class Jobs:
                 raise value
             if kind != "success":
                 self._bury(job, (value.strip().splitlines() or ["error"])[-1], items)
-        elif job.job_id in self.queue:
+        elif job.job_id in (self.queue or ()):
             self.missed.pop(job.job_id, None)
         elif time.monotonic() - self.missed.setdefault(job.job_id, time.monotonic()) > SECONDS_OF_SILENCE:
             del self.alive[job.job_id]
@@ -137,24 +138,20 @@ class Jobs:
 
     def _bury(self, job, why: str, items: list[Item]) -> None:
         """A job is dead: what it was at is left to another, or has failed."""
-        self.dead.add(job.job_id)
-        retries, text = self.scheduler.settings.retries, f"job {job.job_id} ended without a result: {why}"
-        hopeless = "OUT_OF_MEMORY" in why
-        begun = {item.keys: {n for key in item.keys for n in self.board.begun[key] or []} for item in items}
-        lost = [item for item in items if job.job_id in begun[item.keys] and not item.done()]
+        retries, log = self.scheduler.settings.retries, job.paths.stdout
+        told, hopeless = f"job {job.job_id} ended without a result: {why}", "OUT_OF_MEMORY" in why
+        begun = set(log.read_text(errors="replace").splitlines()) if log.exists() else set()
+        lost = [item for item in items if begun & set(item.locks.values()) and not item.done()]
+        self.deaths.update(item.keys for item in lost)
         self.wasted += not lost
-        failed = [item for item in lost if hopeless or len(begun[item.keys] & self.dead) > retries]
+        failed = [item for item in lost if hopeless or self.deaths[item.keys] > retries]
         if self.wasted > retries:
             failed = items
         for item in failed:
-            why = text + ("; raise launcher.memory_gb" if hopeless else "")
-            number = item.keys[0]
-            outcome = dict.fromkeys(item.keys, why)
-            if isinstance(number, int):
-                outcome = blank(self.element.cells[number], self.setup, status=f"failed: {why}")
-            self.board.write(item, outcome, job.paths.stdout)
+            why = told + "; raise launcher.memory_gb" * hopeless
+            self.element.write(item, dict.fromkeys(item.keys, why), log)
         if not failed:
-            _tell(f"{text}; another takes its place; log: {job.paths.stdout}")
+            _tell(f"{told}; another takes its place; log: {log}")
 
 
 def _tell(text: str) -> None:

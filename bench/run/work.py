@@ -32,7 +32,8 @@ class Item:
     keys: of all that it is made of. do: does it, and goes on from what was saved; gives an outcome, for trainings
     their `Failures`. locks: {lock file: what its holder does}, for people. ready: whether all that it needs is
     there. done: whether nothing is left to do. halves: two items in its place, where memory is short; none when it
-    cannot be divided. may_fail: an error is `Failures` of all keys; otherwise it is raised.
+    cannot be divided. may_fail: an error is `Failures` of all keys; otherwise it is raised. tells_tight: want of
+    memory is an outcome, a MemoryError.
     """
 
     keys: tuple
@@ -42,20 +43,27 @@ class Item:
     done: Callable[[], bool] = bool
     halves: Callable[[], list["Item"]] = list
     may_fail: bool = True
+    tells_tight: bool = False
 
 
 def work(
-    items: list[Item], write: Callable[[Item, Any], None], patience: float | None = None
+    items: list[Item],
+    write: Callable[[Item, Any], None],
+    patience: float | None = None,
+    begin: Callable[[Item], None] = lambda _: None,
 ) -> Iterator[tuple[Item, Any]]:
     """Take what is ready and no lock holds, do it, `write` its outcome while the lock is held, and yield it.
 
     What others hold is come back to, and is done by then, or left to be done. A mistake of the user's (USER_ERRORS)
     is raised. patience: seconds without anything to take after which the rest is left to others; None: for ever.
+    begin: called before each.
     """
-    left, told, idle_since = list(items), set(), time.monotonic()
+    left, idle_since = list(items), time.monotonic()
+    told: set[str] = set()
     while left:
         with ExitStack() as locks:
             if (item := take(left, locks)) is not None:
+                begin(item)
                 try:
                     outcome = item.do()
                 except USER_ERRORS:
@@ -63,10 +71,11 @@ def work(
                 except Exception as error:
                     if not item.may_fail:
                         raise
-                    if is_tight(error) and (halves := item.halves()):
+                    tight, why = is_tight(error), describe(error)
+                    if tight and (halves := item.halves()):
                         left += halves
                         continue
-                    outcome = dict.fromkeys(item.keys, describe(error))
+                    outcome = MemoryError(why) if tight and item.tells_tight else dict.fromkeys(item.keys, why)
                 write(item, outcome)
         if item is not None:
             yield item, outcome

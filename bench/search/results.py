@@ -1,7 +1,5 @@
 """What a search leaves behind: its trials, the best of them as a file of overrides, and what mattered."""
 
-import csv
-import io
 import json
 import warnings
 from pathlib import Path
@@ -10,9 +8,9 @@ from typing import Any
 import yaml
 
 from bench.record import Record, to_jsonl
-from bench.search.settings import OBJECTIVES, Settings
+from bench.search.options import OBJECTIVES, Settings
 from bench.search.study import latest, load_optuna
-from bench.system.files import write_json, write_text
+from bench.system.files import csv_text, write_json, write_text
 
 ENOUGH = 10  # complete trials to tell what matters
 
@@ -25,7 +23,7 @@ def write_results(study, settings: Settings, keys: list[str], out: Path) -> list
     """
     trials = latest(study)
     rows = [_row(number, trial) for number, trial in sorted(trials.items())]
-    front = _front(study, trials)
+    front = _front(study, trials, settings)
     importances = _importances(study, settings)
     records = [Record(**json.loads(row["record"])) for row in rows if row["record"]]
     write_text(out / "title.txt", f"Search: {settings.title or settings.name}\n")
@@ -67,14 +65,12 @@ def _row(number: int, trial) -> dict[str, Any]:
     }
 
 
-def _front(study, trials: dict[int, Any]) -> list[int]:
+def _front(study, trials: dict[int, Any], settings: Settings) -> list[int]:
     """Numbers of the best trials, highest J&F first: one, or with several objectives the Pareto front."""
     place = {trial.number: number for number, trial in trials.items()}
-    if len(study.directions) == 1:
-        complete = [t for t in trials.values() if t.state.name == "COMPLETE"]
-        return [place[study.best_trial.number]] if complete else []
-    jf = next(i for i, direction in enumerate(study.directions) if direction.name == "MAXIMIZE")
-    return [place[t.number] for t in sorted(study.best_trials, key=lambda t: -t.values[jf])]
+    jf = settings.objectives.index("jf")
+    best = sorted(study.best_trials, key=lambda trial: -trial.values[jf])
+    return [place[trial.number] for trial in (best[:1] if len(settings.objectives) == 1 else best)]
 
 
 def _importances(study, settings: Settings) -> dict[str, dict[str, float]]:
@@ -96,15 +92,13 @@ def _importances(study, settings: Settings) -> dict[str, dict[str, float]]:
 
 
 def _csv(rows: list[dict[str, Any]], objectives: list[str], keys: list[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", *objectives, *keys, "started", "seconds", "attempts", "status"])
+    last = ("started", "seconds", "attempts", "status")
+    lines = [["trial", "state", *objectives, *keys, *last]]
     for row in rows:
         values = row["values"] or [""] * len(objectives)
         params = [row["params"].get(key, "") for key in keys]
-        writer.writerow([row["number"], row["state"], *values, *params]
-                        + [row[key] for key in ("started", "seconds", "attempts", "status")])  # fmt: skip
-    return text.getvalue()
+        lines.append([row["number"], row["state"], *values, *params, *(row[key] for key in last)])
+    return csv_text(lines)
 
 
 def _write_best(trials: dict[int, Any], front: list[int], settings: Settings, out: Path) -> None:

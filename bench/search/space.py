@@ -70,4 +70,4 @@ def _dimension(key: str, node: Any) -> Dimension:
         raise ConfigError(f"search.space: {key}: {kind}: {values} must be [low, high]")
     if not isinstance(log, bool) or (log and values[0] <= 0):
         raise ConfigError(f"search.space: {key}: log: {log} is true or false, and true needs a low above 0")
-    return Dimension(key, kind, *values, log)
+    return Dimension(key, kind, values[0], values[1], log)

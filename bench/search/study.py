@@ -9,11 +9,12 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from bench.plan.cells import content_hash
-from bench.search.settings import Settings
+from bench.search.options import Settings
 from bench.system.databases import BUSY, INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
 from bench.system.errors import ConfigError
 
@@ -100,7 +101,7 @@ def _storage(optuna, url: str, settings: Settings):
         raise ConfigError(f"search.storage={without_password(url)} cannot be reached: {reason}") from None
 
 
-def latest(study) -> dict[int, object]:
+def latest(study) -> dict[int, Any]:
     """The trials by number. One that was given to another worker, perhaps often, has the number of the first
     attempt and is what the last one makes of it."""
     return {first_number(trial): trial for trial in study.get_trials(deepcopy=False)}
@@ -123,12 +124,16 @@ def work_on(study, settings: Settings, runs: Path, objective: Callable) -> None:
     """
     optuna = load_optuna()
     waiting, running = optuna.trial.TrialState.WAITING, optuna.trial.TrialState.RUNNING
-    turn = _turn(runs)  # to count and to start: otherwise workers would go beyond `trials`
+    turn = FileLock(runs / "search.lock")  # to count and to start: otherwise workers would go beyond `trials`
+    lost = []
 
     def attempt(trial):
         try:
             return objective(trial, turn.release)
-        except (TrialFailed, optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError):
+        except (TrialFailed, optuna.TrialPruned):
+            raise
+        except optuna.exceptions.UpdateFinishedTrialError:
+            lost.append(trial)
             raise
         except BaseException:  # ^C, say
             stopped = study.get_trials(deepcopy=False)[trial.number]
@@ -143,29 +148,17 @@ def work_on(study, settings: Settings, runs: Path, objective: Callable) -> None:
             started = waiting in states or len(trials) < settings.trials
             if started:
                 study.sampler = _sampler(optuna, settings, len(trials))
-                _run_one(study, attempt, optuna)
+                try:
+                    study.optimize(attempt, n_trials=1, catch=(TrialFailed,))
+                except ValueError:
+                    # This machine slept so long that its trial was given away; Optuna cannot end it a second time.
+                    if not lost:
+                        raise
+                    lost.clear()
         if not started:
             if running not in states:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)  # the worker of a trial at work may yet die
-
-
-def _run_one(study, attempt: Callable, optuna) -> None:
-    lost = []
-
-    def unless_lost(trial):
-        try:
-            return attempt(trial)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            lost.append(trial)
-            raise
-
-    try:
-        study.optimize(unless_lost, n_trials=1, catch=(TrialFailed,))
-    except ValueError:
-        # This machine slept so long that its trial was given away, and Optuna cannot end it a second time.
-        if not lost:
-            raise
 
 
 def _sampler(optuna, settings: Settings, number: int):
@@ -173,12 +166,5 @@ def _sampler(optuna, settings: Settings, number: int):
     seed = int(content_hash([settings.seed, number])[:8], 16)
     if settings.sampler == "nsga2":
         return optuna.samplers.NSGAIISampler(population_size=settings.population, seed=seed)
-    if settings.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if settings.sampler == "grid":
-        return optuna.samplers.BruteForceSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed)
-
-
-def _turn(runs: Path) -> FileLock:
-    return FileLock(runs / "search.lock")
+    names = {"random": "RandomSampler", "grid": "BruteForceSampler", "tpe": "TPESampler"}
+    return getattr(optuna.samplers, names[settings.sampler])(seed=seed)

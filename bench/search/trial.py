@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 import methods
 from bench.measure.full_size import measured
 from bench.plan.ablation import Data, student_network
-from bench.plan.cells import Network, content_hash
+from bench.plan.cells import Network, Training, content_hash
 from bench.plan.compose import with_override
 from bench.record import Record
 from bench.run.networks import build, describe, train_all
 from bench.score.held_out import held_out_score
-from bench.search.settings import OBJECTIVES, Settings
+from bench.search.options import OBJECTIVES, Settings
 from bench.search.space import Dimension
 from bench.search.study import TrialFailed, first_number
 from bench.system.environment import describe_environment
@@ -46,44 +46,46 @@ class Search:
         """The most that a trial tells the pruner."""
         return self.settings.reports * len(self.seeds)
 
-    def network(self, params: dict[str, Any], seed: int) -> Network:
-        """The student of the configuration with these values of its keys."""
+    def student(self, params: dict[str, Any], seed: int) -> tuple[Network, Training]:
+        """The student of the configuration with these values of its keys, and its training."""
         config = self.config
         for key, value in params.items():
             config = with_override(config, key, value)
-        return student_network(config, self.data, seed)
+        network = student_network(config, self.data, seed)
+        assert network.training is not None
+        return network, network.training
 
 
 class Watch:
     """Tells a trial the J&F of its network along a training, and stops it when the pruner says so."""
 
-    def __init__(self, trial, network: Network, device: str, settings: Settings, before: list[float]) -> None:
-        self.trial, self.network, self.device, self.before = trial, network, device, before
-        total, count = network.training.schedule.steps, settings.reports
+    def __init__(
+        self, trial, network: Network, training: Training, device: str, settings: Settings, before: list[float]
+    ) -> None:
+        self.trial, self.network, self.training = trial, network, training
+        self.device, self.before = device, before
+        total, count = training.schedule.steps, settings.reports
         first = len(before) * count + 1
         steps = [round(total * (number + 1) / (count + 1)) for number in range(count)]
         self.reports = {step: first + number for number, step in enumerate(steps) if 0 < step < total}
         self.stopped: str | None = None
 
     def __call__(self, learner: Learner) -> str | None:
-        """Of several seeds, J&F is the mean over those trained so far."""
-        if learner.step not in self.reports:
-            return None
-        method = methods.create(self.network.method, **self.network.options)
-        method.load_state_dict(learner.weights)
-        score = 100 * held_out_score(method.to(self.device).eval(), self.network.training, self.device)
-        if self._behind(fmean([*self.before, score]), self.reports[learner.step]):
-            self.stopped = f"pruned at step {learner.step} of {learner.schedule.steps}, J&F {score:.1f}"
-        return self.stopped
-
-    def _behind(self, score: float, number: int) -> bool:
         from optuna.exceptions import UpdateFinishedTrialError
 
-        try:
-            self.trial.report(score, number)
-            return self.trial.should_prune()
+        if learner.step not in self.reports:
+            return None
+        method: Any = methods.create(self.network.method, **self.network.options)
+        method.load_state_dict(learner.weights)
+        score = 100 * held_out_score(method.to(self.device).eval(), self.training, self.device)
+        try:  # of several seeds, J&F is the mean over those trained so far
+            self.trial.report(fmean([*self.before, score]), self.reports[learner.step])
+            behind = self.trial.should_prune()
         except UpdateFinishedTrialError:  # given to another worker: here it ends
-            return True
+            behind = True
+        if behind:
+            self.stopped = f"pruned at step {learner.step} of {learner.schedule.steps}, J&F {score:.1f}"
+        return self.stopped
 
 
 def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> list[float]:
@@ -95,21 +97,22 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
 
     params = ranks_here().from_first(lambda: {d.key: d.suggest(trial) for d in search.space})
     chosen()
-    networks = [search.network(params, seed) for seed in search.seeds]
-    record = _blank(trial, params, networks[0], search)
+    students = [search.student(params, seed) for seed in search.seeds]
+    first = students[0][0]
+    record = _blank(trial, params, *students[0], search)
     scores: list[float] = []
-    for network in networks:
-        watch = Watch(trial, network, search.device, search.settings, scores)
+    for network, training in students:
+        watch = Watch(trial, network, training, search.device, search.settings, scores)
         on_step = watch if search.settings.prunes else None
-        failure = train_all([network.training], search.runs, search.device, 1, on_step).get(network.training.key)
+        failure = train_all([training], search.runs, search.device, on_step).get(training.key)
         if failure:
             status = failure if watch.stopped else f"failed: {failure}"
             _keep(trial, replace(record, status=status), tracker)
             raise TrialPruned if watch.stopped else TrialFailed(failure)
         method = build(network, search.runs, search.device)
-        scores.append(100 * held_out_score(method, network.training, search.device))
-    values = {"jf": fmean(scores), **_costs(networks[0], search)}
-    record = replace(record, **describe(networks[0], search.runs), jf_mean=values["jf"])
+        scores.append(100 * held_out_score(method, training, search.device))
+    values = {"jf": fmean(scores), **_costs(first, search)}
+    record = replace(record, **describe(first, search.runs), jf_mean=values["jf"])
     _keep(trial, record, tracker, values)
     return [values[name] for name in search.settings.objectives]
 
@@ -117,9 +120,10 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
 def follow(search: Search) -> int:
     """Take part, in a rank after the first, in the trainings of its trials."""
     on_step = (lambda _: None) if search.settings.prunes else None  # the first one's is asked
+    params: Any
     while (params := ranks_here().from_first(dict)) is not None:
         for seed in search.seeds:
-            if train_all([search.network(params, seed).training], search.runs, search.device, 1, on_step):
+            if train_all([search.student(params, seed)[1]], search.runs, search.device, on_step):
                 break
     return 0
 
@@ -131,22 +135,23 @@ def _costs(network: Network, search: Search) -> dict[str, float]:
         return {}
     needed = list({objective.measurement for objective in wanted.values()})
     found = measured(network.method, network.options, needed, search.runs, search.device)
-    return {name: found[objective.cost] for name, objective in wanted.items()}
+    return {name: float(found[objective.cost]) for name, objective in wanted.items()}
 
 
-def _blank(trial, params: dict[str, Any], network: Network, search: Search) -> Record:
+def _blank(trial, params: dict[str, Any], network: Network, training: Training, search: Search) -> Record:
+    facts: dict[str, Any] = describe_environment(search.device)
     number = first_number(trial.study.get_trials(deepcopy=False)[trial.number])
     return Record(
         label=f"trial {number}",
         method=network.method,
-        recipe=network.training.recipe.name,
-        dataset=f"{network.training.data['name']} (held out)",
+        recipe=training.recipe.name,
+        dataset=f"{training.data['name']} (held out)",
         seed=search.seeds[0],
         scale=search.config.scale.name,
         options=json.dumps(network.options, sort_keys=True),
         varied=json.dumps(params),
         config_hash=content_hash([search.study, number]),
-        **describe_environment(search.device),
+        **facts,
     )
 
 

@@ -1,6 +1,7 @@
 """Errors and warnings that the command line shows as one line, without a traceback."""
 
 import sys
+from typing import Any
 
 from datasets.errors import DataError
 from methods.errors import MethodError
@@ -22,6 +23,6 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def show_warning(message, *_) -> None:
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A `warnings.showwarning` that prints one line."""
     print(f"warning: {message}", file=sys.stderr)

@@ -1,12 +1,15 @@
 """Writing files so that a kill at any moment leaves the old or the new one, never half."""
 
+import csv
 import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from bench.system.errors import DiskFull
 
@@ -76,6 +79,11 @@ def full_path(path: str | None) -> str | None:
 
 def write_text(path: Path, text: str) -> None:
     replace_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    csv.writer(text := StringIO(), lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def write_json(path: Path, content) -> None:

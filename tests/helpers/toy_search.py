@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench.search import study as studies
-from bench.search.settings import Settings
+from bench.search.options import Settings
 from bench.search.study import open_study, work_on
 
 BEST = {"x": 4, "y": "b"}

@@ -11,7 +11,7 @@ from submitit.core.utils import JobPaths, cloudpickle_dump
 
 from bench.__main__ import main
 from bench.run import slurm as module
-from bench.run.element import Board, Element
+from bench.run.element import Element
 from bench.run.scheduler import Scheduler
 from bench.run.slurm import Jobs
 from bench.run.work import Item
@@ -55,25 +55,28 @@ class Run:
     """Trainings `a`, `b`, ...: those of the second word are ready once the first word's have ended."""
 
     def __init__(self, folder: Path, text: str, **settings: int) -> None:
-        self.fake, self.board = Fake(folder, **settings), Board(folder)
+        self.fake, self.element = Fake(folder, **settings), Element([], None, folder, folder, 1)
         first, _, then = text.partition(" ")
         self.items = [self._item(key, "") for key in first] + [self._item(key, first) for key in then]
-        self.jobs = Jobs(self.fake, SimpleNamespace(), self.board, None)
+        self.jobs = Jobs(self.fake, self.element)
 
     def _item(self, key: str, needs: str) -> Item:
         def ended(keys: str) -> bool:
-            return all(each in self.board.failures or self.has(each) for each in keys)
+            return all(each in self.element.failures or self.has(each) for each in keys)
 
-        return Item((key,), lambda: {}, ready=lambda: ended(needs), done=lambda: ended(key))
+        locks = {self.element.folder / f"{key}.lock": f"training {key}"}
+        return Item((key,), dict, locks, ready=lambda: ended(needs), done=lambda: ended(key))
 
     def has(self, key: str) -> bool:
-        return (self.board.folder / key).exists()
+        return (self.element.folder / key).exists()
 
     def train(self, key: str) -> None:
-        (self.board.folder / key).touch()
+        (self.element.folder / key).touch()
 
     def begin(self, key: str, job: int) -> None:
-        self.board.begun[key] = [*(self.board.begun[key] or []), str(job)]
+        """As a job tells in its log."""
+        with self.fake.jobs[job].paths.stdout.open("a") as log:
+            log.write(f"training {key}\n")
 
     def kill(self, job: int) -> None:
         """It is in the queue no more; seen twice, it is dead."""
@@ -112,8 +115,8 @@ def test_what_kills_its_jobs_is_given_up_and_another_takes_the_place_of_a_dead_o
     assert "job 0 ended without a result: NODE_FAIL; another takes its place; log: " in capsys.readouterr().err
     there.begin("a", 2)
     there.kill(2)
-    assert re.fullmatch(r"job 2 ended without a result: NODE_FAIL; log: .*", there.board.failures["a"])
-    assert "b" not in there.board.failures
+    assert re.fullmatch(r"job 2 ended without a result: NODE_FAIL; log: .*", there.element.failures["a"])
+    assert "b" not in there.element.failures
 
 
 def test_what_needs_more_memory_is_not_tried_again(run):
@@ -122,7 +125,7 @@ def test_what_needs_more_memory_is_not_tried_again(run):
     there.look()
     there.begin("a", 0)
     there.kill(0)
-    assert "raise launcher.memory_gb" in there.board.failures["a"]
+    assert "raise launcher.memory_gb" in there.element.failures["a"]
     assert there.look() == 1
 
 
@@ -131,7 +134,7 @@ def test_jobs_that_die_before_they_begin_anything_end_all(run):
     there.look()
     there.kill(0)
     there.kill(1)
-    assert {"a", "b"} == {key for key in "ab" if key in there.board.failures}
+    assert {"a", "b"} == {key for key in "ab" if key in there.element.failures}
 
 
 def test_silence_of_the_scheduler_is_waited_out(run, capsys):

@@ -22,7 +22,7 @@ from bench.score import held_out
 from bench.score.held_out import held_out_score
 from bench.search import study as studies
 from bench.search import trial as trials_module
-from bench.search.settings import Settings
+from bench.search.options import Settings
 from bench.search.study import latest, open_study
 
 optuna = pytest.importorskip("optuna")
@@ -254,11 +254,11 @@ def test_looking_at_a_training_and_stopping_it_change_nothing_of_what_it_becomes
             return next(stops, None)
 
         runs, on_step = tmp_path / name, None if name == "plain" else look
-        failures = train_all([training], runs, "cpu", 1, on_step)
+        failures = train_all([training], runs, "cpu", on_step)
         if name == "stopped":
             assert failures == {training.key: "enough"}
             assert torch.load(trained_folder(training, runs) / "last.pt")["step"] == 1
-            assert train_all([training], runs, "cpu", 1) == {}
+            assert train_all([training], runs, "cpu") == {}
         weights[name] = build(network, runs, "cpu").state_dict()
     for name in ("watched", "stopped"):
         assert all(torch.equal(weights["plain"][key], weights[name][key]) for key in weights["plain"])

@@ -19,7 +19,7 @@ import faults
 import pytest
 from postgresql import postgresql
 
-from bench.run.grid import run_grid
+from bench.jobs.cells import run_cells
 from bench.tracking.sender import Sender
 from bench.train.learner import Learner
 from tests.bench.conftest import SmallGrid, copy_database
@@ -140,7 +140,7 @@ def test_what_was_kept_is_what_an_undisturbed_run_records(
     forget(uri)
     learnt.clear()
     title = "the same command"
-    monkeypatch.setattr("bench.jobs.ablate.run_grid", titled(title))
+    monkeypatch.setattr("bench.jobs.ablate.run_cells", titled(title))
     assert small_grid(f"tracking_uri={uri}") == 0
     assert (kept(small_grid), learnt, is_named(small_grid)) == (0, [], {True})
     assert "MLflow" not in capsys.readouterr().err
@@ -160,7 +160,7 @@ def forget(uri: str) -> None:
 
 
 def titled(title: str):
-    return lambda cells, config, _, runs, out: run_grid(cells, config, title, runs, out)
+    return lambda cells, config, name, _, runs: run_cells(cells, config, name, title, runs)
 
 
 def test_a_server_that_accepts_and_says_nothing_holds_a_run_at_its_start_and_end_alone(
@@ -304,7 +304,7 @@ def test_a_server_holds_the_same_whatever_became_of_it_meanwhile(
         assert kept(small_grid) > 0
         server.start()
         learnt.clear()
-        monkeypatch.setattr("bench.jobs.ablate.run_grid", titled(title))
+        monkeypatch.setattr("bench.jobs.ablate.run_cells", titled(title))
         assert small_grid(f"tracking_uri={server.uri}") == 0
         assert learnt == []
     found = recorded(server.uri)
