@@ -12,8 +12,7 @@ from bench.losses.base import Loss, Prompted, Reads, Seen, counted, table
 from bench.losses.decoupled import Decoupled
 from bench.losses.hint import Hint
 from bench.losses.logits import Logits
-from bench.losses.masks import Masks
-from bench.losses.overlap import Dice
+from bench.losses.masks import Dice, Masks
 from bench.plan.recipe import Recipe
 from bench.train.objective import make_projectors, weighted
 

@@ -5,7 +5,7 @@ import torch
 
 import methods
 from bench.losses.attention import Attention
-from bench.losses.overlap import Dice
+from bench.losses.masks import Dice
 from bench.plan.compose import load_config, to_recipe
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import methods
-from bench.losses.attention_transfer import AttentionTransfer
+from bench.losses.attention import AttentionTransfer
 from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.losses.decoupled import Decoupled
 from bench.losses.dist import Inter, Intra
 from bench.losses.hint import Hint
 from bench.losses.itrd import Correlation, MutualInformation
 from bench.losses.logits import Logits
-from bench.losses.overlap import Dice, Jaccard
+from bench.losses.masks import Dice, Jaccard
 from bench.losses.pefd import ProjectorEnsemble
 from bench.losses.pixels import Sampling
 from bench.losses.representation import Representation
