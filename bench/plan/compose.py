@@ -97,7 +97,7 @@ def load_config(overrides: list[str]) -> DictConfig:
 
 
 def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
-    """{label: {dotted key: value}}, what each changes: the named `cells`, after the product of each `sweep`'s values.
+    """{label: {dotted key: value}}: the named `cells`, after the product of the values of each `sweep`.
 
     `sweep` is {dotted key: list of values}, or a list of such; a row's label is made of the values.
     """

@@ -1,6 +1,6 @@
 """How a student is trained: the losses, their weights, the pixels they look at."""
 
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, make_dataclass, replace
 from functools import cache, reduce
 from operator import or_
 from typing import Any

@@ -70,7 +70,7 @@ class Watch:
         if learner.step not in self.reports:
             return None
         method = methods.create(self.network.method, **self.network.options)
-        method.load_state_dict(learner.weights)
+        method.load_state_dict(learner.evaluated.state_dict())
         score = 100 * held_out_score(method.to(self.device).eval(), self.network.training, self.device)
         if self._behind(fmean([*self.before, score]), self.reports[learner.step]):
             self.stopped = f"pruned at step {learner.step} of {learner.schedule.steps}, J&F {score:.1f}"

@@ -22,12 +22,11 @@ from bench.score.evaluate import evaluate
 from bench.score.fields import score_fields
 from bench.system.files import write_json
 from bench.tasks.task import Task
-from bench.train.answers import answer
+from bench.train.answers import answer, batches
 from bench.train.learner import DROPS, PIXELS, Learner, generator_at
 from bench.train.objective import weighted
-from bench.train.stream import batches
 from datasets.clips import ClipStream
-from datasets.opening import export_submission
+from datasets.opening import export_submission, open_evaluation
 from datasets.sequence import VideoSet
 from methods.interface import Method
 from methods.masks import normalize
@@ -60,6 +59,9 @@ class Videos(Task):
     ) -> dict[str, Tensor]:
         seen = _imitated if Reads.ENCODINGS in learner.recipe.reads else _answered
         return weighted(learner.losses, seen(learner, batch, answers, seed), learner.ranks)
+
+    def open(self, dataset: dict[str, Any]) -> VideoSet:
+        return open_evaluation(dataset)
 
     def check(self, data: VideoSet, config: DictConfig) -> None:
         choose_sequences(data, config.pictures)

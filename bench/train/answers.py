@@ -1,14 +1,27 @@
-"""What a network says of a batch of clips: its rollout, with the attention maps that recipes compare."""
+"""Batches of clips, and what a network says of them: its rollout, with the attention maps that recipes compare."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from bench.plan.recipe import Schedule
 from bench.system.errors import ConfigError
+from datasets.clips import ClipStream
 from methods.distillation.hooks import attention_maps
+from methods.masks import slot_planes
 from methods.space_time import Rollout
+
+
+def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
+    """Batches from step `start` on, on the device, with the first masks taken apart."""
+    slots = torch.arange(1, schedule.max_objects + 1, device=device)
+    for found in clips.loader(start, schedule.workers):
+        batch = {name: value.to(device, non_blocking=True) for name, value in found.items()}
+        batch["first_masks"] = slot_planes(batch["masks"][:, 0], schedule.max_objects)
+        batch["valid"] = slots <= batch["num_objects"][:, None]
+        yield batch
 
 
 def answer(

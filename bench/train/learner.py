@@ -4,11 +4,12 @@ import copy
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +36,21 @@ class Diverged(RuntimeError):
     """The loss is no number any more: this cell has failed, the others go on."""
 
 
-class Teaching(Protocol):
-    """What training asks of a task: bench.tasks.task says what each does."""
+class Teaching(ABC):
+    """What training asks of a task."""
 
-    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]: ...
+    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
+        """Batches of a stream from step `start` on, on the device."""
+        for batch in stream.loader(start, schedule.workers):
+            yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
-    def teach(self, teacher, batch: dict[str, Tensor], learners: "list[Learner]", precision: str) -> Any: ...
+    @abstractmethod
+    def teach(self, teacher: Any, batch: dict[str, Tensor], learners: "list[Learner]", precision: str) -> Any:
+        """What the teacher says of a batch, once for all learners: `losses` takes it."""
 
-    def losses(
-        self, learner: "Learner", batch: dict[str, Tensor], answers: Any, seed: int
-    ) -> dict[str, Tensor]: ...
+    @abstractmethod
+    def losses(self, learner: "Learner", batch: dict[str, Tensor], answers: Any, seed: int) -> dict[str, Tensor]:
+        """The losses of the learner's recipe, each a scalar, and their weighted `total`."""
 
 
 class Learner:
@@ -68,7 +74,7 @@ class Learner:
     ) -> None:
         self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
         self.task, self.ranks = task, ranks
-        self._learning: list[bool] | None = None  # which parameters do, since the losses were spread
+        self._learning: list[bool] = []  # which parameters do, since the losses were spread
         self.method = share_statistics(method, ranks).to(memory_format=torch.channels_last)
         self.freeze_norm = freeze_norm
         if schedule.backbone_lr == 0:  # which saves its backward pass
@@ -108,7 +114,7 @@ class Learner:
             raise Diverged(f"loss {total}, gradient norm {float(norm)} at step {self.step}")
         self.optimizer.step()
         if self.average is not None:
-            self._follow()
+            self._follow(self.average)
         if self.step % max(1, self.schedule.steps // CURVE_POINTS) == 0:
             values = {name: self.ranks.mean(value) for name, value in parts.items()}
             self.curve.append({"step": self.step, "lr": lr, **values})
@@ -135,13 +141,12 @@ class Learner:
     def look(self, ask: Callable[[nn.Module], dict[str, float]]) -> None:
         """Before the first step, after the last one and evenly between, the curve gets what `ask` finds."""
         if self.step in {round(self.schedule.steps * i / LOOKS) for i in range(LOOKS + 1)}:
-            network = self.method if self.average is None else self.average
-            self.curve.append({"step": self.step, **ask(network.eval())})
+            self.curve.append({"step": self.step, **ask(self.evaluated.eval())})
 
     @property
-    def weights(self) -> dict[str, Tensor]:
-        """What is evaluated: the current weights, or their average where the schedule wants one."""
-        return (self.method if self.average is None else self.average).state_dict()
+    def evaluated(self) -> nn.Module:
+        """The network with its current weights, or with their average where the schedule wants one."""
+        return self.method if self.average is None else self.average
 
     def _train_mode(self) -> None:
         self.method.train()
@@ -155,17 +160,16 @@ class Learner:
             for part in encoder:
                 part.requires_grad_(False).eval()  # as above
         if self.freeze_norm:
-            for part in self.method.backbones.values():
-                for module in part.modules():
-                    if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
-                        module.eval()
+            for module in (module for part in self.method.backbones.values() for module in part.modules()):
+                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+                    module.eval()
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _follow(self, average: nn.Module) -> None:
         """Move the averaged weights towards the current ones; early on faster, so that the start is forgotten."""
         decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step))
         current = self.method.state_dict()
-        for key, value in self.average.state_dict().items():
+        for key, value in average.state_dict().items():
             if value.is_floating_point():
                 value.lerp_(current[key], 1 - decay)
             else:
@@ -176,18 +180,16 @@ class Learner:
         if not self.ranks.leads:
             return
         last = self.folder / "last.pt"
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "method": self.method.state_dict(),
-            "projectors": self.projectors.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "curve": self.curve,
-        }
+        states = {name: part.state_dict() for name, part in self._parts.items()}
         if last.exists():
             last.replace(self.folder / "previous.pt")
-        write_checkpoint(last, state)
+        write_checkpoint(last, {"step": self.step, "seconds": self.seconds, "curve": self.curve, **states})
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        """What a checkpoint holds the state of."""
+        parts = {"method": self.method, "projectors": self.projectors, "optimizer": self.optimizer}
+        return parts if self.average is None else {**parts, "average": self.average}
 
     def resume(self) -> None:
         """Continue from `last.pt`, or from `previous.pt` when that is damaged, or from the start."""
@@ -195,18 +197,12 @@ class Learner:
         state = self.ranks.from_first(self._checkpoint)
         if state is None:
             return
-        self.method.load_state_dict(state["method"])
-        self.projectors.load_state_dict(state["projectors"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
         self.step, self.seconds, self.curve = state["step"], state.get("seconds", 0.0), state["curve"]
 
     def _checkpoint(self) -> dict | None:
-        for name in ("last.pt", "previous.pt"):
-            path = self.folder / name
-            if not path.exists():
-                continue
+        for path in filter(Path.exists, (self.folder / "last.pt", self.folder / "previous.pt")):
             try:
                 return read_file(path)
             except MethodError as error:
@@ -223,22 +219,16 @@ class Learner:
             (self.folder / name).unlink(missing_ok=True)
 
     def _write_weights(self, path: Path) -> None:
-        content = {
-            "state_dict": {k: v.cpu().contiguous() for k, v in self.weights.items()},
-            "meta": {
-                **self.meta,
-                "recipe": asdict(self.recipe),
-                "schedule": asdict(self.schedule),
-                "seconds": self.seconds,
-            },
-            "curve": self.curve,
-        }
-        write_checkpoint(path, content)
+        weights = {k: v.cpu().contiguous() for k, v in self.evaluated.state_dict().items()}
+        made = {"recipe": asdict(self.recipe), "schedule": asdict(self.schedule), "seconds": self.seconds}
+        write_checkpoint(path, {"state_dict": weights, "meta": {**self.meta, **made}, "curve": self.curve})
 
 
 def generator_at(seed: int, step: int, purpose: int) -> PartGenerator:
     """The same noise for every student and wherever training resumes; a stream of its own for each purpose."""
-    return PartGenerator().manual_seed((seed << 32) + step + (purpose << 62))
+    generator = PartGenerator()
+    generator.manual_seed((seed << 32) + step + (purpose << 62))
+    return generator
 
 
 def snapshot_steps(schedule: Schedule) -> list[int]:

@@ -83,18 +83,21 @@ class Exam:
         device: str,
         kinds: tuple[str, ...] | None = None,
     ) -> None:
-        chosen = np.unique(np.linspace(0, len(images) - 1, min(wanted.images, len(images))).round().astype(int))
         self.side, self.device = side, device
+        chosen = [images[i] for i in evenly(min(wanted.images, len(images)), len(images))]
         self.questions = [
-            self._question(images[i], number, wanted, teacher, kinds)
-            for number, i in enumerate(tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False))
+            self._question(image, number, wanted, teacher, kinds)
+            for number, image in enumerate(
+                tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
+            )
         ]
 
     @torch.inference_mode()
     def grade(self, model: Sam, label: str | None = None) -> Grades:
         """With a progress bar of this label, if any."""
         teacher: dict[str, dict[str, list[float]]] = {}
-        truth, errors = {}, []
+        truth: dict[str, list[float]] = {}
+        errors: list[float] = []
         for question in tqdm(self.questions, label, unit="image", mininterval=2, disable=label is None):
             embedding = self._encode(model, fit(question.still.read(), self.side))
             if question.embedding is not None:
@@ -127,25 +130,26 @@ class Exam:
         self, still: StillImage, number: int, wanted: Questions, teacher: Sam | None, kinds: tuple[str, ...] | None
     ) -> Question:
         fitted, rng = fit(still.read(), self.side), np.random.default_rng([wanted.seed, number])
-        valid = low_res(np.ones_like(fitted.labels, bool), self.side)
-        points = draw_points(fitted.labels, wanted.points, rng)
-        regions = [fitted.labels == fitted.labels[y, x] for x, y in points]
+        labels = fitted.labels
+        valid = low_res(np.ones_like(labels, bool), self.side)
+        points = draw_points(labels, wanted.points, rng)
+        regions = [labels == labels[y, x] for x, y in points]
         truth = None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
         embedding = None if teacher is None else self._encode(teacher, fitted)
         prompts = {"point": _points(points[:, None], [[FOREGROUND]] * len(points))}
         if truth is not None:
             prompts["box"] = Prompts(boxes=mask_boxes(torch.from_numpy(np.stack(regions)))[None])
-        elif embedding is not None:  # nobody says what is there but the teacher
+        elif teacher is not None and embedding is not None:  # nobody says what is there but the teacher
             found = self._answer(teacher, embedding, prompts["point"], valid)
             prompts["box"] = Prompts(boxes=boxes_around(found)[None])
         for distance in wanted.distances:
-            beside = [draw_background(fitted.labels, p, distance * self.side / SPAN, rng) for p in points]
+            beside = [draw_background(labels, p, distance * self.side / SPAN, rng) for p in points]
             pairs = [[p, other] for p, other in zip(points, beside, strict=True) if other is not None]
             if pairs:
                 prompts[str(distance)] = _points(np.array(pairs), [[FOREGROUND, BACKGROUND]] * len(pairs))
         prompts = {kind: asked for kind, asked in prompts.items() if kinds is None or kind in kinds}
-        theirs = {}
-        if embedding is not None:
+        theirs: dict[str, Tensor] = {}
+        if teacher is not None and embedding is not None:
             theirs = {kind: self._answer(teacher, embedding, asked, valid) for kind, asked in prompts.items()}
             embedding = embedding.float().cpu()
         return Question(still.name, still, valid, prompts, theirs, truth, embedding)
@@ -157,6 +161,11 @@ class Exam:
         """bool (P, S / 4, S / 4) on the CPU, False on padding."""
         answers = prompts.to(self.device).decode(model, embedding)
         return (best(*answers)[0] > 0).cpu() & valid
+
+
+def evenly(count: int, of: int) -> list[int]:
+    """At most `count` of the numbers below `of`, from the first to the last."""
+    return np.unique(np.linspace(0, of - 1, count).round().astype(int)).tolist()
 
 
 def fields_of(grades: Grades, questions: dict[str, Any]) -> dict[str, Any]:

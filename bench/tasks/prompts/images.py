@@ -38,7 +38,7 @@ class Fitted:
 def fit(still: tuple[np.ndarray, np.ndarray], side: int) -> Fitted:
     """An image uint8 (H, W, 3) and its ids uint8 (H, W), void ones as background, at input size."""
     frame, mask = still
-    size = input_size(*mask.shape, side)
+    size = input_size(mask.shape[0], mask.shape[1], side)
     ids = cv2.resize(np.where(mask == VOID, 0, mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     image = to_input(torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 255, side)[0]
     return Fitted(image, ids)

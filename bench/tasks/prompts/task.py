@@ -1,6 +1,7 @@
 """Answering prompts on images as SAM does, and as its students learn to: by decoupled distillation or masks."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ from bench.measure.full_size import PROMPTED
 from bench.plan.cells import Cell, Network, Training, content_hash, placeless
 from bench.plan.questions import Questions
 from bench.system.errors import ConfigError
+from bench.system.files import write_json
 from bench.tasks.prompts.embeddings import store_embeddings
-from bench.tasks.prompts.evaluation import evaluate_answers
-from bench.tasks.prompts.exam import Exam
+from bench.tasks.prompts.exam import Exam, fields_of
 from bench.tasks.prompts.images import ImageStream
 from bench.tasks.prompts.lesson import Teacher, prompt_losses, teach
+from bench.tasks.prompts.picture import draw_answers
 from bench.tasks.task import Task
-from datasets.opening import open_images
-from datasets.static import StillImage
+from datasets.layouts import layout_of
+from datasets.opening import open_evaluation, open_images
+from datasets.static import StillImage, frames_of
 from methods.sam.network import Sam
 
 HELD_OUT = Questions(images=24)  # looked at along a training
@@ -34,13 +37,12 @@ class Prompts(Task):
                 f"image_size is {' and '.join(map(str, sorted(sides)))}: a teacher and its students see one size"
             )
         first, images = trainings[0], open_images(trainings[0].data)
-        labelled = all(image.mask for image in images)
-        for training in trainings:
-            if training.recipe.labels == "truth" and not labelled:
-                raise ConfigError(
-                    f"training '{first.data['name']}' has no masks to train {training.method} on: give "
-                    f"teacher.weights, or images with masks (training=static, say)"
-                )
+        by_labels = [training.method for training in trainings if training.recipe.labels == "truth"]
+        if by_labels and not all(image.mask for image in images):
+            raise ConfigError(
+                f"training '{first.data['name']}' has no masks to train {by_labels[0]} on: give "
+                f"teacher.weights, or images with masks (training=static, say)"
+            )
         return ImageStream(images, sides.pop(), first.schedule.steps, first.schedule.batch, first.seed)
 
     def prepare(
@@ -61,6 +63,10 @@ class Prompts(Task):
         images = open_images(training.data, held_out=True)
         return Exam(images, stream.side, HELD_OUT, teacher, device, ("point",)).held_out if images else None
 
+    def open(self, dataset: dict[str, Any]) -> list[StillImage]:
+        images = layout_of(dataset["kind"]).images
+        return open_images(dataset, held_out=True) if images else frames_of(open_evaluation(dataset))
+
     def evaluate(
         self,
         cell: Cell,
@@ -70,8 +76,13 @@ class Prompts(Task):
         folder: Path,
         device: str,
     ) -> dict[str, Any]:
-        label = f"{cell.label} seed {cell.seed}"
-        return evaluate_answers(method, teacher(), data, cell.dataset["prompts"], folder, device, label)
+        """`folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`."""
+        prompts, side, picture = cell.dataset["prompts"], method.image_size, folder / "overlay.png"
+        exam = Exam(data, side, Questions(**prompts), teacher(), device)
+        grades = exam.grade(method, f"evaluate {cell.label} seed {cell.seed}")
+        write_json(folder / "scores.json", asdict(grades))
+        draw_answers(exam, method, picture)
+        return {**fields_of(grades, prompts), "resolution": f"{side}x{side}", "overlay": str(picture)}
 
     def costs(self, growth: bool) -> list[str]:
         return PROMPTED
