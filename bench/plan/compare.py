@@ -84,8 +84,5 @@ def _labels(entries: list[tuple[str, str | None]]) -> list[str]:
         lambda name, weights: f"{outside.short_name(name)} ({Path(weights).name})" if weights else name,
         lambda name, weights: f"{name}@{weights}" if weights else name,
     ]
-    found = []
-    for entry in entries:
-        alone = (form for form in forms if [form(*e) for e in entries].count(form(*entry)) == 1)
-        found.append(next(alone)(*entry))
-    return found
+    named = [[form(*entry) for entry in entries] for form in forms]
+    return [next(names[i] for names in named if names.count(names[i]) == 1) for i in range(len(entries))]

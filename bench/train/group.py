@@ -13,11 +13,12 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from bench.plan.recipe import Schedule
 from bench.system.stopping import saving_first, stop_if_asked
+from bench.train.answers import Tensors
 from bench.train.learner import Diverged, Learner
 from bench.train.ranks import Ranks
 from datasets.clips import ClipStream
@@ -83,7 +84,7 @@ def _save(running: list[Learner]) -> None:
 
 
 def _step(
-    learner: Learner, batch: dict[str, Tensor], answers: Any, seed: int, on_step: OnStep | None, look: Look | None
+    learner: Learner, batch: Tensors, answers: Any, seed: int, on_step: OnStep | None, look: Look | None
 ) -> float:
     """The loss of a step, after which the learner may have a `failure`."""
     if look is not None and learner.step == 0:

@@ -18,7 +18,7 @@ from bench.losses.base import Loss, Reads
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
-from bench.train.answers import map_number
+from bench.train.answers import Tensors, map_number
 from bench.train.norms import share_statistics
 from bench.train.objective import make_projectors
 from bench.train.ranks import ALONE, Ranks
@@ -39,49 +39,50 @@ class Diverged(RuntimeError):
 class Teaching(ABC):
     """What training asks of a task."""
 
-    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
+    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[Tensors]:
         """Batches of a stream from step `start` on, on the device."""
         for batch in stream.loader(start, schedule.workers):
             yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     @abstractmethod
-    def teach(self, teacher: Any, batch: dict[str, Tensor], learners: "list[Learner]", precision: str) -> Any:
+    def teach(self, teacher: Any, batch: Tensors, learners: "list[Learner]", precision: str) -> Any:
         """What the teacher says of a batch, once for all learners: `losses` takes it."""
 
     @abstractmethod
-    def losses(self, learner: "Learner", batch: dict[str, Tensor], answers: Any, seed: int) -> dict[str, Tensor]:
+    def losses(self, learner: "Learner", batch: Tensors, answers: Any, seed: int) -> Tensors:
         """The losses of the learner's recipe, each a scalar, and their weighted `total`."""
 
 
 class Learner:
     """Trains `method` for `task` by `recipe`; its folder gets `last.pt` while it does, `weights.pt` at the end.
 
-    Of several ranks each has a learner with the same weights at every step; the first one's writes the files.
+    method, teacher: modules with what training asks of them (roll_out, embedding_channels, backbones). Of several
+    ranks each has a learner with the same weights at every step; the first one's writes the files.
     """
 
     def __init__(
         self,
         name: str,
-        method: nn.Module,
+        method: Any,
         recipe: Recipe,
         schedule: Schedule,
         folder: Path,
         meta: dict,
         task: Teaching,
         freeze_norm: bool = False,
-        teacher: nn.Module | None = None,
+        teacher: Any = None,
         ranks: Ranks = ALONE,
     ) -> None:
         self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
         self.task, self.ranks = task, ranks
         self._learning: list[bool] = []  # which parameters do, since the losses were spread
-        self.method = share_statistics(method, ranks).to(memory_format=torch.channels_last)
+        self.method: Any = share_statistics(method, ranks).to(memory_format=torch.channels_last)
         self.freeze_norm = freeze_norm
         if schedule.backbone_lr == 0:  # which saves its backward pass
             for part in frame_encoder(method):
                 part.requires_grad_(False)
         self.average = copy.deepcopy(method) if schedule.ema else None
-        width = teacher.embedding_channels if teacher is not None else None
+        width = teacher.embedding_channels if teacher is not None else 0  # then no loss needs it
         self.projectors = make_projectors(recipe.losses, method.embedding_channels, width)
         # numbers of the attention maps to compare
         self.teacher_maps = {map_number(teacher, wanted) for wanted in recipe.teacher_maps}
@@ -93,7 +94,7 @@ class Learner:
         self.curve: list[dict[str, float]] = []
         self.failure: str | None = None
 
-    def learn(self, batch: dict[str, Tensor], teacher: Any, seed: int) -> float:
+    def learn(self, batch: Tensors, teacher: Any, seed: int) -> float:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
         began = time.perf_counter()
         self._train_mode()
@@ -247,7 +248,7 @@ def parameter_groups(method: nn.Module, projectors: nn.Module, schedule: Schedul
     return [{"params": found, "lr": schedule.lr * share, "share": share} for found, share in shares if share]
 
 
-def frame_encoder(method: nn.Module) -> list[nn.Module]:
+def frame_encoder(method: Any) -> list[nn.Module]:
     """What makes features of frames: a part of its own, or all backbones of a method that does not name one."""
     name = getattr(method, "encoder_name", None)
     return [getattr(method, name)] if name else list(method.backbones.values())

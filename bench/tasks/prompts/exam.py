@@ -13,15 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bench.plan.questions import SPAN, Questions
-from bench.tasks.prompts.draw import (
-    BACKGROUND,
-    FOREGROUND,
-    Prompts,
-    best,
-    boxes_around,
-    draw_background,
-    draw_points,
-)
+from bench.tasks.prompts.draw import Prompts, best, boxes_around, draw_background, draw_points, point_prompts
 from bench.tasks.prompts.images import Fitted, fit, low_res
 from datasets.static import StillImage
 from methods.distillation.prompted import mask_iou
@@ -136,7 +128,7 @@ class Exam:
         regions = [labels == labels[y, x] for x, y in points]
         truth = None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
         embedding = None if teacher is None else self._encode(teacher, fitted)
-        prompts = {"point": _points(points[:, None], [[FOREGROUND]] * len(points))}
+        prompts = {"point": point_prompts(points[:, None])}
         if truth is not None:
             prompts["box"] = Prompts(boxes=mask_boxes(torch.from_numpy(np.stack(regions)))[None])
         elif teacher is not None and embedding is not None:  # nobody says what is there but the teacher
@@ -146,7 +138,7 @@ class Exam:
             beside = [draw_background(labels, p, distance * self.side / SPAN, rng) for p in points]
             pairs = [[p, other] for p, other in zip(points, beside, strict=True) if other is not None]
             if pairs:
-                prompts[str(distance)] = _points(np.array(pairs), [[FOREGROUND, BACKGROUND]] * len(pairs))
+                prompts[str(distance)] = point_prompts(np.array(pairs))
         prompts = {kind: asked for kind, asked in prompts.items() if kinds is None or kind in kinds}
         theirs: dict[str, Tensor] = {}
         if teacher is not None and embedding is not None:
@@ -184,11 +176,6 @@ def fields_of(grades: Grades, questions: dict[str, Any]) -> dict[str, Any]:
         "objects": sum(len(ious) for ious in each.values()),
         "frames": len(each),
     }
-
-
-def _points(points: np.ndarray, labels: list[list[int]]) -> Prompts:
-    """One image's points (P, N, 2)."""
-    return Prompts(torch.from_numpy(points.astype(np.float32))[None], torch.tensor(labels)[None])
 
 
 def _percent(share: float | None) -> float | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bench.tasks.prompts.draw import BACKGROUND, FOREGROUND, NO_POINT, Prompts, draw_background, draw_points
+from bench.train.answers import Tensors
 from datasets.clips import ImageCache, load_stream
 from datasets.errors import DataError
 from datasets.images import VOID
@@ -77,7 +78,7 @@ class ImageStream(Dataset):
     def __len__(self) -> int:
         return self.steps * self.batch
 
-    def __getitem__(self, place: int) -> dict[str, Tensor]:
+    def __getitem__(self, place: int) -> Tensors:
         step, within = divmod(place, self.batch)
         number = step * self.whole_batch + self.part * self.batch + within
         index = self.index(number)
@@ -119,7 +120,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def prompts_of(batch: dict[str, Tensor]) -> list[tuple[slice, Prompts]]:
+def prompts_of(batch: Tensors) -> list[tuple[slice, Prompts]]:
     """The prompts of a batch by kind, each with the places of its objects among the P: points, a box, a pair."""
     point, box, pair = slice(0, -2), slice(-2, -1), slice(-1, None)
     return [

@@ -9,6 +9,7 @@ from torch import Tensor
 from bench.losses.base import Prompted, Reads, Seen
 from bench.tasks.prompts.draw import Prompts, best, boxes_around
 from bench.tasks.prompts.images import prompts_of
+from bench.train.answers import Tensors
 from bench.train.learner import Learner
 from bench.train.objective import weighted
 from methods.sam.network import Sam
@@ -30,9 +31,7 @@ class Teacher(NamedTuple):
     embeddings: np.memmap
 
 
-def prompt_losses(
-    learner: Learner, batch: dict[str, Tensor], answers: Answers | None, seed: int
-) -> dict[str, Tensor]:
+def prompt_losses(learner: Learner, batch: Tensors, answers: Answers | None, seed: int) -> Tensors:
     """The losses of the learner's recipe on a batch of an `ImageStream`, and their weighted `total`."""
     asked: Asked = []
     if _learns_masks(learner) and learner.recipe.labels == "truth":
@@ -54,7 +53,7 @@ def _learns_masks(learner: Learner) -> bool:
 
 
 @torch.no_grad()
-def teach(teacher: Teacher, batch: dict[str, Tensor], learners: list[Learner], precision: str) -> Answers:
+def teach(teacher: Teacher, batch: Tensors, learners: list[Learner], precision: str) -> Answers:
     """What the learners need to know of a batch; all are at the same step."""
     device, network = batch["image"].device, teacher.network
     stored = teacher.embeddings[batch["index"].cpu().numpy()].astype(np.float32)
@@ -68,7 +67,7 @@ def teach(teacher: Teacher, batch: dict[str, Tensor], learners: list[Learner], p
     return Answers(embeddings, asked)
 
 
-def _teachers_boxes(batch: dict[str, Tensor], network: Sam, embeddings: Tensor) -> Tensor:
+def _teachers_boxes(batch: Tensors, network: Sam, embeddings: Tensor) -> Tensor:
     """Where there are no labels, the boxes are those of what the teacher sees at the points."""
     points = Prompts(batch["points"][:, :, :1], batch["labels"][:, :, :1])
     masks = (best(*points.decode(network, embeddings)) > 0) & batch["valid"][:, None]

@@ -40,7 +40,7 @@ def test_what_a_recipe_needs_follows_from_what_its_losses_read():
 def test_only_losses_that_count_have_a_projector():
     made = make_projectors(Recipe.of(Dice(1.0), Hint(1.0)).losses, 3, 5)
     assert set(made) == {"hint"} and made["hint"].weight.shape == (5, 3)
-    assert not len(make_projectors(Recipe.of(Dice(1.0)).losses, 3, None))
+    assert not len(make_projectors(Recipe.of(Dice(1.0)).losses, 3, 0))
 
 
 def test_a_mean_is_of_what_counts_alone():
