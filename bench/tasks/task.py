@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from torch import nn
 
 from bench.plan.cells import Cell, Network, Training
-from bench.train.learner import Teaching
+from bench.train.learner import Look, Teaching
 
 
 class Task(Teaching):
@@ -18,19 +17,17 @@ class Task(Teaching):
     # In training, beside what `Teaching` has.
 
     @abstractmethod
-    def stream(self, trainings: list[Training], networks: list[nn.Module]):
+    def stream(self, trainings: list[Training], networks: list[Any]):
         """Batches for trainings that share them, of a map-style stream with `part_of` and `loader`.
 
         networks: theirs, and their teacher's. Raises ConfigError for data that they cannot learn from.
         """
 
-    def prepare(self, teacher: nn.Module, network: Network, training: Training, stream, runs: Path, device: str):
+    def prepare(self, teacher: Any, network: Network, training: Training, stream, runs: Path, device: str):
         """What `teach` takes as its teacher; by default the network as it is."""
         return teacher
 
-    def look(
-        self, training: Training, stream, teacher: nn.Module | None, device: str
-    ) -> Callable[[nn.Module], dict[str, float]] | None:
+    def look(self, training: Training, stream, teacher: Any, device: str) -> Look | None:
         """What is asked of a network along its training, for its curve; None for nothing."""
         return None
 

@@ -50,7 +50,7 @@ class Videos(Task):
         with torch.autocast(batch["frames"].device.type, torch.bfloat16, enabled=precision == "bf16"):
             return answer(teacher, batch, maps)
 
-    def losses(self, learner: Learner, batch: Tensors, answers: Rollout | None, seed: int) -> Tensors:
+    def losses(self, learner: Learner, batch: Tensors, answers: Any, seed: int) -> Tensors:
         seen = _imitated if Reads.ENCODINGS in learner.recipe.reads else _answered
         return weighted(learner.losses, seen(learner, batch, answers, seed), learner.ranks)
 
@@ -89,7 +89,7 @@ class Videos(Task):
         return [*VIDEO, "growth_full"] if growth else VIDEO
 
 
-def _answered(learner: Learner, batch: Tensors, answers: Rollout | None, seed: int) -> Seen:
+def _answered(learner: Learner, batch: Tensors, answers: Any, seed: int) -> Seen:
     """What both say of the clips."""
     recipe, ranks, progress = learner.recipe, learner.ranks, learner.step / learner.schedule.steps
     labels = batch["masks"] if recipe.labels == "truth" else answers.labels

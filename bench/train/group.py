@@ -19,13 +19,12 @@ from tqdm import tqdm
 from bench.plan.recipe import Schedule
 from bench.system.stopping import saving_first, stop_if_asked
 from bench.train.answers import Tensors
-from bench.train.learner import Diverged, Learner
+from bench.train.learner import Diverged, Learner, Look
 from bench.train.ranks import Ranks
 from datasets.clips import ClipStream
 
 SECONDS_BETWEEN_CHECKPOINTS = 30
 OnStep = Callable[[Learner], str | None]
-Look = Callable[[nn.Module], dict[str, float]]
 
 
 def train_group(

@@ -30,6 +30,7 @@ from methods.noise import PartGenerator
 CURVE_POINTS = 200
 LOOKS = 8  # at what is held out, along a training
 PIXELS, DROPS = 0, 1  # what noise is drawn for
+Look = Callable[[Any], dict[str, float]]  # what is asked of a network along its training
 
 
 class Diverged(RuntimeError):
@@ -76,7 +77,8 @@ class Learner:
         self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
         self.task, self.ranks = task, ranks
         self._learning: list[bool] = []  # which parameters do, since the losses were spread
-        self.method: Any = share_statistics(method, ranks).to(memory_format=torch.channels_last)
+        self.method: Any = share_statistics(method, ranks)
+        self.method.to(memory_format=torch.channels_last)
         self.freeze_norm = freeze_norm
         if schedule.backbone_lr == 0:  # which saves its backward pass
             for part in frame_encoder(method):
@@ -132,14 +134,15 @@ class Learner:
     @property
     def finetunes(self) -> bool:
         """Whether the encoder is done, and the parts that are no encoder learn."""
-        return self.step >= math.ceil((1 - self.recipe.finetune) * self.schedule.steps)
+        share = self.recipe.finetune
+        return share > 0 and self.step >= math.ceil((1 - share) * self.schedule.steps)
 
     @property
     def losses(self) -> dict[str, Loss]:
         """Those that count at this step."""
         return self.recipe.finetuning if self.finetunes else self.recipe.losses
 
-    def look(self, ask: Callable[[nn.Module], dict[str, float]]) -> None:
+    def look(self, ask: Look) -> None:
         """Before the first step, after the last one and evenly between, the curve gets what `ask` finds."""
         if self.step in {round(self.schedule.steps * i / LOOKS) for i in range(LOOKS + 1)}:
             self.curve.append({"step": self.step, **ask(self.evaluated.eval())})

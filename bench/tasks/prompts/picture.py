@@ -19,13 +19,14 @@ def draw_answers(exam: Exam, model: Sam, path: Path) -> None:
     for number in evenly(PICTURED, len(exam.questions)):
         question = exam.questions[number]
         frame = question.still.read()[0].copy()
-        size = frame.shape[:2]
-        height, width = input_size(*size, exam.side)
+        height, width = frame.shape[:2]
+        rows, columns = input_size(height, width, exam.side)
         low = exam.masks(model, number)[0].numpy().astype(np.uint8)
-        full = cv2.resize(low, (exam.side, exam.side), interpolation=cv2.INTER_NEAREST)[:height, :width]
-        masks.append(cv2.resize(full, size[::-1], interpolation=cv2.INTER_NEAREST))
-        scale = max(size) / exam.side
-        x, y = question.prompts["point"].points[0, 0, 0].tolist()
-        cv2.circle(frame, (int(x * scale), int(y * scale)), max(2, size[0] // 40), (255, 210, 0), -1)
+        full = cv2.resize(low, (exam.side, exam.side), interpolation=cv2.INTER_NEAREST)[:rows, :columns]
+        masks.append(cv2.resize(full, (width, height), interpolation=cv2.INTER_NEAREST))
+        scale, points = max(height, width) / exam.side, question.prompts["point"].points
+        assert points is not None
+        x, y = points[0, 0, 0].tolist()
+        cv2.circle(frame, (int(x * scale), int(y * scale)), max(2, height // 40), (255, 210, 0), -1)
         frames.append(frame)
     overlay_strip(frames, masks, path)

@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from bench.measure.full_size import PROMPTED
 from bench.plan.cells import Cell, Network, Training, content_hash, placeless
 from bench.plan.questions import Questions
@@ -18,6 +16,7 @@ from bench.tasks.prompts.images import ImageStream
 from bench.tasks.prompts.lesson import Teacher, prompt_losses, teach
 from bench.tasks.prompts.picture import draw_answers
 from bench.tasks.task import Task
+from bench.train.learner import Look
 from datasets.layouts import layout_of
 from datasets.opening import open_evaluation, open_images
 from datasets.static import StillImage, frames_of
@@ -29,7 +28,7 @@ HELD_OUT = Questions(images=24)  # looked at along a training
 class Prompts(Task):
     """Networks learn from images with prompts and are evaluated by the mIoU of their masks."""
 
-    def stream(self, trainings: list[Training], networks: list[Sam]) -> ImageStream:
+    def stream(self, trainings: list[Training], networks: list[Any]) -> ImageStream:
         """Raises ConfigError for images of different sizes, and for labels that are wanted but not there."""
         sides = {network.image_size for network in networks}
         if len(sides) > 1:
@@ -56,9 +55,7 @@ class Prompts(Task):
     teach = staticmethod(teach)
     losses = staticmethod(prompt_losses)
 
-    def look(
-        self, training: Training, stream: ImageStream, teacher: Sam | None, device: str
-    ) -> Callable[[nn.Module], dict[str, float]] | None:
+    def look(self, training: Training, stream: ImageStream, teacher: Sam | None, device: str) -> Look | None:
         """Questions about images that no training sees; none where none are held out."""
         images = open_images(training.data, held_out=True)
         return Exam(images, stream.side, HELD_OUT, teacher, device, ("point",)).held_out if images else None
@@ -68,13 +65,7 @@ class Prompts(Task):
         return open_images(dataset, held_out=True) if images else frames_of(open_evaluation(dataset))
 
     def evaluate(
-        self,
-        cell: Cell,
-        method: Sam,
-        teacher: Callable[[], Sam | None],
-        data: list[StillImage],
-        folder: Path,
-        device: str,
+        self, cell: Cell, method: Sam, teacher: Callable, data: list[StillImage], folder: Path, device: str
     ) -> dict[str, Any]:
         """`folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`."""
         prompts, side, picture = cell.dataset["prompts"], method.image_size, folder / "overlay.png"
