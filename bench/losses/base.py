@@ -57,8 +57,7 @@ class Seen:
     target: int64 (B, T - 1, H, W), 0 = background, 1..K the objects' slots: the labels after the first frame.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
     projectors: of the losses that have one, by their names. progress: share of the training that is done, 0..1.
-    rows, before: of a batch that several processes share, the rows (n, D) of all of them, and how many things
-    those before this one have, which itself has so many.
+    ranks: the processes that share the batch (bench.train.ranks.Ranks).
     """
 
     student: Any
@@ -68,9 +67,8 @@ class Seen:
     generator: torch.Generator = UNREAD
     projectors: nn.ModuleDict = UNREAD
     progress: float = 1.0
+    ranks: Any = UNREAD
     prompted: list[Prompted] = field(default_factory=list)
-    rows: Callable[[Tensor], Tensor] = lambda own: own
-    before: Callable[[int], int] = lambda _: 0
 
     @property
     def objects(self) -> int:
@@ -90,7 +88,7 @@ class Seen:
         """
         from methods.distillation.representation import gather_pixels
 
-        before = self.before(len(self.teacher.video))
+        before = self.ranks.before(len(self.teacher.video))
         own, index = sampled_pixels(self.sampling, self.teacher, self.target, self.generator, before)
         student, teacher = (gather_pixels(each, index) for each in self.features)
         return own.flatten(1).gather(1, index), student, teacher

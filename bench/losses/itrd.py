@@ -29,5 +29,5 @@ class Correlation(Projected):
 
         _, student, teacher = seen.pixels
         projected = seen.projectors[self.name](student)
-        student, teacher = (seen.rows(each.flatten(0, 1)) for each in (projected, teacher))
+        student, teacher = (seen.ranks.rows(each.flatten(0, 1)) for each in (projected, teacher))
         return correlation_loss(student, teacher, self.alpha), 1  # of all processes' pixels together

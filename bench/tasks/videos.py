@@ -98,18 +98,8 @@ def _answered(learner: Learner, batch: Tensors, answers: Any, seed: int) -> Seen
     guide = labels if progress < learner.schedule.guided else None
     with learner.autocast(batch["frames"]):
         rollout = answer(learner.method, batch, learner.maps, noise, guide)
-    pixels = generator_at(seed, learner.step, PIXELS)
-    return Seen(
-        rollout,
-        answers,
-        labels[:, 1:],
-        recipe.sampling,
-        pixels,
-        learner.projectors,
-        progress,
-        rows=ranks.rows,
-        before=ranks.before,
-    )
+    drawn = recipe.sampling, generator_at(seed, learner.step, PIXELS)
+    return Seen(rollout, answers, labels[:, 1:], *drawn, learner.projectors, progress, ranks)
 
 
 def _imitated(learner: Learner, batch: Tensors, answers: Rollout, _: int) -> Seen:

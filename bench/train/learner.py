@@ -77,8 +77,7 @@ class Learner:
         self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
         self.task, self.ranks = task, ranks
         self._learning: list[bool] = []  # which parameters do, since the losses were spread
-        self.method: Any = share_statistics(method, ranks)
-        self.method.to(memory_format=torch.channels_last)
+        self.method: Any = share_statistics(method.to(memory_format=torch.channels_last), ranks)
         self.freeze_norm = freeze_norm
         if schedule.backbone_lr == 0:  # which saves its backward pass
             for part in frame_encoder(method):
