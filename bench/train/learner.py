@@ -6,7 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import InitVar, asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Teaching(ABC):
         """The losses of the learner's recipe, each a scalar, and their weighted `total`."""
 
 
+@dataclass(eq=False, repr=False)
 class Learner:
     """Trains `method` for `task` by `recipe`; its folder gets `last.pt` while it does, `weights.pt` at the end.
 
@@ -61,24 +62,21 @@ class Learner:
     ranks each has a learner with the same weights at every step; the first one's writes the files.
     """
 
-    def __init__(
-        self,
-        name: str,
-        method: Any,
-        recipe: Recipe,
-        schedule: Schedule,
-        folder: Path,
-        meta: dict,
-        task: Teaching,
-        freeze_norm: bool = False,
-        teacher: Any = None,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
-        self.task, self.ranks = task, ranks
+    name: str
+    method: Any
+    recipe: Recipe
+    schedule: Schedule
+    folder: Path
+    meta: dict[str, Any]
+    task: Teaching
+    freeze_norm: bool = False
+    teacher: InitVar[Any] = None
+    ranks: Ranks = ALONE
+
+    def __post_init__(self, teacher: Any) -> None:
         self._learning: list[bool] = []  # which parameters do, since the losses were spread
-        self.method: Any = share_statistics(method.to(memory_format=torch.channels_last), ranks)
-        self.freeze_norm = freeze_norm
+        self.method = method = share_statistics(self.method.to(memory_format=torch.channels_last), self.ranks)
+        recipe, schedule = self.recipe, self.schedule
         if schedule.backbone_lr == 0:  # which saves its backward pass
             for part in frame_encoder(method):
                 part.requires_grad_(False)

@@ -1,12 +1,16 @@
 """Batch normalisation over the whole batch of several ranks."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from bench.train.ranks import Ranks
 
+T = TypeVar("T", bound=nn.Module)
 
-def share_statistics(network: nn.Module, ranks: Ranks) -> nn.Module:
+
+def share_statistics(network: T, ranks: Ranks) -> T:
     """The network, whose batch norms take their statistics over all ranks where they train; key names stay."""
     if ranks.size == 1:
         return network
