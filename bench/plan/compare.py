@@ -71,9 +71,8 @@ def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell
     groups = ("family", "recipe") if family in choices("recipe") else ()
     extra = [f"{group}={family}" for group in groups if group not in given]
     changed = with_override(load_config(arguments + extra) if extra else config, "method", name)
-    return [
-        Cell(label, student_network(changed, data, seed), data.dataset, seed) for seed in ablation_seeds(config)
-    ]
+    networks = {seed: student_network(changed, data, seed) for seed in ablation_seeds(config)}
+    return [Cell(label, network, data.dataset, seed) for seed, network in networks.items()]
 
 
 def _labels(entries: list[tuple[str, str | None]]) -> list[str]:

@@ -111,12 +111,11 @@ class Tracker:
             return {}
         sent = self._sender.sent
         self.table = [replace(r, mlflow_run_id=r.mlflow_run_id or sent.get(self._id(r), "")) for r in self.table]
+        scored = [record for record in self.table if record.jf_mean is not None]
         return {
             "texts": {"records.jsonl": to_jsonl(self.table)},
             "table": {key: [getattr(record, key) for record in self.table] for key in SHOWN},
-            "metrics": [
-                (f"jf_mean/{_safe(r.label)}", r.jf_mean, r.seed) for r in self.table if r.jf_mean is not None
-            ],
+            "metrics": [(f"jf_mean/{_safe(record.label)}", record.jf_mean, record.seed) for record in scored],
         }
 
 

@@ -86,9 +86,8 @@ class Learner:
         # numbers of the attention maps to compare
         self.teacher_maps = {map_number(teacher, wanted) for wanted in recipe.teacher_maps}
         self.maps = [map_number(method, None)] if self.teacher_maps else []
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(method, self.projectors, schedule), weight_decay=schedule.weight_decay, fused=True
-        )
+        groups = parameter_groups(method, self.projectors, schedule)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, fused=True)
         self.step, self.seconds = 0, 0.0  # that this learner's own work took
         self.curve: list[dict[str, float]] = []
         self.failure: str | None = None

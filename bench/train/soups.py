@@ -40,9 +40,10 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
             bar.update()
             return held_out_score(_settled(state, norms, soup, device), soup.members[0], device)
 
-        mixed, members = (
-            greedy(states, score) if soup.pick == "greedy" else (average(states), list(range(len(states))))
-        )
+        if soup.pick == "greedy":
+            mixed, members = greedy(states, score)
+        else:
+            mixed, members = average(states), list(range(len(states)))
         settled = _settled(mixed, norms, soup, device).state_dict()
     kind = "snapshots" if soup.trajectory else "networks"
     meta = {**contents[0]["meta"], "soup": f"{soup.pick}: {len(members)} of {len(states)} {kind}"}

@@ -77,12 +77,8 @@ class Exam:
     ) -> None:
         self.side, self.device = side, device
         chosen = [images[i] for i in evenly(min(wanted.images, len(images)), len(images))]
-        self.questions = [
-            self._question(image, number, wanted, teacher, kinds)
-            for number, image in enumerate(
-                tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
-            )
-        ]
+        shown = tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
+        self.questions = [self._question(image, i, wanted, teacher, kinds) for i, image in enumerate(shown)]
 
     @torch.inference_mode()
     def grade(self, model: Sam, label: str | None = None) -> Grades:
