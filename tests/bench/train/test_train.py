@@ -167,8 +167,8 @@ def test_labels_are_read_only_by_recipes_that_name_them(tmp_path, clips, teacher
 
 def test_a_layer_towards_the_teacher_resumes_with_the_student(tmp_path, clips, teacher):
     student = learner(tmp_path, Recipe.of(PolyCrossEntropy(), Hint(1.0)))
-    batch = next(group.batches(clips, SCHEDULE, 0, "cpu"))
-    student.learn(batch, group.teach(teacher, batch, [student], "fp32"), 0)
+    batch = next(VIDEOS.batches(clips, SCHEDULE, 0, "cpu"))
+    student.learn(batch, VIDEOS.teach(teacher, batch, [student], "fp32"), 0)
     student.save()
     fresh = learner(tmp_path, Recipe.of(PolyCrossEntropy(), Hint(1.0)))
     fresh.resume()
