@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # RGB, told apart by colour-blind readers and in grey: what is wrong in the pictures that `pictures` names
 ERROR_COLOURS = {
@@ -80,7 +80,7 @@ class Record:
     method: str = _setting(MISSING)
     recipe: str = _setting(MISSING)
     dataset: str = _setting(MISSING)
-    seed: int
+    seed: int = field(default=cast(int, MISSING))
     status: str = "ok"  # or why the cell failed
     jf_mean: float | None = _score("J&F", note=J_AND_F)
     j_mean: float | None = _score("J")

@@ -1,6 +1,6 @@
-"""Distillation of attention maps (arXiv 2401.13937)."""
+"""Losses on where networks look: attention maps (arXiv 2401.13937), and where their features are large."""
 
-from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
+from bench.losses.base import Loss, Reads, Seen, Sums, counted, register, weighed
 from bench.system.choices import choice
 
 
@@ -26,3 +26,15 @@ class Attention(Loss):
         (own,) = seen.student.maps.values()
         theirs = seen.teacher.maps[self.teacher_map or max(seen.teacher.maps)]
         return counted(torch.stack([compare(*maps) for maps in zip(own, theirs, strict=True)]))
+
+
+@register("attention_transfer")
+class AttentionTransfer(Loss):
+    """The student's features are large where the teacher's are (Zagoruyko & Komodakis, ICLR 2017)."""
+
+    reads = Reads.FEATURES
+
+    def sums(self, seen: Seen) -> Sums:
+        from methods.distillation.features import attention_transfer
+
+        return weighed(attention_transfer(*seen.features), seen.objects)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Sums = tuple["Tensor", "Tensor | int"]
+UNREAD: Any = None  # stands where no loss reads
 
 
 class Reads(Flag):
@@ -32,17 +33,6 @@ class Reads(Flag):
     TEACHER = TEACHERS_ANSWERS | FEATURES | PIXELS | MAPS | ENCODINGS
     ON_IMAGES = LABELS | ENCODINGS | PROMPTED  # what there is where prompts on images are learnt
     ON_CLIPS = LABELS | ANSWERS | TEACHER
-
-
-class Pixels(NamedTuple):
-    """Features float32 (G, n, D) of n sampled pixels in each of G groups, an object in a frame each.
-
-    kinds: int64 (G, n), 1 where a pixel is the object's.
-    """
-
-    kinds: Tensor
-    student: Tensor
-    teacher: Tensor
 
 
 class Prompted(NamedTuple):
@@ -67,20 +57,18 @@ class Seen:
     target: int64 (B, T - 1, H, W), 0 = background, 1..K the objects' slots: the labels after the first frame.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
     projectors: of the losses that have one, by their names. progress: share of the training that is done, 0..1.
-    rows, before: of a batch that several processes share, the rows (n, D) of all of them, and how many things
-    those before this one have, which itself has so many.
+    ranks: the processes that share the batch (bench.train.ranks.Ranks).
     """
 
     student: Any
-    teacher: Any = None
-    target: Tensor | None = None
+    teacher: Any = UNREAD
+    target: Tensor = UNREAD
     sampling: Sampling = field(default_factory=Sampling)
-    generator: torch.Generator | None = None
-    projectors: nn.ModuleDict | None = None
+    generator: torch.Generator = UNREAD
+    projectors: nn.ModuleDict = UNREAD
     progress: float = 1.0
+    ranks: Any = UNREAD
     prompted: list[Prompted] = field(default_factory=list)
-    rows: Callable[[Tensor], Tensor] = lambda own: own
-    before: Callable[[int], int] = lambda _: 0
 
     @property
     def objects(self) -> int:
@@ -89,17 +77,21 @@ class Seen:
     @cached_property
     def features(self) -> tuple[Tensor, Tensor]:
         """The student's and the teacher's, float32 (O (T - 1), D, H / 4, W / 4)."""
-        return tuple(each.embeddings.flatten(0, 1).float() for each in (self.student, self.teacher))
+        student, teacher = (each.embeddings.flatten(0, 1).float() for each in (self.student, self.teacher))
+        return student, teacher
 
     @cached_property
-    def pixels(self) -> Pixels:
-        """Drawn once for all losses that read them."""
+    def pixels(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of n sampled pixels in each of G groups, an object in a frame each, drawn once for all losses.
+
+        int64 (G, n), 1 where a pixel is the object's; the student's and the teacher's features, float32 (G, n, D).
+        """
         from methods.distillation.representation import gather_pixels
 
-        before = self.before(len(self.teacher.video))
+        before = self.ranks.before(len(self.teacher.video))
         own, index = sampled_pixels(self.sampling, self.teacher, self.target, self.generator, before)
-        of_student, of_teacher = (gather_pixels(each, index) for each in self.features)
-        return Pixels(own.flatten(1).gather(1, index), of_student, of_teacher)
+        student, teacher = (gather_pixels(each, index) for each in self.features)
+        return own.flatten(1).gather(1, index), student, teacher
 
 
 @dataclass

@@ -29,5 +29,5 @@ class Correlation(Projected):
 
         _, student, teacher = seen.pixels
         projected = seen.projectors[self.name](student)
-        rows = (seen.rows(each.flatten(0, 1)) for each in (projected, teacher))
-        return correlation_loss(*rows, self.alpha), 1  # of all processes' pixels together
+        student, teacher = (seen.ranks.rows(each.flatten(0, 1)) for each in (projected, teacher))
+        return correlation_loss(student, teacher, self.alpha), 1  # of all processes' pixels together

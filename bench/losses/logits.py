@@ -18,8 +18,8 @@ class Logits(Loss):
         from methods.distillation.classification import logit_distillation
         from methods.distillation.sampling import boundary
 
-        logits = (each.logits.transpose(1, 2) for each in (seen.student, seen.teacher))
-        divergence, target = logit_distillation(*logits, self.temperature), seen.target
+        student, teacher = (each.logits.transpose(1, 2) for each in (seen.student, seen.teacher))
+        divergence, target = logit_distillation(student, teacher, self.temperature), seen.target
         if self.pixels == "all":
             return counted(divergence)
         near = boundary(target.flatten(0, 1), EMBEDDING_STRIDE * seen.sampling.boundary_width)

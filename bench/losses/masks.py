@@ -1,6 +1,11 @@
-"""SAM's losses of the masks that prompts ask for."""
+"""Losses on masks: how far objects and their ground truth overlap, and SAM's of the masks that prompts ask for."""
+
+from typing import TYPE_CHECKING
 
 from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @register("masks")
@@ -40,8 +45,37 @@ class PredictedIou(Loss):
 
         from methods.distillation.prompted import mask_iou
 
-        found = []
-        for x in seen.prompted:
-            reached = mask_iou((x.logits.detach() > 0) & x.valid, x.target & x.valid)
-            found.append(F.mse_loss(x.scores, reached))
+        reached = [mask_iou((x.logits.detach() > 0) & x.valid, x.target & x.valid) for x in seen.prompted]
+        found = [F.mse_loss(x.scores, iou) for x, iou in zip(seen.prompted, reached, strict=True)]
         return counted(torch.stack(found))
+
+
+@register("dice")
+class Dice(Loss):
+    """Dice loss of every object; ours: with few steps, cross-entropy alone is slow to find small objects."""
+
+    reads = Reads.LABELS | Reads.ANSWERS
+
+    def sums(self, seen: Seen) -> Sums:
+        from methods.distillation.classification import dice_losses
+
+        return counted(dice_losses(*_objects(seen)))
+
+
+@register("jaccard")
+class Jaccard(Loss):
+    """Soft Jaccard loss of every object, which AOT and DeAOT are trained with."""
+
+    reads = Reads.LABELS | Reads.ANSWERS
+
+    def sums(self, seen: Seen) -> Sums:
+        from methods.distillation.classification import jaccard_losses
+
+        return counted(jaccard_losses(*_objects(seen)))
+
+
+def _objects(seen: Seen) -> "tuple[Tensor, Tensor]":
+    """Probabilities and ground truth of the objects that exist: others have neither pixels nor probability."""
+    video, slot = seen.student.video, seen.student.slot
+    probabilities = seen.student.logits.softmax(2)[video, :, slot + 1]
+    return probabilities, (seen.target[video] == slot.view(-1, 1, 1, 1) + 1).float()

@@ -4,22 +4,20 @@ import warnings
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 import methods
 from bench.losses.base import Reads
 from bench.plan.cells import Cell, Network, Soup, Training, task_of, task_of_method
-from bench.plan.compose import STAGES, to_dataclass, to_recipe, with_override
+from bench.plan.compose import STAGES, plain, rows, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
-from bench.plan.questions import Questions, check
+from bench.plan.questions import Questions
 from bench.plan.recipe import Recipe, Schedule
-from bench.plan.rows import rows
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
 from methods import outside
 
 PICKS = ("uniform", "greedy")
-LEARNT_FROM = {"videos": "clips", "prompts": "images and prompts"}  # by the name of a task
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,15 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
     """The cells of `config.ablation`: baselines, then row by row and seed by seed, then soups of them."""
     ablation, seeds = config.ablation, ablation_seeds(config)
     if "prompts" in ablation:
-        questions = to_dataclass(ablation.prompts, Questions)
-        check(questions)
-        data = replace(data, dataset={**data.dataset, "prompts": asdict(questions)})
+        questions = asdict(to_dataclass(ablation.prompts, Questions))
+        data = replace(data, dataset={**data.dataset, "prompts": questions})
     cells = []
     for name in ablation.get("baselines") or []:
-        network = teacher_network(config, data) if name == "teacher" else Network(name)
-        label = f"{network.method} (teacher)" if name == "teacher" else name
-        cells.append(Cell(label, network, data.dataset, config.teacher.seed if name == "teacher" else 0))
+        if name == "teacher":
+            network = teacher_network(config, data)
+            cells.append(Cell(f"{network.method} (teacher)", network, data.dataset, config.teacher.seed))
+        else:
+            cells.append(Cell(name, Network(name), data.dataset, 0))
     for name in (ablation.get("costs") or []) if config.measure else []:
         cells.append(Cell(f"{name} (cost only)", Network(name), data.dataset, 0))
     for label, overrides in rows(ablation).items():
@@ -54,9 +53,8 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         if changed.role == "teacher":
             cells.append(Cell(label, teacher_network(changed, own), data.dataset, changed.teacher.seed, overrides))
         else:
-            cells += [
-                Cell(label, student_network(changed, own, seed), data.dataset, seed, overrides) for seed in seeds
-            ]
+            networks = {seed: student_network(changed, own, seed) for seed in seeds}
+            cells += [Cell(label, network, data.dataset, s, overrides) for s, network in networks.items()]
     trained = [cell for cell in cells if cell.varied]
     if ablation.get("held_out"):
         for training in filter(None, (cell.network.training for cell in trained)):
@@ -69,16 +67,16 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
 def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
     """The data, with clips of stills made as the row wants; ConfigError for a row with other data."""
     for key in ("dataset", "training", *STAGES):
-        before, now = (OmegaConf.to_container(each[key]) for each in (config, changed))
+        before, now = plain(config[key]), plain(changed[key])
         if key == "training":
-            made = [node.pop("synthesis", {}) for node in (before, now)]
+            made = before.pop("synthesis", {}), now.pop("synthesis", {})
         if before != now:
             raise ConfigError(f"rows of an ablation share their data: {key} cannot differ, training.synthesis can")
     if made[0] == made[1]:
         return data
-    own = replace(data, training={**data.training, "synthesis": made[1]})
-    synthesis_of(own.training, "training")
-    return own
+    training = {**data.training, "synthesis": made[1]}
+    synthesis_of(training, "training")
+    return replace(data, training=training)
 
 
 def plan_evaluation(config: DictConfig, data: Data) -> list[Cell]:
@@ -95,18 +93,17 @@ def given_network(config: DictConfig) -> Network:
             f"(method=copy_first_mask needs none)"
         )
     taken = methods.entry(name).needs_weights or outside.is_outside(name)
-    return Network(name, OmegaConf.to_container(config.options), full_path(weights) if taken else None)
+    return Network(name, plain(config.options), full_path(weights) if taken else None)
 
 
 def teacher_network(config: DictConfig, data: Data) -> Network:
     """The teacher: a checkpoint, or a network that the suite trains on the labels alone."""
     teacher, scale = config.teacher, config.scale
-    method = teacher.method or scale.teacher_method
-    options = OmegaConf.to_container(teacher.options)
+    method, options = teacher.method or scale.teacher_method, plain(teacher.options)
     if teacher.weights:
         return Network(method, options, full_path(teacher.weights))
     if method == scale.teacher_method:
-        options = {**OmegaConf.to_container(scale.teacher_options), **options}
+        options = {**plain(scale.teacher_options), **options}
     if not scale.teacher.steps:
         raise ConfigError(
             f"scale={scale.name} trains no {method} to teach here: give teacher.weights=/path/to/{method}.pth"
@@ -114,7 +111,7 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
     options, recipe = _with_scale(config, method, options), _recipe(teacher.recipe)
     if recipe.needs_teacher:
         raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")
-    return _trained(config, data, "teacher", method, options, recipe, recipe, teacher.seed, None)
+    return _trained(config, data, "teacher", Network(method, options), recipe, recipe, teacher.seed)
 
 
 def student_network(config: DictConfig, data: Data, seed: int) -> Network:
@@ -122,11 +119,10 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     recipe, early = _recipe(config.recipe), _recipe(config.stage_recipe)
     taught = recipe.needs_teacher or (data.stages and early.needs_teacher)
     teacher = teacher_network(config, data) if taught else None
-    method, options = config.method, OmegaConf.to_container(config.options)
-    options = _with_scale(config, method, options)
-    if Reads.ENCODINGS in recipe.reads and task_of_method(method) == "videos":
-        method, options = _borrower(method, options, teacher)
-    return _trained(config, data, "student", method, options, recipe, early, seed, teacher)
+    student = Network(config.method, _with_scale(config, config.method, plain(config.options)))
+    if teacher and Reads.ENCODINGS in recipe.reads and task_of_method(student.method) == "videos":
+        student = _borrower(student, teacher)
+    return _trained(config, data, "student", student, early, recipe, seed, teacher)
 
 
 def ablation_seeds(config: DictConfig) -> list[int]:
@@ -144,64 +140,61 @@ def _trained(
     config: DictConfig,
     data: Data,
     role: str,
-    method: str,
-    options: dict[str, Any],
-    recipe: Recipe,
+    network: Network,
     early: Recipe,
+    recipe: Recipe,
     seed: int,
-    teacher: Network | None,
+    teacher: Network | None = None,
 ) -> Network:
-    """A network trained in stages, the last one by `recipe` and those before by `early`."""
+    """The network trained in stages, the last one by `recipe` and those before by `early`."""
+    method, options, entry = network.method, network.options, methods.entry(network.method)
     if not methods.is_trainable(method):
-        fixed = outside.is_masks(method) or not (outside.is_outside(method) or methods.entry(method).needs_weights)
+        fixed = outside.is_masks(method) or not (outside.is_outside(method) or entry.needs_weights)
         why = "has nothing to train" if fixed else "cannot be trained by the suite: it has no roll_out"
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
-    task = task_of(data.dataset)
-    (other,) = (LEARNT_FROM[name] for name in LEARNT_FROM if name != task)
-    offered = Reads.ON_IMAGES if task == "prompts" else Reads.ON_CLIPS
-    foreign = sorted(name for name, loss in recipe.losses.items() if loss.reads not in offered)
-    if task_of_method(method) != task:
-        does = "; ablation=decoupled does, and job=evaluate evaluates it with weights=... on videos"
-        raise ConfigError(
-            f"'{method}' learns from {other}: ablation={config.ablation.name} cannot train it"
-            + (does if task == "videos" else "")
-        )
-    if foreign:
-        raise ConfigError(
-            f"recipe '{recipe.name}' has a loss on {other}, {', '.join(foreign)}, "
-            f"which ablation={config.ablation.name} cannot compute: choose another"
-        )
-    scale = config.scale
+    _check_task(config.ablation.name, task_of(data.dataset), method, recipe)
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
     if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
         text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
         warnings.warn(text, stacklevel=2)
         imagenet = {}
-    read = methods.entry(method).inference
-    learnt = {key: value for key, value in options.items() if key not in read}
-    start = None
-    for name in STAGES:
-        if name in data.stages:
-            schedule = to_dataclass(scale[role], Schedule, scale[name][role])
-            guide = teacher if early.needs_teacher else None
-            start = Training(method, learnt, early, schedule, data.stages[name], seed, imagenet, guide, start)
-    schedule = to_dataclass(scale[role], Schedule)
-    guide = teacher if recipe.needs_teacher else None
-    training = Training(method, learnt, recipe, schedule, data.training, seed, imagenet, guide, start)
-    return Network(method, options, training=training)
+    learnt, scale = {key: value for key, value in options.items() if key not in entry.inference}, config.scale
+    stages = [(early, data.stages[name], scale[name][role]) for name in STAGES if name in data.stages]
+    training: Training | None = None
+    for followed, spec, changes in [*stages, (recipe, data.training, None)]:
+        schedule = to_dataclass(scale[role], Schedule, changes)
+        guide = teacher if followed.needs_teacher else None
+        training = Training(method, learnt, followed, schedule, spec, seed, imagenet, guide, start=training)
+    return replace(network, training=training)
+
+
+def _check_task(ablation: str, task: str, method: str, recipe: Recipe) -> None:
+    """Raise ConfigError for a method or a loss that cannot learn what an ablation for this task trains."""
+    on_images = task == "prompts"
+    offered, other = (Reads.ON_IMAGES, "clips") if on_images else (Reads.ON_CLIPS, "images and prompts")
+    if task_of_method(method) != task:
+        does = "; ablation=decoupled does, and job=evaluate evaluates it with weights=... on videos"
+        raise ConfigError(
+            f"'{method}' learns from {other}: ablation={ablation} cannot train it{'' if on_images else does}"
+        )
+    if foreign := sorted(name for name, loss in recipe.losses.items() if loss.reads not in offered):
+        raise ConfigError(
+            f"recipe '{recipe.name}' has a loss on {other}, {', '.join(foreign)}, "
+            f"which ablation={ablation} cannot compute: choose another"
+        )
 
 
 def _with_scale(config: DictConfig, method: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a method at the chosen scale, but for those that are given."""
-    return {**(OmegaConf.to_container(config.scale.options).get(method) or {}), **options}
+    return {**(plain(config.scale.options).get(method) or {}), **options}
 
 
-def _borrower(method: str, options: dict[str, Any], teacher: Network) -> tuple[str, dict[str, Any]]:
-    """The decoupled student of a space-time teacher: the teacher's method with the encoder of `method`."""
+def _borrower(student: Network, teacher: Network) -> Network:
+    """The decoupled student of a space-time teacher: the teacher's method with the encoder of the student's."""
     read = methods.entry(teacher.method).inference
-    own = {key: value for key, value in options.items() if key in read}
-    encoder = {"encoder": method, "encoder_width": options.get("width", 1.0)}
-    return teacher.method, {**teacher.options, **own, **encoder}
+    own = {key: value for key, value in student.options.items() if key in read}
+    encoder = {"encoder": student.method, "encoder_width": student.options.get("width", 1.0)}
+    return Network(teacher.method, {**teacher.options, **own, **encoder})
 
 
 def _recipe(node: DictConfig) -> Recipe:
@@ -224,7 +217,10 @@ def _recipe(node: DictConfig) -> Recipe:
 
 
 def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network:
-    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}."""
+    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}.
+
+    Raises ConfigError, before anything is trained, for what `make_soup` will lack.
+    """
     wanted = node.get("of") or list(dict.fromkeys(cell.label for cell in cells))
     members = [cell.network for cell in cells if cell.label in wanted and cell.seed == seed]
     unknown = set(wanted) - {cell.label for cell in cells}
@@ -236,17 +232,13 @@ def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network
     first = members[0]
     if any((m.method, m.options) != (first.method, first.options) for m in members):
         raise ConfigError(f"soup '{label}': its rows are different networks, whose weights have no average")
-    soup = Soup(tuple(m.training for m in members), pick, bool(node.get("trajectory", False)))
-    _check_soup(label, soup)
-    return Network(first.method, first.options, soup=soup)
-
-
-def _check_soup(label: str, soup: Soup) -> None:
-    """Raise ConfigError, before anything is trained, for what `make_soup` will lack."""
-    if soup.trajectory and soup.members[0].schedule.snapshots < 1:
+    trainings = tuple(m.training for m in members if m.training)
+    soup = Soup(trainings, pick, bool(node.get("trajectory", False)))
+    if soup.trajectory and trainings[0].schedule.snapshots < 1:
         raise ConfigError(f"soup '{label}' along a trajectory needs snapshots: set scale.student.snapshots=5")
-    if soup.pick == "greedy":
-        check_held_out(f"soup '{label}'", soup.members[0])
+    if pick == "greedy":
+        check_held_out(f"soup '{label}'", trainings[0])
+    return Network(first.method, first.options, soup=soup)
 
 
 def check_held_out(what: str, last: Training) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -50,7 +51,9 @@ def plan_comparison(config: DictConfig, data: Data) -> list[Cell]:
         else:
             cells.append(Cell(label, Network(name, weights=full_path(weights)), data.dataset, 0))
     labels = list(dict.fromkeys(cell.label for cell in cells))
-    reference = config.reference or _first(entries, labels)
+    # by default the first of the suite's own methods, where there is one
+    own = [label for label, (name, _) in zip(labels, entries, strict=True) if not outside.is_outside(name)]
+    reference = config.reference or [*own, *labels][0]
     if reference not in labels:
         raise ConfigError(f"reference={reference}: choose one of {', '.join(labels)}")
     return [replace(cell, reference=reference) for cell in cells]
@@ -61,16 +64,15 @@ def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell
     if methods.entry(name).teacher:
         changed = with_override(config, "teacher.method", name)
         return [Cell(label, teacher_network(changed, data), data.dataset, config.teacher.seed)]
-    arguments = OmegaConf.to_container(config.arguments, resolve=False)
-    given = {text.partition("=")[0] for text in arguments}
+    arguments = cast(list[str], OmegaConf.to_container(config.arguments, resolve=False))
     family = methods.entry(name).family
+    given = {text.partition("=")[0] for text in arguments}
     # What the ablations of a family choose beside the defaults, so that these trainings are theirs.
     groups = ("family", "recipe") if family in choices("recipe") else ()
     extra = [f"{group}={family}" for group in groups if group not in given]
     changed = with_override(load_config(arguments + extra) if extra else config, "method", name)
-    return [
-        Cell(label, student_network(changed, data, seed), data.dataset, seed) for seed in ablation_seeds(config)
-    ]
+    networks = {seed: student_network(changed, data, seed) for seed in ablation_seeds(config)}
+    return [Cell(label, network, data.dataset, seed) for seed, network in networks.items()]
 
 
 def _labels(entries: list[tuple[str, str | None]]) -> list[str]:
@@ -81,14 +83,5 @@ def _labels(entries: list[tuple[str, str | None]]) -> list[str]:
         lambda name, weights: f"{outside.short_name(name)} ({Path(weights).name})" if weights else name,
         lambda name, weights: f"{name}@{weights}" if weights else name,
     ]
-    found = []
-    for entry in entries:
-        alone = (form for form in forms if [form(*e) for e in entries].count(form(*entry)) == 1)
-        found.append(next(alone)(*entry))
-    return found
-
-
-def _first(entries: list[tuple[str, str | None]], labels: list[str]) -> str:
-    """The first of the suite's own methods; where there is none, the first."""
-    own = (label for label, (name, _) in zip(labels, entries, strict=True) if not outside.is_outside(name))
-    return next(own, labels[0])
+    named = [[form(*entry) for entry in entries] for form in forms]
+    return [next(names[i] for names in named if names.count(names[i]) == 1) for i in range(len(entries))]

@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import yaml
 from hydra import compose, initialize_config_module
@@ -17,17 +18,19 @@ from omegaconf.errors import OmegaConfBaseException
 import methods
 from bench.losses.base import table
 from bench.plan.recipe import Recipe, Schedule, Settings, recipe_keys
-from bench.plan.rows import rows
 from bench.system.choices import choices_of
 from bench.system.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+GROUPS = {path.parent.name for path in CONFIGS.glob("*/*.yaml")}
 STAGES = ("stage0", "stage1")  # of training, before the last
 # Keys whose value is the name of a file of a group
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
 OmegaConf.register_new_resolver("half", lambda number: max(1, number // 2), replace=True)
 # Keys of a method, of sbatch or of a dataclass that the file leaves at its defaults
 FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\b")
+MISTAKES = (HydraException, OmegaConfBaseException, ConfigCompositionException)
+T = TypeVar("T")
 
 
 @dataclass
@@ -78,7 +81,7 @@ def load_config(overrides: list[str]) -> DictConfig:
                 if "search" in config:
                     config.search.name = config.hydra.runtime.choices.search
                 del config["hydra"]
-    except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
+    except MISTAKES as error:
         raise ConfigError(_explain(error, overrides)) from None
     if str(config.job) not in choices("job"):  # its module is imported by this name
         raise ConfigError(f"unknown job '{config.job}'; known: {', '.join(choices('job'))}")
@@ -88,9 +91,33 @@ def load_config(overrides: list[str]) -> DictConfig:
             methods.check_name(name)
     _check_words({key: OmegaConf.select(config, key) for key in _words()})
     if config.job == "ablate":
-        for overrides in rows(config.ablation).values():
-            _check_words(_flat(overrides))
+        for varied in rows(config.ablation).values():
+            _check_words(_flat(varied))
     return config
+
+
+def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
+    """{label: {dotted key: value}}: the named `cells`, after the product of the values of each `sweep`.
+
+    `sweep` is {dotted key: list of values}, or a list of such; a row's label is made of the values.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    given = plain(ablation, resolve=True)
+    sweeps = given.get("sweep") or []
+    for sweep in [sweeps] if isinstance(sweeps, dict) else sweeps:
+        for values in product(*(each if isinstance(each, list) else [each] for each in sweep.values())):
+            shown = ("none" if value is None else value for value in values)
+            label = ", ".join(f"{key.rpartition('.')[2]}={v}" for key, v in zip(sweep, shown, strict=True))
+            found[label] = dict(zip(sweep, values, strict=True))
+    found |= {str(label): varied or {} for label, varied in (given.get("cells") or {}).items()}
+    if not found:
+        raise ConfigError("the ablation has no rows: give it `cells`, or a `sweep` of a key over values")
+    return found
+
+
+def plain(node: DictConfig, resolve: bool = False) -> dict[str, Any]:
+    """A config node as dictionaries and lists."""
+    return cast(dict[str, Any], OmegaConf.to_container(node, resolve=resolve))
 
 
 def method_entries(config: DictConfig) -> list[tuple[str, str | None]]:
@@ -100,10 +127,10 @@ def method_entries(config: DictConfig) -> list[tuple[str, str | None]]:
     return [(name, weights or None) for name, _, weights in (text.partition("@") for text in texts)]
 
 
-def to_dataclass(node: DictConfig, kind: type, changes: DictConfig | None = None):
+def to_dataclass(node: DictConfig, kind: type[T], changes: DictConfig | None = None) -> T:
     """A config node, with changes, as the dataclass `kind`; ConfigError for an unknown key or a wrong type."""
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), node, changes or {}))
+        return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), node, changes or {})))
     except OmegaConfBaseException as error:
         raise ConfigError(_first_line(error)) from None
 
@@ -158,28 +185,26 @@ def _in_hydra_terms(text: str) -> str:
 
 def _check_choices(overrides: list[str]) -> None:
     """Name the known choices of a group (job, ablation, dataset, ...) when one is misspelt."""
-    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir() and list(path.glob("*.yaml"))]
     for text in overrides:
         key, separator, value = text.partition("=")
         if key.startswith("~"):  # Hydra: without this key
             continue
         if not separator:
             raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
-        group = PLACED.get(key, key)
-        value = value.strip("'")
+        group, value = PLACED.get(key, key), value.strip("'")
         if group == "search" and "job=search" not in overrides:
             raise ConfigError(f"'{text}' belongs to job=search: give that too")
-        if group in groups and value not in choices(group):
+        if group in GROUPS and value not in choices(group):
             raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(group))}")
 
 
 def _explain(error: Exception, overrides: list[str]) -> str:
     """Hydra's message in one line; for a key that does not exist, the nearest that does."""
-    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
-    chosen = [text for text in overrides if text.partition("=")[0] in (*groups, *PLACED)]
+    chosen = [_in_hydra_terms(text) for text in overrides if text.partition("=")[0] in {*GROUPS, *PLACED}]
     try:
-        known = _known_keys([_in_hydra_terms(text) for text in chosen])
-    except (HydraException, OmegaConfBaseException, ConfigCompositionException):
+        with initialize_config_module("bench.configs", version_base="1.3"):
+            known = list(_flat(plain(compose("config", chosen))))
+    except MISTAKES:
         return _first_line(error)  # it is the choices themselves that do not compose
     for text in overrides:
         key = text.partition("=")[0]
@@ -187,12 +212,6 @@ def _explain(error: Exception, overrides: list[str]) -> str:
             near = get_close_matches(key, known, n=1, cutoff=0.6)
             return f"'{text}': there is no key '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
     return _first_line(error)
-
-
-def _known_keys(group_choices: list[str]) -> list[str]:
-    with initialize_config_module("bench.configs", version_base="1.3"):
-        plain = OmegaConf.to_container(compose("config", group_choices), resolve=False)
-    return list(_flat(plain))
 
 
 def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -207,7 +226,7 @@ def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _words() -> dict[str, tuple[str, ...]]:
     """{key: what it may be} of all settings of recipes and schedules that are one of a few words."""
-    known = {}
+    known: dict[str, tuple[str, ...]] = {}
     for place in ("recipe", "teacher.recipe", "stage_recipe"):
         known |= choices_of(recipe_keys(), place)
     for place in ("scale", *(f"scale.{stage}" for stage in STAGES)):

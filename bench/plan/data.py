@@ -7,14 +7,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bench.plan.compose import STAGES, to_dataclass
+from bench.plan.compose import STAGES, plain, to_dataclass
 from bench.plan.recipe import Schedule
 from bench.system.errors import ConfigError
 from datasets.errors import DataError
 from datasets.layouts import call, layout_of
-from datasets.opening import folders_read, open_clips, open_evaluation, open_images, shares_to_raise
-from datasets.sequence import VideoSet
-from datasets.static import StillImage, frames_of
+from datasets.opening import folders_read, open_clips, shares_to_raise
 from datasets.synthesis import Synthesis
 
 
@@ -25,7 +23,7 @@ def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
     results of other data under the same name are never mistaken for these. Raises ConfigError without a folder, for
     a share out of range or for data of another use, and DataError for a folder that does not exist.
     """
-    spec = OmegaConf.to_container(node)
+    spec = plain(node)
     layout, use = layout_of(str(spec["kind"])), "evaluation" if key == "dataset" else "training"
     if getattr(layout, use) is None:
         raise ConfigError(f"{key} '{spec['name']}': data of the kind {spec['kind']} is not for {use}")
@@ -63,14 +61,6 @@ def check_apart(dataset: dict[str, Any], learnt: list[dict[str, Any]]) -> None:
                 f"training '{spec['name']}' would learn from data that dataset '{dataset['name']}' evaluates on: "
                 f"{f'give it {given}' if possible else 'take another dataset.split'}"
             )
-
-
-def open_judged(spec: dict[str, Any]) -> VideoSet | list[StillImage]:
-    """What a cell's dataset is evaluated on: videos, or images where the cell answers prompts."""
-    if "prompts" in spec and layout_of(spec["kind"]).images:
-        return open_images(spec, held_out=True)
-    videos = open_evaluation(spec)
-    return frames_of(videos) if "prompts" in spec else videos
 
 
 def open_training(

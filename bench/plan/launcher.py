@@ -46,9 +46,9 @@ class Settings:
 
 def check_launcher(config: DictConfig) -> None:
     """Raise ConfigError where the configured launcher cannot work: here, for this job or with these settings."""
-    name = config.launcher.name
-    if name not in choices("launcher"):
-        raise ConfigError(f"unknown launcher.name={name}; known: {', '.join(choices('launcher'))}")
+    name, known = config.launcher.name, choices("launcher")
+    if name not in known:
+        raise ConfigError(f"unknown launcher.name={name}; known: {', '.join(known)}")
     if name == "local":
         return
     if config.job not in JOBS:

@@ -12,6 +12,7 @@ class Questions:
     """The keys `ablation.prompts.*`: so many images, evenly spread, and points on each, drawn by the seed.
 
     distances: of a background point from the foreground point, in pixels of an input of 1024.
+    Raises ConfigError for numbers that ask nothing.
     """
 
     images: int = 50
@@ -19,11 +20,9 @@ class Questions:
     seed: int = 0
     distances: list[int] = field(default_factory=list)
 
-
-def check(questions: Questions) -> None:
-    """Raise ConfigError for numbers that ask nothing."""
-    for key in ("images", "points"):
-        if getattr(questions, key) < 1:
-            raise ConfigError(f"ablation.prompts.{key}={getattr(questions, key)}: give 1 or more")
-    if min(questions.distances, default=1) < 1 or max(questions.distances, default=1) > SPAN:
-        raise ConfigError(f"ablation.prompts.distances={questions.distances}: give pixels from 1 to {SPAN}")
+    def __post_init__(self) -> None:
+        for key in ("images", "points"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"ablation.prompts.{key}={getattr(self, key)}: give 1 or more")
+        if not all(1 <= distance <= SPAN for distance in self.distances):
+            raise ConfigError(f"ablation.prompts.distances={self.distances}: give pixels from 1 to {SPAN}")

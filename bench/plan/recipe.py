@@ -1,6 +1,6 @@
 """How a student is trained: the losses, their weights, the pixels they look at."""
 
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, make_dataclass, replace
 from functools import cache, reduce
 from operator import or_
 from typing import Any
@@ -79,15 +79,14 @@ recipe_keys()
 
 def differences(settings: Any) -> dict[str, Any]:
     """The fields of a dataclass whose values are not the default ones, and those of the dataclasses in it."""
-    plain = type(settings)()
-    found = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    return {name: _plainly(value) for name, value in found.items() if value != getattr(plain, name)}
 
+    def plainly(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plainly(inner) for key, inner in value.items()}
+        return differences(value) if is_dataclass(value) else value
 
-def _plainly(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plainly(inner) for key, inner in value.items()}
-    return differences(value) if is_dataclass(value) else value
+    found, default = vars(settings), type(settings)()
+    return {name: plainly(value) for name, value in found.items() if value != getattr(default, name)}
 
 
 @dataclass

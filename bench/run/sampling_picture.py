@@ -13,7 +13,7 @@ from bench.plan.cells import Network
 from bench.plan.data import open_training
 from bench.run.networks import build
 from bench.system.files import replace_atomically
-from bench.train.stream import batches
+from bench.train.answers import batches
 
 ZOOM = 3
 CLIPS = 3

@@ -76,7 +76,7 @@ class Watch:
         if learner.step not in self.reports:
             return None
         method: Any = methods.create(self.network.method, **self.network.options)
-        method.load_state_dict(learner.weights)
+        method.load_state_dict(learner.evaluated.state_dict())
         score = 100 * held_out_score(method.to(self.device).eval(), self.training, self.device)
         try:  # of several seeds, J&F is the mean over those trained so far
             self.trial.report(fmean([*self.before, score]), self.reports[learner.step])

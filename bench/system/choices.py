@@ -11,10 +11,10 @@ def choice(*known: str, default: str | None = None) -> Any:
 
 def choices_of(kind: type, prefix: str) -> dict[str, tuple[str, ...]]:
     """{dotted key: what it may be} of the dataclass `kind`, and of those in it, at the key `prefix`."""
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for each in fields(kind):
         key = f"{prefix}.{each.name}"
-        if is_dataclass(each.type):
+        if isinstance(each.type, type) and is_dataclass(each.type):
             found |= choices_of(each.type, key)
         elif "known" in each.metadata:
             found[key] = each.metadata["known"]

@@ -1,5 +1,6 @@
 """Addresses of databases and servers, and databases that many processes open at once."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,15 +16,7 @@ LOCK = 70_11  # an advisory lock of PostgreSQL: any number that nothing else tak
 
 def without_password(url: str | None) -> str | None:
     """The address as it may be shown and stored."""
-    if not url:
-        return url
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):  # ValueError: a port that is no number
-        return url
+    return url and re.sub(r"^([\w+]+://[^:/@]*):.*@", r"\1:***@", url)
 
 
 def without_passwords(config: DictConfig) -> DictConfig:
@@ -49,7 +42,7 @@ def first_use(url: str) -> Iterator[None]:
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         with (
-            closing(sqlite3.connect(address.database, timeout=BUSY)) as connection,
+            closing(sqlite3.connect(str(address.database), timeout=BUSY)) as connection,
             FileLock(f"{address.database}.lock"),
         ):
             connection.execute("pragma journal_mode=wal")

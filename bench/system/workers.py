@@ -20,5 +20,6 @@ def count_processes(wanted: int | str, device: str) -> int:
 def start_worker() -> None:
     """This process hears no Ctrl-C (its parent does, and ends it), and lives no longer than its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process().sentinel
-    threading.Thread(target=lambda: (connection.wait([parent]), os._exit(1)), daemon=True).start()
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (connection.wait([parent.sentinel]), os._exit(1)), daemon=True).start()

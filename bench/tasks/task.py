@@ -1,59 +1,41 @@
 """What a kind of task is made of: what networks learn, how they are evaluated, and what of their costs counts."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from torch import Tensor, nn
 
 from bench.plan.cells import Cell, Network, Training
-from bench.plan.data import open_judged
-from bench.plan.recipe import Schedule
-from bench.train.learner import Learner
-from bench.train.stream import loaded
+from bench.train.learner import Look, Teaching
 
 
-class Task(ABC):
+class Task(Teaching):
     """One entry of `bench.tasks.TASKS`. What depends on a run is handed to the methods; a task keeps nothing."""
 
-    # In training.
+    # In training, beside what `Teaching` has.
 
     @abstractmethod
-    def stream(self, trainings: list[Training], networks: list[nn.Module]):
+    def stream(self, trainings: list[Training], networks: list[Any]):
         """Batches for trainings that share them, of a map-style stream with `part_of` and `loader`.
 
         networks: theirs, and their teacher's. Raises ConfigError for data that they cannot learn from.
         """
 
-    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]:
-        """Batches of a stream from step `start` on, on the device."""
-        return loaded(stream, schedule, start, device)
-
-    def prepare(self, teacher: nn.Module, network: Network, training: Training, stream, runs: Path, device: str):
+    def prepare(self, teacher: Any, network: Network, training: Training, stream, runs: Path, device: str):
         """What `teach` takes as its teacher; by default the network as it is."""
         return teacher
 
-    @abstractmethod
-    def teach(self, teacher, batch: dict[str, Tensor], learners: list[Learner], precision: str):
-        """What the teacher says of a batch, once for all learners: `losses` takes it."""
-
-    @abstractmethod
-    def losses(self, learner: Learner, batch: dict[str, Tensor], answers, seed: int) -> dict[str, Tensor]:
-        """The losses of the learner's recipe, each a scalar, and their weighted `total`."""
-
-    def look(
-        self, training: Training, stream, teacher: nn.Module | None, device: str
-    ) -> Callable[[nn.Module], dict[str, float]] | None:
+    def look(self, training: Training, stream, teacher: Any, device: str) -> Look | None:
         """What is asked of a network along its training, for its curve; None for nothing."""
         return None
 
     # Of a cell.
 
+    @abstractmethod
     def open(self, dataset: dict[str, Any]):
         """What `evaluate` and `draw` take as data, of a located dataset."""
-        return open_judged(dataset)
 
     def check(self, data, config: DictConfig) -> None:
         """Raise ConfigError for what the configuration wants of the data and cannot have."""

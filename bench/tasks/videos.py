@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from bench.losses.base import Reads, Seen
 from bench.measure.full_size import VIDEO
@@ -21,12 +21,11 @@ from bench.score.evaluate import evaluate
 from bench.score.fields import score_fields, seen_unseen
 from bench.system.files import write_json
 from bench.tasks.task import Task
-from bench.train.answers import answer
+from bench.train.answers import Tensors, answer, batches
 from bench.train.learner import DROPS, PIXELS, Learner, generator_at
 from bench.train.objective import weighted
-from bench.train.stream import batches
 from datasets.clips import ClipStream
-from datasets.opening import export_submission
+from datasets.opening import export_submission, open_evaluation
 from datasets.sequence import VideoSet
 from methods.interface import Method
 from methods.masks import normalize
@@ -40,25 +39,22 @@ class Videos(Task):
         first = trainings[0]
         return open_training(first.data, first.schedule, first.seed)
 
-    def batches(
-        self, stream: ClipStream, schedule: Schedule, start: int, device: str
-    ) -> Iterator[dict[str, Tensor]]:
+    def batches(self, stream: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[Tensors]:
         return batches(stream, schedule, start, device)
 
     @torch.no_grad()
-    def teach(
-        self, teacher: nn.Module, batch: dict[str, Tensor], learners: list[Learner], precision: str
-    ) -> Rollout:
+    def teach(self, teacher: nn.Module, batch: Tensors, learners: list[Learner], precision: str) -> Rollout:
         """The teacher's rollout over a batch, with the attention maps that the learners compare."""
         maps = set().union(*(x.teacher_maps for x in learners))
         with torch.autocast(batch["frames"].device.type, torch.bfloat16, enabled=precision == "bf16"):
             return answer(teacher, batch, maps)
 
-    def losses(
-        self, learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int
-    ) -> dict[str, Tensor]:
+    def losses(self, learner: Learner, batch: Tensors, answers: Any, seed: int) -> Tensors:
         seen = _imitated if Reads.ENCODINGS in learner.recipe.reads else _answered
         return weighted(learner.losses, seen(learner, batch, answers, seed), learner.ranks)
+
+    def open(self, dataset: dict[str, Any]) -> VideoSet:
+        return open_evaluation(dataset)
 
     def check(self, data: VideoSet, config: DictConfig) -> None:
         choose_sequences(data, config.pictures)
@@ -92,7 +88,7 @@ class Videos(Task):
         return [*VIDEO, "growth_full"] if growth else VIDEO
 
 
-def _answered(learner: Learner, batch: dict[str, Tensor], answers: Rollout | None, seed: int) -> Seen:
+def _answered(learner: Learner, batch: Tensors, answers: Any, seed: int) -> Seen:
     """What both say of the clips."""
     recipe, ranks, progress = learner.recipe, learner.ranks, learner.step / learner.schedule.steps
     labels = batch["masks"] if recipe.labels == "truth" else answers.labels
@@ -101,21 +97,11 @@ def _answered(learner: Learner, batch: dict[str, Tensor], answers: Rollout | Non
     guide = labels if progress < learner.schedule.guided else None
     with learner.autocast(batch["frames"]):
         rollout = answer(learner.method, batch, learner.maps, noise, guide)
-    pixels = generator_at(seed, learner.step, PIXELS)
-    return Seen(
-        rollout,
-        answers,
-        labels[:, 1:],
-        recipe.sampling,
-        pixels,
-        learner.projectors,
-        progress,
-        rows=ranks.rows,
-        before=ranks.before,
-    )
+    drawn = recipe.sampling, generator_at(seed, learner.step, PIXELS)
+    return Seen(rollout, answers, labels[:, 1:], *drawn, learner.projectors, progress, ranks)
 
 
-def _imitated(learner: Learner, batch: dict[str, Tensor], answers: Rollout, _: int) -> Seen:
+def _imitated(learner: Learner, batch: Tensors, answers: Rollout, _: int) -> Seen:
     """What both encoders make of the frames; the student's is all that learns."""
     frames = normalize(batch["frames"].flatten(0, 1))
     with learner.autocast(frames):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,10 +55,8 @@ class Sender:
     def _unsent(self) -> list[Run]:
         found = []
         for line in self.kept.read_text(encoding="utf-8").splitlines() if self.kept.exists() else []:
-            try:
+            with suppress(TypeError, ValueError):  # no line, or half of one
                 found.append(Run(**json.loads(line)))
-            except (TypeError, ValueError):  # no line, or half of one
-                continue
         return found
 
     def _deliver(self, run: Run) -> bool:

@@ -51,10 +51,11 @@ class Store:
         quiet_mlflow()
         for name in ("mlflow", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is told by the one who sends
-        self.is_server = _check(uri)
+        if uri is not None:
+            _check(uri)
         self.uri = store_uri(uri, runs)
-        self.artifacts = None if self.is_server else runs / "artifacts"
-        self.shown = without_password(self.uri)
+        self.artifacts = None if is_server(self.uri) else runs / "artifacts"
+        self.shown = str(without_password(self.uri))
         self.name = "local" if uri is None else re.sub(r"[^\w.-]+", "_", self.shown).strip("_")
         self._experiments: dict[str, str] = {}
         self._ids: dict[str, str] = {}  # MLflow's by ours
@@ -64,6 +65,8 @@ class Store:
 
         Raises whatever MLflow and the libraries below it raise.
         """
+        from mlflow.entities import Metric, Param
+
         client, experiment = self._client, self._experiment(run.experiment)
         there = self._find(experiment, run.id, run.instead_of)
         if there is None:
@@ -71,7 +74,12 @@ class Store:
             tags = {**run.tags, "bench_id": run.id} | ({"mlflow.parentRunId": above} if above else {})
             created = client.create_run(experiment, run.time, tags, run.name)
             there = self._ids[run.id] = created.info.run_id
-        self._log_numbers(there, run)
+        # With one time for all, MLflow knows a value that it has been sent before.
+        numbers = [*run.metrics, *_curve(run.curve)]
+        metrics = [Metric(name, float(value), 0, int(step)) for name, value, step in numbers]
+        client.log_batch(there, metrics[:BATCH], [Param(name, value[:6000]) for name, value in run.params.items()])
+        for start in range(BATCH, len(metrics), BATCH):
+            client.log_batch(there, metrics[start : start + BATCH])
         for name, text in run.texts.items():
             client.log_text(there, text, name)
         for path in filter(os.path.isfile, run.files):
@@ -94,22 +102,11 @@ class Store:
                 self._client.delete_run(found.info.run_id)
         return self._ids.get(ours)
 
-    def _log_numbers(self, there: str, run: Run) -> None:
-        from mlflow.entities import Metric, Param
-
-        # With one time for all, MLflow knows a value that it has been sent before.
-        numbers = [*run.metrics, *_curve(run.curve)]
-        metrics = [Metric(name, float(value), 0, int(step)) for name, value, step in numbers]
-        params = [Param(name, value[:6000]) for name, value in run.params.items()]
-        for start in range(0, max(1, len(metrics)), BATCH):
-            chunk = metrics[start : start + BATCH]
-            self._client.log_batch(there, metrics=chunk, params=params if start == 0 else [])
-
     @cached_property
     def _client(self):
         from mlflow import MlflowClient
 
-        with nullcontext() if self.is_server else first_use(self.uri):
+        with nullcontext() if is_server(self.uri) else first_use(self.uri):
             return MlflowClient(self.uri)
 
     def _experiment(self, name: str) -> str:
@@ -130,13 +127,11 @@ class Store:
 
 
 def _curve(path: str) -> list[tuple[str, float, int]]:
-    points = read_json(Path(path), list) or [] if path else []
-    return [
-        (f"train/{name}", value, point["step"])
-        for point in points
-        for name, value in point.items()
-        if name != "step"
-    ]
+    found = []
+    for point in (read_json(Path(path), list) or []) if path else []:
+        step = point.pop("step")
+        found += [(f"train/{name}", value, step) for name, value in point.items()]
+    return found
 
 
 def is_refused(error: Exception) -> bool:
@@ -146,35 +141,32 @@ def is_refused(error: Exception) -> bool:
     return isinstance(error, MlflowException) and error.get_http_status_code() in (400, 404, 409, 413)
 
 
-def _check(uri: str | None) -> bool:
-    """Whether this is the address of a server. Raises ConfigError for what is neither that nor a database's."""
+def _check(uri: str) -> None:
+    """Raise ConfigError for what is neither a server's address nor a database's."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
-    if uri is None:
-        return False
-    wrong = ConfigError(
-        f"tracking_uri={without_password(uri)}: give http://host:port of an MLflow server, "
-        "postgresql+psycopg://user:password@host/database or sqlite:////path/to/file.db"
-    )
+    shown = f"tracking_uri={without_password(uri)}"
     try:
         if is_server(uri):
             parts = urlsplit(uri)
-            if not parts.hostname or parts.port == 0:
-                raise wrong
-            return True
-        url = make_url(uri)
-        if url.get_backend_name() not in DATABASES or url.database in (None, "", ":memory:"):
-            raise wrong
-        url.get_dialect().import_dbapi()
+            right = bool(parts.hostname) and parts.port != 0
+        else:
+            url = make_url(uri)
+            right = url.get_backend_name() in DATABASES and url.database not in (None, "", ":memory:")
+            if right:
+                url.get_dialect().import_dbapi()
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
-        raise wrong from None
+        right = False
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"tracking_uri={without_password(uri)} has no driver ({error.name} is missing); for "
-            f"postgresql+psycopg://: {INSTALL_POSTGRESQL}"
+            f"{shown} has no driver ({error.name} is missing); for postgresql+psycopg://: {INSTALL_POSTGRESQL}"
         ) from None
-    return False
+    if not right:
+        raise ConfigError(
+            f"{shown}: give http://host:port of an MLflow server, "
+            "postgresql+psycopg://user:password@host/database or sqlite:////path/to/file.db"
+        )
 
 
 def store_uri(tracking_uri: str | None, runs: Path) -> str:

@@ -111,11 +111,11 @@ class Tracker:
             return {}
         sent = self._sender.sent
         self.table = [replace(r, mlflow_run_id=r.mlflow_run_id or sent.get(self._id(r), "")) for r in self.table]
-        scores = [(f"jf_mean/{_safe(r.label)}", r.jf_mean, r.seed) for r in self.table]
+        scored = [record for record in self.table if record.jf_mean is not None]
         return {
             "texts": {"records.jsonl": to_jsonl(self.table)},
             "table": {key: [getattr(record, key) for record in self.table] for key in SHOWN},
-            "metrics": [score for score in scores if score[1] is not None],
+            "metrics": [(f"jf_mean/{_safe(record.label)}", record.jf_mean, record.seed) for record in scored],
         }
 
 
@@ -135,14 +135,10 @@ def _origin(runs: Path) -> str:
 
 def _metrics(record: Record) -> list[tuple[str, float, int]]:
     """Every number of a record, and J&F of each sequence."""
-    numbers = [
-        (name, value, 0)
-        for name, value in asdict(record).items()
-        if isinstance(value, int | float) and name not in ("seed", "train_steps")
-    ]
-    sequences = json.loads(record.per_sequence or "{}")
+    values = {name: value for name, value in asdict(record).items() if name not in ("seed", "train_steps")}
     kind = "miou_image" if record.miou is not None else "jf_sequence"
-    return numbers + [(f"{kind}/{_safe(name)}", value, 0) for name, value in sequences.items()]
+    sequences = {f"{kind}/{_safe(name)}": v for name, v in json.loads(record.per_sequence or "{}").items()}
+    return [(name, v, 0) for name, v in (values | sequences).items() if isinstance(v, int | float)]
 
 
 def _safe(name: str) -> str:

@@ -1,19 +1,35 @@
-"""What a network says of a batch of clips: its rollout, with the attention maps that recipes compare."""
+"""Batches of clips, and what a network says of them: its rollout, with the attention maps that recipes compare."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.plan.recipe import Schedule
 from bench.system.errors import ConfigError
+from datasets.clips import ClipStream
 from methods.distillation.hooks import attention_maps
+from methods.masks import slot_planes
 from methods.space_time import Rollout
+
+Tensors = dict[str, Tensor]  # of a batch, or losses, by name
+
+
+def batches(clips: ClipStream, schedule: Schedule, start: int, device: str) -> Iterator[Tensors]:
+    """Batches from step `start` on, on the device, with the first masks taken apart."""
+    slots = torch.arange(1, schedule.max_objects + 1, device=device)
+    for found in clips.loader(start, schedule.workers):
+        batch = {name: value.to(device, non_blocking=True) for name, value in found.items()}
+        batch["first_masks"] = slot_planes(batch["masks"][:, 0], schedule.max_objects)
+        batch["valid"] = slots <= batch["num_objects"][:, None]
+        yield batch
 
 
 def answer(
-    method: nn.Module,
-    batch: dict[str, Tensor],
+    method: Any,
+    batch: Tensors,
     maps: Iterable[int] = (),
     generator: torch.Generator | None = None,
     guide: Tensor | None = None,
@@ -23,7 +39,7 @@ def answer(
     generator: what a network in training draws from. guide: labels int64 (B, T, H, W) to remember in place of its
     own answers.
     """
-    names = {number: method.attention_modules[number - 1] for number in maps}
+    names: dict[int, str] = {number: method.attention_modules[number - 1] for number in maps}
     with attention_maps(method, names.values()) as found:
         rollout = method.roll_out(batch["frames"], batch["first_masks"], batch["valid"], generator, guide)
     judged = rollout.logits.shape[1]  # what a method computes on the annotated frame comes before these

@@ -13,12 +13,13 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from bench.plan.recipe import Schedule
 from bench.system.stopping import saving_first, stop_if_asked
-from bench.train.learner import Diverged, Learner
+from bench.train.answers import Tensors
+from bench.train.learner import Diverged, Learner, Look
 from bench.train.ranks import Ranks
 from datasets.clips import ClipStream
 
@@ -34,7 +35,7 @@ def train_group(
     teacher: nn.Module | None,
     device: str,
     on_step: OnStep | None = None,
-    look: Callable[[nn.Module], dict[str, float]] | None = None,
+    look: Look | None = None,
 ) -> None:
     """Train all learners, of one task, to the end, resuming each from its checkpoint; failed ones get a `failure`.
 
@@ -50,49 +51,39 @@ def train_group(
     stream = stream.part_of(ranks.number, ranks.size)
     for start, same in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
         running = list(same)
-        with _progress(running, schedule, start) as bar, _side_by_side(len(running), device, ranks) as for_each:
+        label = f"train {', '.join(dict.fromkeys(x.name for x in running))}"
+        with (
+            saving_first(partial(_save, running)),
+            tqdm(desc=label, total=schedule.steps, initial=start, unit="step", mininterval=2) as bar,
+            _side_by_side(len(running), device, ranks) as for_each,
+        ):
             saved_at = time.monotonic()
             for batch in task.batches(stream, schedule, start, device):
-                bunch = list(running)
                 answers = None
                 if teacher is not None:
-                    answers = task.teach(teacher, batch, bunch, schedule.precision)
+                    answers = task.teach(teacher, batch, running, schedule.precision)
                 step = partial(_step, batch=batch, answers=answers, seed=seed, on_step=on_step, look=look)
-                losses = list(for_each(step, bunch))
-                running[:] = [learner for learner in bunch if learner.failure is None]
+                losses = list(for_each(step, running))
+                running[:] = [learner for learner in running if learner.failure is None]
                 bar.set_postfix(loss=f"{losses[0]:.3f}", refresh=False)
                 bar.update()
                 if not running:
                     break
                 stop_if_asked(ranks.any)
                 if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-                    save(running)
+                    _save(running)
                     saved_at = time.monotonic()
         for learner in running:
             learner.finish()
 
 
-def save(learners: list[Learner]) -> None:
-    for learner in learners:
+def _save(running: list[Learner]) -> None:
+    for learner in running:
         learner.save()
 
 
-@contextmanager
-def _progress(running: list[Learner], schedule: Schedule, start: int) -> Iterator[tqdm]:
-    """A bar; within the block those that are still running save before a stop."""
-    label = ", ".join(dict.fromkeys(x.name for x in running))
-    shown = {"desc": f"train {label}", "unit": "step", "mininterval": 2}
-    with saving_first(lambda: save(running)), tqdm(total=schedule.steps, initial=start, **shown) as bar:
-        yield bar
-
-
 def _step(
-    learner: Learner,
-    batch: dict[str, Tensor],
-    answers: Any,
-    seed: int,
-    on_step: OnStep | None,
-    look: Callable[[nn.Module], dict[str, float]] | None,
+    learner: Learner, batch: Tensors, answers: Any, seed: int, on_step: OnStep | None, look: Look | None
 ) -> float:
     """The loss of a step, after which the learner may have a `failure`."""
     if look is not None and learner.step == 0:
@@ -122,6 +113,5 @@ def _side_by_side(learners: int, device: str, ranks: Ranks) -> Iterator[Callable
     if device != "cpu" or workers == 1 or ranks.size > 1:
         yield map
         return
-    share = threads // workers
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,)) as pool:
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
         yield pool.map

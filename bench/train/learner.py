@@ -4,11 +4,12 @@ import copy
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import InitVar, asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from bench.losses.base import Loss, Reads
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
-from bench.train.answers import map_number
+from bench.train.answers import Tensors, map_number
 from bench.train.norms import share_statistics
 from bench.train.objective import make_projectors
 from bench.train.ranks import ALONE, Ranks
@@ -29,65 +30,69 @@ from methods.noise import PartGenerator
 CURVE_POINTS = 200
 LOOKS = 8  # at what is held out, along a training
 PIXELS, DROPS = 0, 1  # what noise is drawn for
+Look = Callable[[Any], dict[str, float]]  # what is asked of a network along its training
 
 
 class Diverged(RuntimeError):
     """The loss is no number any more: this cell has failed, the others go on."""
 
 
-class Teaching(Protocol):
-    """What training asks of a task: bench.tasks.task says what each does."""
+class Teaching(ABC):
+    """What training asks of a task."""
 
-    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[dict[str, Tensor]]: ...
+    def batches(self, stream, schedule: Schedule, start: int, device: str) -> Iterator[Tensors]:
+        """Batches of a stream from step `start` on, on the device."""
+        for batch in stream.loader(start, schedule.workers):
+            yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
-    def teach(self, teacher, batch: dict[str, Tensor], learners: "list[Learner]", precision: str) -> Any: ...
+    @abstractmethod
+    def teach(self, teacher: Any, batch: Tensors, learners: "list[Learner]", precision: str) -> Any:
+        """What the teacher says of a batch, once for all learners: `losses` takes it."""
 
-    def losses(
-        self, learner: "Learner", batch: dict[str, Tensor], answers: Any, seed: int
-    ) -> dict[str, Tensor]: ...
+    @abstractmethod
+    def losses(self, learner: "Learner", batch: Tensors, answers: Any, seed: int) -> Tensors:
+        """The losses of the learner's recipe, each a scalar, and their weighted `total`."""
 
 
+@dataclass(eq=False, repr=False)
 class Learner:
     """Trains `method` for `task` by `recipe`; its folder gets `last.pt` while it does, `weights.pt` at the end.
 
-    Of several ranks each has a learner with the same weights at every step; the first one's writes the files.
+    method, teacher: modules with what training asks of them (roll_out, embedding_channels, backbones). Of several
+    ranks each has a learner with the same weights at every step; the first one's writes the files.
     """
 
-    def __init__(
-        self,
-        name: str,
-        method: nn.Module,
-        recipe: Recipe,
-        schedule: Schedule,
-        folder: Path,
-        meta: dict,
-        task: Teaching,
-        freeze_norm: bool = False,
-        teacher: nn.Module | None = None,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        self.name, self.recipe, self.schedule, self.folder, self.meta = name, recipe, schedule, folder, meta
-        self.task, self.ranks = task, ranks
-        self._learning: list[bool] | None = None  # which parameters do, since the losses were spread
-        self.method = share_statistics(method, ranks).to(memory_format=torch.channels_last)
-        self.freeze_norm = freeze_norm
+    name: str
+    method: Any
+    recipe: Recipe
+    schedule: Schedule
+    folder: Path
+    meta: dict[str, Any]
+    task: Teaching
+    freeze_norm: bool = False
+    teacher: InitVar[Any] = None
+    ranks: Ranks = ALONE
+
+    def __post_init__(self, teacher: Any) -> None:
+        self._learning: list[bool] = []  # which parameters do, since the losses were spread
+        self.method = method = share_statistics(self.method.to(memory_format=torch.channels_last), self.ranks)
+        recipe, schedule = self.recipe, self.schedule
         if schedule.backbone_lr == 0:  # which saves its backward pass
             for part in frame_encoder(method):
                 part.requires_grad_(False)
         self.average = copy.deepcopy(method) if schedule.ema else None
-        width = teacher.embedding_channels if teacher is not None else None
+        width = teacher.embedding_channels if teacher is not None else 0  # then no loss needs it
         self.projectors = make_projectors(recipe.losses, method.embedding_channels, width)
         # numbers of the attention maps to compare
         self.teacher_maps = {map_number(teacher, wanted) for wanted in recipe.teacher_maps}
         self.maps = [map_number(method, None)] if self.teacher_maps else []
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(method, self.projectors, schedule), weight_decay=schedule.weight_decay, fused=True
-        )
+        groups = parameter_groups(method, self.projectors, schedule)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, fused=True)
         self.step, self.seconds = 0, 0.0  # that this learner's own work took
         self.curve: list[dict[str, float]] = []
         self.failure: str | None = None
 
-    def learn(self, batch: dict[str, Tensor], teacher: Any, seed: int) -> float:
+    def learn(self, batch: Tensors, teacher: Any, seed: int) -> float:
         """One optimisation step on a batch; returns the loss. Raises Diverged."""
         began = time.perf_counter()
         self._train_mode()
@@ -108,7 +113,7 @@ class Learner:
             raise Diverged(f"loss {total}, gradient norm {float(norm)} at step {self.step}")
         self.optimizer.step()
         if self.average is not None:
-            self._follow()
+            self._follow(self.average)
         if self.step % max(1, self.schedule.steps // CURVE_POINTS) == 0:
             values = {name: self.ranks.mean(value) for name, value in parts.items()}
             self.curve.append({"step": self.step, "lr": lr, **values})
@@ -133,16 +138,15 @@ class Learner:
         """Those that count at this step."""
         return self.recipe.finetuning if self.finetunes else self.recipe.losses
 
-    def look(self, ask: Callable[[nn.Module], dict[str, float]]) -> None:
+    def look(self, ask: Look) -> None:
         """Before the first step, after the last one and evenly between, the curve gets what `ask` finds."""
         if self.step in {round(self.schedule.steps * i / LOOKS) for i in range(LOOKS + 1)}:
-            network = self.method if self.average is None else self.average
-            self.curve.append({"step": self.step, **ask(network.eval())})
+            self.curve.append({"step": self.step, **ask(self.evaluated.eval())})
 
     @property
-    def weights(self) -> dict[str, Tensor]:
-        """What is evaluated: the current weights, or their average where the schedule wants one."""
-        return (self.method if self.average is None else self.average).state_dict()
+    def evaluated(self) -> nn.Module:
+        """The network with its current weights, or with their average where the schedule wants one."""
+        return self.method if self.average is None else self.average
 
     def _train_mode(self) -> None:
         self.method.train()
@@ -156,17 +160,16 @@ class Learner:
             for part in encoder:
                 part.requires_grad_(False).eval()  # as above
         if self.freeze_norm:
-            for part in self.method.backbones.values():
-                for module in part.modules():
-                    if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
-                        module.eval()
+            for module in (module for part in self.method.backbones.values() for module in part.modules()):
+                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+                    module.eval()
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _follow(self, average: nn.Module) -> None:
         """Move the averaged weights towards the current ones; early on faster, so that the start is forgotten."""
         decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step))
         current = self.method.state_dict()
-        for key, value in self.average.state_dict().items():
+        for key, value in average.state_dict().items():
             if value.is_floating_point():
                 value.lerp_(current[key], 1 - decay)
             else:
@@ -177,18 +180,16 @@ class Learner:
         if not self.ranks.leads:
             return
         last = self.folder / "last.pt"
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "method": self.method.state_dict(),
-            "projectors": self.projectors.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "curve": self.curve,
-        }
+        states = {name: part.state_dict() for name, part in self._parts.items()}
         if last.exists():
             last.replace(self.folder / "previous.pt")
-        write_checkpoint(last, state)
+        write_checkpoint(last, {"step": self.step, "seconds": self.seconds, "curve": self.curve, **states})
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        """What a checkpoint holds the state of."""
+        parts = {"method": self.method, "projectors": self.projectors, "optimizer": self.optimizer}
+        return parts if self.average is None else {**parts, "average": self.average}
 
     def resume(self) -> None:
         """Continue from `last.pt`, or from `previous.pt` when that is damaged, or from the start."""
@@ -196,18 +197,12 @@ class Learner:
         state = self.ranks.from_first(self._checkpoint)
         if state is None:
             return
-        self.method.load_state_dict(state["method"])
-        self.projectors.load_state_dict(state["projectors"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
         self.step, self.seconds, self.curve = state["step"], state.get("seconds", 0.0), state["curve"]
 
     def _checkpoint(self) -> dict | None:
-        for name in ("last.pt", "previous.pt"):
-            path = self.folder / name
-            if not path.exists():
-                continue
+        for path in filter(Path.exists, (self.folder / "last.pt", self.folder / "previous.pt")):
             try:
                 return read_file(path)
             except MethodError as error:
@@ -224,22 +219,16 @@ class Learner:
             (self.folder / name).unlink(missing_ok=True)
 
     def _write_weights(self, path: Path) -> None:
-        content = {
-            "state_dict": {k: v.cpu().contiguous() for k, v in self.weights.items()},
-            "meta": {
-                **self.meta,
-                "recipe": asdict(self.recipe),
-                "schedule": asdict(self.schedule),
-                "seconds": self.seconds,
-            },
-            "curve": self.curve,
-        }
-        write_checkpoint(path, content)
+        weights = {k: v.cpu().contiguous() for k, v in self.evaluated.state_dict().items()}
+        made = {"recipe": asdict(self.recipe), "schedule": asdict(self.schedule), "seconds": self.seconds}
+        write_checkpoint(path, {"state_dict": weights, "meta": {**self.meta, **made}, "curve": self.curve})
 
 
 def generator_at(seed: int, step: int, purpose: int) -> PartGenerator:
     """The same noise for every student and wherever training resumes; a stream of its own for each purpose."""
-    return PartGenerator().manual_seed((seed << 32) + step + (purpose << 62))
+    generator = PartGenerator()
+    generator.manual_seed((seed << 32) + step + (purpose << 62))
+    return generator
 
 
 def snapshot_steps(schedule: Schedule) -> list[int]:
@@ -258,7 +247,7 @@ def parameter_groups(method: nn.Module, projectors: nn.Module, schedule: Schedul
     return [{"params": found, "lr": schedule.lr * share, "share": share} for found, share in shares if share]
 
 
-def frame_encoder(method: nn.Module) -> list[nn.Module]:
+def frame_encoder(method: Any) -> list[nn.Module]:
     """What makes features of frames: a part of its own, or all backbones of a method that does not name one."""
     name = getattr(method, "encoder_name", None)
     return [getattr(method, name)] if name else list(method.backbones.values())

@@ -71,5 +71,4 @@ def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
 
 def first_host(nodes: str) -> str:
     """The first of a list of hosts as Slurm writes it: `gpu[03-05,9],login` -> `gpu03`."""
-    before, number, after = re.match(r"([^\[,]*)(?:\[(\w+)[^\]]*\])?([^\[,]*)", nodes).groups()
-    return f"{before}{number or ''}{after}"
+    return re.sub(r"\[(\w+)[^\]]*\]", r"\1", nodes).partition(",")[0]

@@ -74,7 +74,7 @@ class Ranks:
         """
         if self.size == 1:
             return make()
-        made, buffer = None, BytesIO()
+        buffer = BytesIO()
         if self.leads:
             made = make()
             torch.save(made, buffer)

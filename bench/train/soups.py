@@ -1,6 +1,7 @@
 """Soups of trained networks, chosen on held-out training data."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from bench.plan.data import open_training
 from bench.score.held_out import held_out_score
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
-from bench.train.stream import batches
+from bench.train.answers import batches
 from methods.checkpoint import read_file
 from methods.soups import State, average, greedy
 
@@ -47,30 +48,24 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
     kind = "snapshots" if soup.trajectory else "networks"
     meta = {**contents[0]["meta"], "soup": f"{soup.pick}: {len(members)} of {len(states)} {kind}"}
     state = {k: v.cpu().contiguous() for k, v in settled.items()}
-    content = {"state_dict": state, "meta": meta, "curve": []}
-    write_checkpoint(path, content)
+    write_checkpoint(path, {"state_dict": state, "meta": meta, "curve": []})
 
 
 def _own_statistics(states: list[State]) -> set[str]:
     """Names of the batch norms whose statistics differ from network to network."""
-    ending = ".running_mean"
-    first = states[0]
+    ending, first = ".running_mean", states[0]
     means = [key for key in first if key.endswith(ending)]
-    return {
-        key.removesuffix(ending)
-        for key in means
-        if not all(torch.equal(state[key], first[key]) for state in states)
-    }
+    differ = [key for key in means if not all(torch.equal(state[key], first[key]) for state in states)]
+    return {key.removesuffix(ending) for key in differ}
 
 
 def _settled(state: State, names: set[str], soup: Soup, device: str) -> nn.Module:
     """The network with these weights; the statistics of the named norms are those of the first training clips."""
     training = soup.members[0]
-    method = methods.create(training.method, **training.options)
+    method: Any = methods.create(training.method, **training.options)
     method.load_state_dict(state)
     method.to(device)
     norms = [module for name, module in method.named_modules() if name in names]
-    before = [(norm, norm.momentum) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
@@ -81,6 +76,4 @@ def _settled(state: State, names: set[str], soup: Soup, device: str) -> nn.Modul
     with torch.inference_mode():
         for _, batch in zip(range(NORM_BATCHES), batches(stream, training.schedule, 0, device), strict=False):
             method.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
-    for norm, momentum in before:
-        norm.momentum = momentum
     return method.eval()

@@ -33,7 +33,7 @@ def bootstrapped(per_pixel: Tensor, share: float) -> Tensor:
     return flat.topk(max(1, int(share * flat.shape[1])), dim=1, sorted=False).values.mean()
 
 
-def bootstrap_share(step: int, start: int, end: int, share: float) -> float:
+def bootstrap_share(step: float, start: float, end: float, share: float) -> float:
     """STCN's schedule: 1 before step `start`, then linearly down to `share` at step `end` and after.
 
     STCN: start 20000, end 70000, share 0.15.

@@ -15,12 +15,11 @@ from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.stopping import Stopped, ask, listening
 from bench.tasks import TASKS
-from bench.train.answers import answer
+from bench.train.answers import answer, batches
 from bench.train.group import train_group
 from bench.train.learner import Diverged, Learner
 from bench.train.place import Place
 from bench.train.ranks import Ranks, ranks_here
-from bench.train.stream import batches
 from bench.train.together import joined
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis

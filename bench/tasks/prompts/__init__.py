@@ -1,1 +1,1 @@
-"""Training and judging networks that answer prompts on images (SAM, MobileSAM): decoupled distillation."""
+"""Training and evaluating networks that answer prompts on images (SAM, MobileSAM): decoupled distillation."""

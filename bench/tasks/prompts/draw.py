@@ -45,6 +45,12 @@ class Prompts:
         return logits.unflatten(0, (-1, count)), scores.unflatten(0, (-1, count))
 
 
+def point_prompts(points: np.ndarray) -> Prompts:
+    """Of one image's points (P, N, 2): N is 1, or 2 with a background point beside each."""
+    labels = torch.tensor([FOREGROUND, BACKGROUND][: points.shape[1]]).repeat(len(points), 1)
+    return Prompts(torch.from_numpy(points.astype(np.float32))[None], labels[None])
+
+
 def best(logits: Tensor, scores: Tensor) -> Tensor:
     """Of M answers to each prompt, (B, P, M, h, w) and (B, P, M), the one of the best score: (B, P, h, w)."""
     place = scores.argmax(2)[:, :, None, None, None]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from bench.plan.cells import content_hash
@@ -20,21 +19,10 @@ PER_BATCH = 8
 GB = 1e9
 
 
-class Embeddings:
-    """Embeddings (N, C, S / 16, S / 16) of the images of a stream, memory-mapped from a file that is whole."""
-
-    def __init__(self, path: Path) -> None:
-        self.array = np.load(path, mmap_mode="r")
-
-    def read(self, index: Tensor) -> Tensor:
-        """int64 (B,) -> float32 (B, C, h, w), on the CPU."""
-        return torch.from_numpy(self.array[index.numpy()].astype(np.float32))
-
-
 def store_embeddings(
     teacher: Sam, key: str, stream: ImageStream, folder: Path, precision: str, limit_gb: float, device: str
-) -> Embeddings:
-    """The embeddings of all images of a stream by a teacher, computed and written where they are not there yet.
+) -> np.memmap:
+    """A teacher's embeddings (N, C, S / 16, S / 16) of all images of a stream, computed where not there yet.
 
     key: of the teacher and of what the images hold. They lie in `folder/<hash of it, the images' names and the
     precision>`; a killed computation goes on where it was. Before anything is computed, raises ConfigError where
@@ -52,13 +40,13 @@ def store_embeddings(
             if not done:
                 _reserve(path, shape, precision, limit_gb)
             _compute(teacher, stream, path, state, done, device)
-    return Embeddings(path)
+    return np.load(path, mmap_mode="r")
 
 
 def _reserve(path: Path, shape: tuple[int, ...], precision: str, limit_gb: float) -> None:
     """A file of this size, all of which the disk has given: a memory map of a full disk would crash."""
-    dtype = DTYPES[precision]
-    need = np.prod(shape, dtype=float) * np.dtype(dtype).itemsize / GB
+    dtype = np.dtype(DTYPES[precision])
+    need = np.prod(shape, dtype=float) * dtype.itemsize / GB
     advice = "raise it, store them in half of that (scale.student.embeddings=fp16) or learn from fewer images"
     if need > limit_gb:
         raise ConfigError(
@@ -66,13 +54,13 @@ def _reserve(path: Path, shape: tuple[int, ...], precision: str, limit_gb: float
             f"scale.student.embeddings_gb={limit_gb:g} is the most that they may: {advice}"
         )
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    offset = array.offset
+    size = array.offset + array.nbytes
     del array
     if not hasattr(os, "posix_fallocate"):  # macOS
         return
     try:
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, offset + int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            os.posix_fallocate(file.fileno(), 0, size)
     except OSError:
         path.unlink(missing_ok=True)
         raise

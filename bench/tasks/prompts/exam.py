@@ -13,15 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bench.plan.questions import SPAN, Questions
-from bench.tasks.prompts.draw import (
-    BACKGROUND,
-    FOREGROUND,
-    Prompts,
-    best,
-    boxes_around,
-    draw_background,
-    draw_points,
-)
+from bench.tasks.prompts.draw import Prompts, best, boxes_around, draw_background, draw_points, point_prompts
 from bench.tasks.prompts.images import Fitted, fit, low_res
 from datasets.static import StillImage
 from methods.distillation.prompted import mask_iou
@@ -83,18 +75,17 @@ class Exam:
         device: str,
         kinds: tuple[str, ...] | None = None,
     ) -> None:
-        chosen = np.unique(np.linspace(0, len(images) - 1, min(wanted.images, len(images))).round().astype(int))
         self.side, self.device = side, device
-        self.questions = [
-            self._question(images[i], number, wanted, teacher, kinds)
-            for number, i in enumerate(tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False))
-        ]
+        chosen = [images[i] for i in evenly(min(wanted.images, len(images)), len(images))]
+        shown = tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
+        self.questions = [self._question(image, i, wanted, teacher, kinds) for i, image in enumerate(shown)]
 
     @torch.inference_mode()
     def grade(self, model: Sam, label: str | None = None) -> Grades:
         """With a progress bar of this label, if any."""
         teacher: dict[str, dict[str, list[float]]] = {}
-        truth, errors = {}, []
+        truth: dict[str, list[float]] = {}
+        errors: list[float] = []
         for question in tqdm(self.questions, label, unit="image", mininterval=2, disable=label is None):
             embedding = self._encode(model, fit(question.still.read(), self.side))
             if question.embedding is not None:
@@ -127,25 +118,26 @@ class Exam:
         self, still: StillImage, number: int, wanted: Questions, teacher: Sam | None, kinds: tuple[str, ...] | None
     ) -> Question:
         fitted, rng = fit(still.read(), self.side), np.random.default_rng([wanted.seed, number])
-        valid = low_res(np.ones_like(fitted.labels, bool), self.side)
-        points = draw_points(fitted.labels, wanted.points, rng)
-        regions = [fitted.labels == fitted.labels[y, x] for x, y in points]
+        labels = fitted.labels
+        valid = low_res(np.ones_like(labels, bool), self.side)
+        points = draw_points(labels, wanted.points, rng)
+        regions = [labels == labels[y, x] for x, y in points]
         truth = None if still.mask is None else torch.stack([low_res(region, self.side) for region in regions])
         embedding = None if teacher is None else self._encode(teacher, fitted)
-        prompts = {"point": _points(points[:, None], [[FOREGROUND]] * len(points))}
+        prompts = {"point": point_prompts(points[:, None])}
         if truth is not None:
             prompts["box"] = Prompts(boxes=mask_boxes(torch.from_numpy(np.stack(regions)))[None])
-        elif embedding is not None:  # nobody says what is there but the teacher
+        elif teacher is not None and embedding is not None:  # nobody says what is there but the teacher
             found = self._answer(teacher, embedding, prompts["point"], valid)
             prompts["box"] = Prompts(boxes=boxes_around(found)[None])
         for distance in wanted.distances:
-            beside = [draw_background(fitted.labels, p, distance * self.side / SPAN, rng) for p in points]
+            beside = [draw_background(labels, p, distance * self.side / SPAN, rng) for p in points]
             pairs = [[p, other] for p, other in zip(points, beside, strict=True) if other is not None]
             if pairs:
-                prompts[str(distance)] = _points(np.array(pairs), [[FOREGROUND, BACKGROUND]] * len(pairs))
+                prompts[str(distance)] = point_prompts(np.array(pairs))
         prompts = {kind: asked for kind, asked in prompts.items() if kinds is None or kind in kinds}
-        theirs = {}
-        if embedding is not None:
+        theirs: dict[str, Tensor] = {}
+        if teacher is not None and embedding is not None:
             theirs = {kind: self._answer(teacher, embedding, asked, valid) for kind, asked in prompts.items()}
             embedding = embedding.float().cpu()
         return Question(still.name, still, valid, prompts, theirs, truth, embedding)
@@ -157,6 +149,11 @@ class Exam:
         """bool (P, S / 4, S / 4) on the CPU, False on padding."""
         answers = prompts.to(self.device).decode(model, embedding)
         return (best(*answers)[0] > 0).cpu() & valid
+
+
+def evenly(count: int, of: int) -> list[int]:
+    """At most `count` of the numbers below `of`, from the first to the last."""
+    return np.unique(np.linspace(0, of - 1, count).round().astype(int)).tolist()
 
 
 def fields_of(grades: Grades, questions: dict[str, Any]) -> dict[str, Any]:
@@ -175,11 +172,6 @@ def fields_of(grades: Grades, questions: dict[str, Any]) -> dict[str, Any]:
         "objects": sum(len(ious) for ious in each.values()),
         "frames": len(each),
     }
-
-
-def _points(points: np.ndarray, labels: list[list[int]]) -> Prompts:
-    """One image's points (P, N, 2)."""
-    return Prompts(torch.from_numpy(points.astype(np.float32))[None], torch.tensor(labels)[None])
 
 
 def _percent(share: float | None) -> float | None:

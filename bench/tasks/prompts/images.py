@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.tasks.prompts.draw import BACKGROUND, FOREGROUND, NO_POINT, Prompts, draw_background, draw_points
+from bench.train.answers import Tensors
 from datasets.clips import ImageCache, Stream
 from datasets.errors import DataError
 from datasets.images import VOID
@@ -36,7 +37,7 @@ class Fitted:
 def fit(still: tuple[np.ndarray, np.ndarray], side: int) -> Fitted:
     """An image uint8 (H, W, 3) and its ids uint8 (H, W), void ones as background, at input size."""
     frame, mask = still
-    size = input_size(*mask.shape, side)
+    size = input_size(mask.shape[0], mask.shape[1], side)
     ids = cv2.resize(np.where(mask == VOID, 0, mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     image = to_input(torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 255, side)[0]
     return Fitted(image, ids)
@@ -65,7 +66,7 @@ class ImageStream(Stream):
         super().__init__(steps, batch)
         self.images, self.side, self.seed, self.cache = tuple(images), side, seed, ImageCache(CACHE_MB)
 
-    def __getitem__(self, place: int) -> dict[str, Tensor]:
+    def __getitem__(self, place: int) -> Tensors:
         number = self.number(place)
         index = self.index(number)
         fitted, rng = self.fitted(index), np.random.default_rng([self.seed, number])
@@ -102,7 +103,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def prompts_of(batch: dict[str, Tensor]) -> list[tuple[slice, Prompts]]:
+def prompts_of(batch: Tensors) -> list[tuple[slice, Prompts]]:
     """The prompts of a batch by kind, each with the places of its objects among the P: points, a box, a pair."""
     point, box, pair = slice(0, -2), slice(-2, -1), slice(-1, None)
     return [

@@ -1,54 +1,50 @@
 """What a student of SAM learns of a batch: its teacher's embeddings, or masks through its decoder."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.losses.base import Prompted, Reads, Seen
 from bench.tasks.prompts.draw import Prompts, best, boxes_around
-from bench.tasks.prompts.embeddings import Embeddings
 from bench.tasks.prompts.images import prompts_of
+from bench.train.answers import Tensors
 from bench.train.learner import Learner
 from bench.train.objective import weighted
 from methods.sam.network import Sam
 
-
-@dataclass(frozen=True)
-class Asked:
-    """Prompts of a kind and what their masks should be: bool (B, P, S / 4, S / 4)."""
-
-    prompts: Prompts
-    target: Tensor
+Asked = list[tuple[Prompts, Tensor]]  # by kind, with what their masks should be: bool (B, P, S / 4, S / 4)
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(NamedTuple):
     """What a teacher says of a batch: embeddings (B, C, h, w), and its masks where a student asks for them."""
 
     embeddings: Tensor
-    asked: list[Asked]
+    asked: Asked
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """A network, and what it makes of every image of the stream."""
+class Teacher(NamedTuple):
+    """A network, and what it makes of every image of the stream: (N, C, h, w)."""
 
     network: Sam
-    embeddings: Embeddings
+    embeddings: np.memmap
 
 
-def prompt_losses(
-    learner: Learner, batch: dict[str, Tensor], teacher: Answers | None, seed: int
-) -> dict[str, Tensor]:
+def prompt_losses(learner: Learner, batch: Tensors, answers: Answers | None, seed: int) -> Tensors:
     """The losses of the learner's recipe on a batch of an `ImageStream`, and their weighted `total`."""
+    asked: Asked = []
+    if _learns_masks(learner) and learner.recipe.labels == "truth":
+        asked = [(prompts, batch["truth"][:, places]) for places, prompts in prompts_of(batch)]
+    elif _learns_masks(learner) and answers is not None:
+        asked = answers.asked
+    prompted, valid = [], batch["valid"][:, None, None]
     with learner.autocast(batch["image"]):
         embeddings = learner.method.encode_image(batch["image"])
-        asked = []
-        if _learns_masks(learner):
-            asked = _of_labels(batch) if learner.recipe.labels == "truth" else teacher.asked
-        prompted = [_answered(each, learner.method, embeddings, batch["valid"]) for each in asked]
-    taught = None if teacher is None else teacher.embeddings
+        for prompts, target in asked:
+            logits, scores = prompts.decode(learner.method, embeddings)
+            prompted.append(Prompted(logits.float(), scores.float(), target[:, :, None], valid))
+    taught = None if answers is None else answers.embeddings
     return weighted(learner.losses, Seen(embeddings.float(), taught, prompted=prompted), learner.ranks)
 
 
@@ -56,33 +52,22 @@ def _learns_masks(learner: Learner) -> bool:
     return any(Reads.PROMPTED in loss.reads for loss in learner.losses.values())
 
 
-def _answered(asked: Asked, model: Sam, embeddings: Tensor, valid: Tensor) -> Prompted:
-    """valid: bool (B, S / 4, S / 4)."""
-    logits, scores = (x.float() for x in asked.prompts.decode(model, embeddings))
-    return Prompted(logits, scores, asked.target[:, :, None], valid[:, None, None])
-
-
-def _of_labels(batch: dict[str, Tensor]) -> list[Asked]:
-    return [Asked(prompts, batch["truth"][:, places]) for places, prompts in prompts_of(batch)]
-
-
 @torch.no_grad()
-def teach(teacher: Teacher, batch: dict[str, Tensor], learners: list[Learner], precision: str) -> Answers:
+def teach(teacher: Teacher, batch: Tensors, learners: list[Learner], precision: str) -> Answers:
     """What the learners need to know of a batch; all are at the same step."""
-    device = batch["image"].device
-    embeddings = teacher.embeddings.read(batch["index"].cpu()).to(device)
+    device, network = batch["image"].device, teacher.network
+    stored = teacher.embeddings[batch["index"].cpu().numpy()].astype(np.float32)
+    embeddings = torch.from_numpy(stored).to(device)
     if not any(map(_learns_masks, learners)):
         return Answers(embeddings, [])
-    network, asked = teacher.network, []
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         if not batch["labelled"].all():
             batch = {**batch, "boxes": _teachers_boxes(batch, network, embeddings)}
-        for _, prompts in prompts_of(batch):
-            asked.append(Asked(prompts, best(*prompts.decode(network, embeddings)) > 0))
+        asked = [(prompts, best(*prompts.decode(network, embeddings)) > 0) for _, prompts in prompts_of(batch)]
     return Answers(embeddings, asked)
 
 
-def _teachers_boxes(batch: dict[str, Tensor], network: Sam, embeddings: Tensor) -> Tensor:
+def _teachers_boxes(batch: Tensors, network: Sam, embeddings: Tensor) -> Tensor:
     """Where there are no labels, the boxes are those of what the teacher sees at the points."""
     points = Prompts(batch["points"][:, :, :1], batch["labels"][:, :, :1])
     masks = (best(*points.decode(network, embeddings)) > 0) & batch["valid"][:, None]

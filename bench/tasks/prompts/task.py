@@ -1,23 +1,25 @@
 """Answering prompts on images as SAM does, and as its students learn to: by decoupled distillation or masks."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from bench.measure.full_size import PROMPTED
 from bench.plan.cells import Cell, Network, Training, content_hash, placeless
 from bench.plan.questions import Questions
 from bench.system.errors import ConfigError
+from bench.system.files import write_json
 from bench.tasks.prompts.embeddings import store_embeddings
-from bench.tasks.prompts.evaluation import evaluate_answers
-from bench.tasks.prompts.exam import Exam
+from bench.tasks.prompts.exam import Exam, fields_of
 from bench.tasks.prompts.images import ImageStream
 from bench.tasks.prompts.lesson import Teacher, prompt_losses, teach
+from bench.tasks.prompts.picture import draw_answers
 from bench.tasks.task import Task
-from datasets.opening import open_images
-from datasets.static import StillImage
+from bench.train.learner import Look
+from datasets.layouts import layout_of
+from datasets.opening import open_evaluation, open_images
+from datasets.static import StillImage, frames_of
 from methods.sam.network import Sam
 
 HELD_OUT = Questions(images=24)  # looked at along a training
@@ -26,7 +28,7 @@ HELD_OUT = Questions(images=24)  # looked at along a training
 class Prompts(Task):
     """Networks learn from images with prompts and are evaluated by the mIoU of their masks."""
 
-    def stream(self, trainings: list[Training], networks: list[Sam]) -> ImageStream:
+    def stream(self, trainings: list[Training], networks: list[Any]) -> ImageStream:
         """Raises ConfigError for images of different sizes, and for labels that are wanted but not there."""
         sides = {network.image_size for network in networks}
         if len(sides) > 1:
@@ -34,13 +36,12 @@ class Prompts(Task):
                 f"image_size is {' and '.join(map(str, sorted(sides)))}: a teacher and its students see one size"
             )
         first, images = trainings[0], open_images(trainings[0].data)
-        labelled = all(image.mask for image in images)
-        for training in trainings:
-            if training.recipe.labels == "truth" and not labelled:
-                raise ConfigError(
-                    f"training '{first.data['name']}' has no masks to train {training.method} on: give "
-                    f"teacher.weights, or images with masks (training=static, say)"
-                )
+        by_labels = [training.method for training in trainings if training.recipe.labels == "truth"]
+        if by_labels and not all(image.mask for image in images):
+            raise ConfigError(
+                f"training '{first.data['name']}' has no masks to train {by_labels[0]} on: give "
+                f"teacher.weights, or images with masks (training=static, say)"
+            )
         return ImageStream(images, sides.pop(), first.schedule.steps, first.schedule.batch, first.seed)
 
     def prepare(
@@ -54,24 +55,25 @@ class Prompts(Task):
     teach = staticmethod(teach)
     losses = staticmethod(prompt_losses)
 
-    def look(
-        self, training: Training, stream: ImageStream, teacher: Sam | None, device: str
-    ) -> Callable[[nn.Module], dict[str, float]] | None:
+    def look(self, training: Training, stream: ImageStream, teacher: Sam | None, device: str) -> Look | None:
         """Questions about images that no training sees; none where none are held out."""
         images = open_images(training.data, held_out=True)
         return Exam(images, stream.side, HELD_OUT, teacher, device, ("point",)).held_out if images else None
 
+    def open(self, dataset: dict[str, Any]) -> list[StillImage]:
+        images = layout_of(dataset["kind"]).images
+        return open_images(dataset, held_out=True) if images else frames_of(open_evaluation(dataset))
+
     def evaluate(
-        self,
-        cell: Cell,
-        method: Sam,
-        teacher: Callable[[], Sam | None],
-        data: list[StillImage],
-        folder: Path,
-        device: str,
+        self, cell: Cell, method: Sam, teacher: Callable, data: list[StillImage], folder: Path, device: str
     ) -> dict[str, Any]:
-        label = f"{cell.label} seed {cell.seed}"
-        return evaluate_answers(method, teacher(), data, cell.dataset["prompts"], folder, device, label)
+        """`folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`."""
+        prompts, side, picture = cell.dataset["prompts"], method.image_size, folder / "overlay.png"
+        exam = Exam(data, side, Questions(**prompts), teacher(), device)
+        grades = exam.grade(method, f"evaluate {cell.label} seed {cell.seed}")
+        write_json(folder / "scores.json", asdict(grades))
+        draw_answers(exam, method, picture)
+        return {**fields_of(grades, prompts), "resolution": f"{side}x{side}", "overlay": str(picture)}
 
     def costs(self, growth: bool) -> list[str]:
         return PROMPTED

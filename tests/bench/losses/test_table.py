@@ -12,8 +12,7 @@ from bench.losses.base import Loss, Prompted, Reads, Seen, counted, table
 from bench.losses.decoupled import Decoupled
 from bench.losses.hint import Hint
 from bench.losses.logits import Logits
-from bench.losses.masks import Masks
-from bench.losses.overlap import Dice
+from bench.losses.masks import Dice, Masks
 from bench.plan.recipe import Recipe
 from bench.train.objective import make_projectors, weighted
 
@@ -41,7 +40,7 @@ def test_what_a_recipe_needs_follows_from_what_its_losses_read():
 def test_only_losses_that_count_have_a_projector():
     made = make_projectors(Recipe.of(Dice(1.0), Hint(1.0)).losses, 3, 5)
     assert set(made) == {"hint"} and made["hint"].weight.shape == (5, 3)
-    assert not len(make_projectors(Recipe.of(Dice(1.0)).losses, 3, None))
+    assert not len(make_projectors(Recipe.of(Dice(1.0)).losses, 3, 0))
 
 
 def test_a_mean_is_of_what_counts_alone():

@@ -7,7 +7,7 @@ import pytest
 
 from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.losses.logits import Logits
-from bench.losses.overlap import Dice
+from bench.losses.masks import Dice
 from bench.losses.pixels import Sampling
 from bench.plan import cells
 from bench.plan.cells import Cell, Network, Training

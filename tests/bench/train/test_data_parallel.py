@@ -13,14 +13,13 @@ import torch
 from joint_training import all_of_it, first_steps, in_two_processes
 from omegaconf import OmegaConf
 
-from bench.losses.attention import Attention
-from bench.losses.attention_transfer import AttentionTransfer
+from bench.losses.attention import Attention, AttentionTransfer
 from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.losses.dist import Inter, Intra
 from bench.losses.hint import Hint
 from bench.losses.itrd import Correlation, MutualInformation
 from bench.losses.logits import Logits
-from bench.losses.overlap import Dice, Jaccard
+from bench.losses.masks import Dice, Jaccard
 from bench.losses.pefd import ProjectorEnsemble
 from bench.losses.pixels import Sampling
 from bench.losses.representation import Representation

@@ -8,7 +8,7 @@ import torch
 import methods
 from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.losses.logits import Logits
-from bench.losses.overlap import Dice
+from bench.losses.masks import Dice
 from bench.losses.representation import Representation
 from bench.plan.recipe import Recipe, Schedule
 from bench.tasks import TASKS

@@ -5,15 +5,14 @@ import torch
 
 import methods
 from bench.losses.attention import Attention
-from bench.losses.overlap import Dice
+from bench.losses.masks import Dice
 from bench.plan.compose import load_config, to_recipe
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.tasks import TASKS
-from bench.train.answers import answer, map_number
+from bench.train.answers import answer, batches, map_number
 from bench.train.group import train_group
 from bench.train.learner import Learner
-from bench.train.stream import batches
 from datasets.clips import ClipStream, VideoClips
 from datasets.davis import open_davis
 

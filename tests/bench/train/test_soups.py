@@ -18,8 +18,8 @@ from bench.score import held_out
 from bench.score.accuracy import score_frames, summarize
 from bench.score.held_out import held_out_score
 from bench.train import soups
+from bench.train.answers import batches
 from bench.train.soups import make_soup
-from bench.train.stream import batches
 from datasets.embedded import EmbeddedSpec, ensure_embedded
 from datasets.sequence import Sequence
 from methods.checkpoint import load_weights, read_state

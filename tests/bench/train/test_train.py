@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import methods
-from bench.losses.attention_transfer import AttentionTransfer
+from bench.losses.attention import AttentionTransfer
 from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.losses.decoupled import Decoupled
 from bench.losses.dist import Inter, Intra
 from bench.losses.hint import Hint
 from bench.losses.itrd import Correlation, MutualInformation
 from bench.losses.logits import Logits
-from bench.losses.overlap import Dice, Jaccard
+from bench.losses.masks import Dice, Jaccard
 from bench.losses.pefd import ProjectorEnsemble
 from bench.losses.pixels import Sampling
 from bench.losses.representation import Representation
@@ -168,7 +168,7 @@ def test_labels_are_read_only_by_recipes_that_name_them(tmp_path, clips, teacher
 def test_a_layer_towards_the_teacher_resumes_with_the_student(tmp_path, clips, teacher):
     student = learner(tmp_path, Recipe.of(PolyCrossEntropy(), Hint(1.0)))
     batch = next(VIDEOS.batches(clips, SCHEDULE, 0, "cpu"))
-    student.learn(batch, group.teach(teacher, batch, [student], "fp32"), 0)
+    student.learn(batch, VIDEOS.teach(teacher, batch, [student], "fp32"), 0)
     student.save()
     fresh = learner(tmp_path, Recipe.of(PolyCrossEntropy(), Hint(1.0)))
     fresh.resume()

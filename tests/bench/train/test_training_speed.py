@@ -8,7 +8,7 @@ import torch
 
 import methods
 from bench.losses.cross_entropy import PolyCrossEntropy
-from bench.losses.overlap import Dice
+from bench.losses.masks import Dice
 from bench.plan.compose import load_config, to_dataclass
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.threads import threads
