@@ -58,7 +58,7 @@ def _chart(records: list[Record], folder: Path, relative: bool) -> Figure | None
         over_start = relative and bool(min(starts.values()) > 0)
         for name, curve in curves.items():
             parts = curve / starts[name] if over_start else curve
-            lines[name] = draw_line(axis, curve.index, parts["mean"], styles[name], parts["min"], parts["max"])
+            lines[name] = draw_line(axis, parts["mean"], styles[name], parts["min"], parts["max"])
         values = np.concatenate([line.get_ydata() for line in axis.lines])
         log = loss != RATE and log_if_wide(axis, "y", values)
         label = NO_LOSSES.get(loss, f"{readable(loss)} loss") + " / its start" * over_start

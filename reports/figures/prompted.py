@@ -29,7 +29,7 @@ def learning_chart(records: list[Record], folder: Path) -> Figure | None:
     drawn, axes = panels(len(keys), 4.8, 3.6, len(keys), curves)
     for axis, key in zip(axes, keys, strict=True):
         shown = {name: curve[key].dropna() for name, curve in curves.items() if key in curve}
-        lines |= {name: draw_line(axis, line.index, line, styles[name]) for name, line in shown.items()}
+        lines |= {name: draw_line(axis, line, styles[name]) for name, line in shown.items()}
         log = key == "held_out_mse" and log_if_wide(axis, "y", np.concatenate(list(shown.values())))
         axis.set(xlabel="training step", ylabel=PANELS[key] + "\n(log scale)" * log)
     explain_all(drawn, "on images held out of the training data", lines)
@@ -46,7 +46,7 @@ def distance_chart(records: list[Record], folder: Path) -> Figure | None:
     styles = looks(found)
     drawn, (axis,) = panels(1, 7.6, 4.2)
     for name, line in found.items():
-        draw_line(axis, line.index, line, styles[name], label=wrapped(name))
+        draw_line(axis, line, styles[name], label=wrapped(name))
     for (name, shown), style in zip(published_distances().items(), (":", "--"), strict=False):
         axis.plot(list(shown), list(shown.values()), style, color="0.4", label=f"{name} (published)")
     axis.set_xlabel("distance of the background point (pixels of an input of 1024)")
