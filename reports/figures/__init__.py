@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 
 from bench.record import Record
 from reports.figures.style import Drawn, save, theme
-from reports.files import file_name
+from reports.texts import file_name
 
 Draw = Callable[[list[Record], Path], Drawn | Mapping[str, Drawn] | None]
 Write = Callable[[list[Record], Path], list[Path]]

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from bench.record import Record
 from reports.figures import figure
+from reports.figures.accuracy import Score, scores
 from reports.figures.growth import COSTS
-from reports.figures.scores import Score, scores
 from reports.figures.style import Colour, End, explain, finish_costs, label_ends, marks, panels, readable
 from reports.rows import group_rows
 
@@ -30,11 +30,6 @@ class Sweep:
     values: list[float | None]  # increasing, None last
     lines: dict[str, list[Score]]  # what else sets rows apart -> the rows that share it, by increasing value
     baselines: list[Score]  # rows without the key
-
-    def places(self, rows: list[Score]) -> np.ndarray:
-        """float64 (rows,): where they stand along a panel."""
-        places, _ = _places(self.values)
-        return np.array([places[self.values.index(row.varied[self.key])] for row in rows])
 
 
 @figure("sweep", "J&F against the one number that an ablation varies, with its 95 % interval")
@@ -117,11 +112,14 @@ def _draw(axis: Axes, sweep: Sweep, label: str, costs: dict[str, float] | None =
     Returns what to write at the ends of the lines, where there are several.
     """
     ends: list[End] = []
+    places, scale = _places(sweep.values)
     for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
         known = [row for row in rows if costs is None or row.name in costs]
         if not known:
             continue
-        x, inside = sweep.places(known), np.array([row.varied[sweep.key] is not None for row in known])
+        values = [row.varied[sweep.key] for row in known]
+        inside = np.array([value is not None for value in values])
+        x = np.array([places[sweep.values.index(value)] for value in values])
         y = np.array([row.mean if costs is None else costs[row.name] for row in known])
         # The last step, to "unbounded", has no length: it is dotted.
         axis.plot(x, y, ":", color=colour, linewidth=1.2)
@@ -130,7 +128,6 @@ def _draw(axis: Axes, sweep: Sweep, label: str, costs: dict[str, float] | None =
         ends.append((name, y[-1], colour))
         if costs is None:
             _draw_spread(axis, x, known, colour, inside)
-    places, scale = _places(sweep.values)
     axis.set_xticks(places, ["unbounded" if value is None else f"{value:g}" for value in sweep.values])
     margin = 0.05 * max(places)
     axis.set_xlim(min(places) - margin, max(places) + (2 * margin if None in sweep.values else margin))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from bench.record import Record
 from reports.comparison import compare
 from reports.figures import figure
-from reports.figures.style import FAINT, SMALL, Colour, explain, marks, panels, wrapped
+from reports.figures.style import FAINT, SMALL, explain, marks, panels, wrapped
 from reports.rows import group_rows, main_score
 from reports.statistics import PairedDifference, paired
 
@@ -30,7 +30,7 @@ def difference_chart(records: list[Record], folder: Path) -> Figure | None:
     axes = drawn.subplots(
         len(groups), 1, squeeze=False, height_ratios=[len(names) + 2 for names in groups.values()]
     )
-    better, worse = _colours()
+    (better, _), *_, (worse, _) = marks(4)
     for axis, (reference, names) in zip(axes[:, 0], groups.items(), strict=True):
         axis.axvline(0, color="black", linewidth=1)
         for y, name in enumerate(names):
@@ -61,7 +61,7 @@ def sequences_chart(records: list[Record], folder: Path) -> Figure | None:
         return None
     bars = min(SHOWN, max(len(differences) for differences in rows.values()))
     drawn, axes = panels(len(rows), 4.6, 1.1 + 0.17 * max(bars, 8), columns=2)
-    better, worse = _colours()
+    (better, _), *_, (worse, _) = marks(4)
     for axis, (name, every) in zip(axes, rows.items(), strict=True):
         shown = every.iloc[every.mean(axis=1).argsort(kind="stable")]  # the worst first
         if len(shown) > SHOWN:
@@ -81,12 +81,6 @@ def sequences_chart(records: list[Record], folder: Path) -> Figure | None:
         explain(axis, f"dots: seeds; dashed: mean, grey: its 95 % interval{left_out}")
         axis.set_xlabel(wrapped(f"{score} of {name} − that of {compared[name].reference}", 48))  # noqa: RUF001
     return drawn
-
-
-def _colours() -> tuple[Colour, Colour]:
-    """Of what is better, and of what is worse."""
-    (better, _), *_, (worse, _) = marks(4)
-    return better, worse
 
 
 def _text(found: PairedDifference) -> str:

@@ -10,8 +10,7 @@ from matplotlib.lines import Line2D
 from bench.record import Record
 from reports.figures import figure
 from reports.figures.style import Mark, draw_line, explain_all, looks, panels
-from reports.files import located
-from reports.rows import group_rows, pictured, succeeded
+from reports.rows import group_rows, located, pictured, succeeded
 
 
 @figure("over_time_*", "J and F of every judged frame: where objects are lost, and found again")

@@ -136,20 +136,16 @@ def _side_by_side(names: list[str], width: float) -> int:
     return min(len(names), max(1, int(width / (0.7 + 0.075 * longest))))
 
 
-def log_scale(axis: Axes, which: str) -> None:
-    """Make the "x" or "y" axis logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
-    axis.set(**{f"{which}scale": "log"})
-    ticks = getattr(axis, f"{which}axis")
-    ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ticks.set_major_formatter("{x:g}")
-    ticks.set_minor_locator(NullLocator())
-
-
 def log_if_wide(axis: Axes, which: str, values: np.ndarray) -> bool:
-    """`log_scale` for positive values that span a wide range; returns whether they do. NaN: not measured."""
+    """Make the "x" or "y" axis logarithmic, with plain numbers at 1, 2, 5, 10, ..., for positive values that span a
+    wide range; returns whether they do. NaN: not measured."""
     wide = bool(np.nanmax(values) > WIDE_RANGE * np.nanmin(values) > 0)
     if wide:
-        log_scale(axis, which)
+        axis.set(**{f"{which}scale": "log"})
+        ticks = getattr(axis, f"{which}axis")
+        ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ticks.set_major_formatter("{x:g}")
+        ticks.set_minor_locator(NullLocator())
     return wide
 
 
@@ -164,14 +160,14 @@ def label_ends(axis: Axes, ends: Sequence[End]) -> None:
     assert figure is not None
     figure.draw_without_rendering()  # lays out the panels, whose height decides who is crowded
     height = axis.get_window_extent().height / figure.dpi * 72
-    names = [wrapped(name) for name, _, _ in ends]
+    names, heights, colours = zip(*((wrapped(name), y, colour) for name, y, colour in ends), strict=True)
     # Only the y of what the transformation gives is used, and an x in view is safe on every scale.
-    points = axis.transData.transform([(axis.get_xlim()[0], y) for _, y, _ in ends])
+    points = axis.transData.transform([(axis.get_xlim()[0], y) for y in heights])
     wanted = axis.transAxes.inverted().transform(points)[:, 1]
     sizes = np.array([name.count("\n") + 1 for name in names]) * SMALL * 1.3 / height
     # From the point to the middle of the name's left side (patchA would end it at a frame around the name).
-    leader = {"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 3, "shrinkB": 0, "relpos": (0, 0.5)}
-    for name, (_, _, colour), y, place in zip(names, ends, wanted, spread(wanted, sizes), strict=True):
+    leader = {"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 3, "shrinkB": 0, "relpos": (0, 0.5), "patchA": None}
+    for name, colour, y, place in zip(names, colours, wanted, spread(wanted, sizes), strict=True):
         axis.annotate(
             name,
             xy=(1, y),
@@ -180,7 +176,7 @@ def label_ends(axis: Axes, ends: Sequence[End]) -> None:
             textcoords=("offset points", "axes fraction"),
             va="center",
             fontsize=SMALL,
-            arrowprops=leader | {"patchA": None, "color": colour},
+            arrowprops=leader | {"color": colour},
         )
 
 
