@@ -45,6 +45,6 @@ def _copy(path: Path, target: Path) -> Path:
     target = target.with_suffix(".webp")
     with Image.open(path) as picture:
         smaller = picture.convert("RGB")
-        smaller.thumbnail((WIDEST, picture.height), Image.LANCZOS)
+        smaller.thumbnail((WIDEST, picture.height), Image.Resampling.LANCZOS)
         smaller.save(target, quality=85)
     return target

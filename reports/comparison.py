@@ -1,6 +1,7 @@
 """Which rows are compared with which: every trained row with the first one that was trained on the same terms,
 or every row with the one that its record names."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.record import Record
@@ -36,12 +37,9 @@ def compare(records: list[Record]) -> dict[str, Comparison]:
     for name, cells in rows.items():
         reference = references.get(cells[0].dataset, name)
         if reference != name:
-            try:
+            with suppress(ValueError):  # they share nothing
                 difference = paired_difference(cells, rows[reference])
-            except ValueError:
-                continue
-            needed = seeds_needed(cells, rows[reference], EFFECT)
-            found[name] = Comparison(reference, difference, needed)
+                found[name] = Comparison(reference, difference, seeds_needed(cells, rows[reference], EFFECT))
     return found
 
 

@@ -8,9 +8,8 @@ from html import escape
 from pathlib import Path
 
 from reports.html import from_markdown, page
-from reports.report import FOLDER
+from reports.report import FOLDER, NOTEBOOKS
 
-NOTEBOOKS = Path(__file__).parent / "notebooks"
 FIRST = "overview"
 SECONDS = 600  # that a cell may take
 TITLE = "Video object segmentation: published and measured"
@@ -33,9 +32,10 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> int:
             text = f"This notebook stopped {error}"
             shown.append((f'<pre class="error">{escape(text)}</pre>\n', f"```\n{text}\n```\n"))
         body += [html for html, _ in shown]
-        _write(folder / f"{path.stem}.md", "\n".join(markdown.strip() + "\n" for _, markdown in shown))
-    _write(folder / "report.html", page(TITLE, "".join(body)))
-    return 1 if failed else 0
+        text = "\n".join(markdown.strip() + "\n" for _, markdown in shown)
+        (folder / f"{path.stem}.md").write_text(text, encoding="utf-8")
+    (folder / "report.html").write_text(page(TITLE, "".join(body)), encoding="utf-8")
+    return int(failed)
 
 
 def _execute(path: Path, folder: Path):
@@ -57,15 +57,11 @@ def _execute(path: Path, folder: Path):
         try:
             client.execute(env=os.environ | changed)
         except CellExecutionError as error:
-            return notebook, f"with {error.ename}: {error.evalue}\nin this cell:\n\n{_failed_cell(notebook)}"
+            stopped = [c for c in notebook.cells if any(o.output_type == "error" for o in c.get("outputs", ()))]
+            return notebook, f"with {error.ename}: {error.evalue}\nin this cell:\n\n{stopped[0].source}"
         except (CellTimeoutError, DeadKernelError) as error:
             return notebook, f"with {type(error).__name__}: {error}"
     return notebook, ""
-
-
-def _failed_cell(notebook) -> str:
-    cells = (cell for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error")
-    return next(cells).source
 
 
 def _shown(notebook) -> Iterator[tuple[str, str]]:
@@ -82,7 +78,3 @@ def _shown(notebook) -> Iterator[tuple[str, str]]:
                     output.data.get("text/html", f"<pre>{escape(plain)}</pre>\n"),
                     output.data.get("text/markdown", f"```\n{plain}\n```"),
                 )
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -11,23 +11,25 @@ from reports.marks import BEST, SECOND, WORDS, is_published, ranks
 from reports.texts import MISSING
 
 MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", "": "{}"}
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "[": "{[}",  # at the start of a row, [ and * would be arguments of the line break before it
-    "*": "{*}",
-    "|": r"\textbar{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "±": r"$\pm$",
-    "—": "--",
-    "…": r"\dots{}",
-    "ω": r"$\omega$",
-    "τ": r"$\tau$",
-    "Δ": r"$\Delta$",
-}
+SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "[": "{[}",  # at the start of a row, [ and * would be arguments of the line break before it
+        "*": "{*}",
+        "|": r"\textbar{}",
+        "<": r"$<$",
+        ">": r"$>$",
+        "±": r"$\pm$",
+        "—": "--",
+        "…": r"\dots{}",
+        "ω": r"$\omega$",
+        "τ": r"$\tau$",
+        "Δ": r"$\Delta$",
+    }
+)
 SOURCE = "Source"
 HEADING_WIDTH = 14  # characters in a line of a column's heading
 
@@ -40,7 +42,7 @@ def latex_table(table: pd.DataFrame, title: str, sentences: list[str], better: M
     if SOURCE in table:
         table, sentences = _lettered(table, sentences)
     columns = "".join("l" if column in WORDS else "r" for column in table)
-    cells = pd.DataFrame({column: _decorated(table[column], better) for column in table})
+    cells = [_decorated(table[column], better) for column in table]
     lines = [
         "% needs \\usepackage{booktabs,graphicx,xcolor}",
         r"\begin{table*}[t]",
@@ -53,7 +55,7 @@ def latex_table(table: pd.DataFrame, title: str, sentences: list[str], better: M
         r"\toprule",
         *_heading(list(table.columns)),
         r"\midrule",
-        *(" & ".join(row) + r" \\" for row in cells.to_numpy().tolist()),
+        *(" & ".join(row) + r" \\" for row in zip(*cells, strict=True)),
         r"\bottomrule",
         r"\end{tabular}}",
         r"\par\smallskip",
@@ -65,7 +67,7 @@ def latex_table(table: pd.DataFrame, title: str, sentences: list[str], better: M
 
 def escape(text: str) -> str:
     """Plain text for LaTeX, on one line."""
-    return "".join(SPECIAL.get(character, character) for character in " ".join(text.split()))
+    return " ".join(text.split()).translate(SPECIAL)
 
 
 def _lettered(table: pd.DataFrame, sentences: list[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -87,7 +89,6 @@ def _heading(columns: list[str]) -> list[str]:
 
 def _decorated(column: pd.Series, better: Mapping[str, str | None]) -> list[str]:
     """Escaped cells: published ones in grey, the best and the second best value marked."""
+    colour = r"\textcolor{{gray}}{{{}}}" if is_published(str(column.name)) else "{}"
     marked = zip(column, ranks(column, better), strict=True)
-    cells = [MARKS[rank].format(escape(cell)) for cell, rank in marked]
-    grey = is_published(str(column.name))
-    return [rf"\textcolor{{gray}}{{{cell}}}" if grey else cell for cell in cells]
+    return [colour.format(MARKS[rank].format(escape(cell))) for cell, rank in marked]

@@ -11,6 +11,10 @@ DAVIS_SCORES = (
     "J&F is the mean of J and F. Both are averaged over frames (without the first and the last), then over all "
     "objects, as DAVIS does."
 )
+SEEN_SCORES = (
+    "On {} J&F is G: the mean of J and F over the classes that YouTube-VOS trains on (seen) and over those that it "
+    "does not (unseen)."
+)
 SPREAD = "± is the sample standard deviation over the seeds."
 PAIRED = (
     "Δ {score} is the difference to the row marked reference, paired by {sequence} and seed and averaged over "
@@ -33,7 +37,11 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     prompted, rows = main.name == "miou", group_rows(records)
     sets = dict.fromkeys(record.dataset for record in done)
     lines = [_data([record for record in done if record.dataset == name], prompted) for name in sets]
-    lines += [_training(done), *column_notes(done, (column for column in shown if column.group == "score"))]
+    if taught := [record for record in done if record.train_steps]:
+        clips = distinct(taught, "train_clips")
+        steps = f"{distinct(taught, 'train_steps')} steps{f' on {clips}' if clips else ''}"
+        lines.append(f"Training (our settings, not the papers'): {steps}.")
+    lines += column_notes(done, (column for column in shown if column.group == "score"))
     lines += [] if prompted else [_scores(done)]
     if any(len(succeeded(cells)) > 1 for cells in rows.values()):
         lines.append(SPREAD)
@@ -67,28 +75,13 @@ def _data(records: list[Record], prompted: bool) -> str:
     )
 
 
-def _training(records: list[Record]) -> str:
-    trained = [record for record in records if record.train_steps]
-    if not trained:
-        return ""
-    clips = distinct(trained, "train_clips")
-    steps = f"{distinct(trained, 'train_steps')} steps{f' on {clips}' if clips else ''}"
-    return f"Training (our settings, not the papers'): {steps}."
-
-
 def _scores(records: list[Record]) -> str:
     """YouTube-VOS, known by its scores of seen and unseen classes, averages otherwise than DAVIS."""
     seen = [record for record in records if record.j_seen is not None or record.j_unseen is not None]
     names = distinct(seen, "dataset")
-    scores = []
-    if not names or any(record.dataset not in names.split(", ") for record in records):
-        scores.append(DAVIS_SCORES)
-    if names:
-        scores.append(
-            f"On {names} J&F is G: the mean of J and F over the classes that YouTube-VOS trains on (seen) and "
-            f"over those that it does not (unseen)."
-        )
-    return " ".join(scores)
+    every = names and all(record.dataset in names.split(", ") for record in records)
+    sentences = {DAVIS_SCORES: not every, SEEN_SCORES.format(names): names}
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)
 
 
 def _sizes(records: list[Record]) -> list[str]:
@@ -111,9 +104,8 @@ def _comparisons(compared: dict[str, Comparison], trained: set[str], main: Colum
     """How rows were compared, and how many seeds would tell smaller differences from noise."""
     if not compared:
         return []
-    single = [
-        name for name, row in compared.items() if row.difference.seeds == 1 and trained & {name, row.reference}
-    ]
+    once = {name: row.reference for name, row in compared.items() if row.difference.seeds == 1}
+    single = [name for name, reference in once.items() if trained & {name, reference}]
     lines = [PAIRED.format(score=main.title, sequence="image" if main.name == "miou" else "sequence")]
     if single:
         lines.append(
@@ -140,16 +132,13 @@ def _published(records: list[Record]) -> list[str]:
     if columns.filter(like="published_jf_other").notna().to_numpy().any():
         marks.add("I")
     legend = "; ".join(f"[{mark}] = {meaning}" for mark, meaning in CERTAINTY.items() if mark in marks)
-    return [f"{PUBLISHED} {legend}." if legend else "", *_published_rows(pairs)]
-
-
-def _published_rows(pairs: list[tuple[str, str]]) -> list[str]:
-    """Which rows the columns have by their label, from where, and what to beware of when comparing these."""
+    lines = [f"{PUBLISHED} {legend}."] if legend else []
+    # Which rows the columns have by their label, from where, and what to beware of when comparing these.
     rows = published_about(pairs)
     rows = rows[(rows["label"] != "") & rows["dataset"].isin(DAVIS.values())]
-    if rows.empty:
-        return []
-    labels = rows.groupby("source", sort=False)["label"].unique()
-    named = "; ".join(f"{', '.join(found)} ({source})" for source, found in labels.items())
-    caveats = rows[rows["caveat"] != ""].drop_duplicates(["source", "caveat"])
-    return [f"{PUBLISHED_ROWS}{named}.", *("About " + caveats["source"] + ": " + caveats["caveat"] + ".")]
+    if len(rows):
+        labels = rows.groupby("source", sort=False)["label"].unique()
+        named = "; ".join(f"{', '.join(found)} ({source})" for source, found in labels.items())
+        caveats = rows[rows["caveat"] != ""].drop_duplicates(["source", "caveat"])
+        lines += [f"{PUBLISHED_ROWS}{named}.", *("About " + caveats["source"] + ": " + caveats["caveat"] + ".")]
+    return lines

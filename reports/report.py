@@ -6,6 +6,7 @@ report.ablation("sampling")
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import pandas as pd
 from bench.record import Record
 from reports import papers
 from reports.adopted import adopt_figures
+from reports.html import PICTURES, Shown, show_gap, show_pictures, show_table, show_text
 from reports.results import COSTS, Result, read_results
 from reports.rows import distinct, succeeded
-from reports.shown import PICTURES, Shown, show_gap, show_pictures, show_table, show_text
 from reports.table import Table
 from reports.tables import tabulate, tabulate_costs
 from reports.texts import MISSING
@@ -24,11 +25,11 @@ from reports.texts import MISSING
 FOLDER = "VOS_REPORT"  # environment variable: the folder that holds report.json
 DEFAULT = Path(__file__).parent / "out" / "report"
 TABLES = "tables"  # folder of a report
-ABLATIONS = {  # that a paper's notebook shows; others stand in the overview
-    "mobilevos": [*("distillation", "sampling", "omega", "losses", "queue", "soup", "aspp", "teacher", "stills")],
-    "deaot_distilled": ["attention", "kd", "attention_map", "lambda"],
-    "mobile_sam": ["decoupled"],
-}
+CONTENTS = [
+    "Of each ablation, method, dataset and scale, the newest run that has ended.",
+    "Commits end in + when files had been changed.",
+]
+NOTEBOOKS = Path(__file__).parent / "notebooks"
 
 
 class Report:
@@ -69,7 +70,20 @@ class Report:
                 f"The store ({self.store}) holds no result. `./run_all.sh` fills it in minutes; each chapter names "
                 f"the command that it takes. Then `./run_all.sh job=report` again."
             )
-        return self._table("contents", _contents(self.results))
+        rows = [
+            {
+                "Result": result.name,
+                "Title": result.title,
+                "Cells": _cells(result.records),
+                "Seeds": str(len({record.seed for record in result.records}) or MISSING),
+                "Sequences": distinct(succeeded(result.records), "sequences") or MISSING,
+                "Device": distinct(result.records, "device") or MISSING,
+                "Commit": distinct(result.records, "git_commit") or MISSING,
+            }
+            for result in self.results
+        ]
+        texts = pd.DataFrame(rows)
+        return self._table("contents", Table("What the store holds", texts, CONTENTS, texts))
 
     def costs(self) -> Shown:
         """Parameters, multiply-adds, latency and memory of methods, from job=measure."""
@@ -80,8 +94,9 @@ class Report:
 
     def others(self) -> Shown:
         """Results that have no chapter of their own: evaluations, searches, other ablations."""
-        known = {name for names in ABLATIONS.values() for name in names}
-        found = [r for r in self.results if r.ablation not in known and r.job != COSTS]
+        notebooks = [path.read_text(encoding="utf-8") for path in NOTEBOOKS.glob("*.py")]
+        shown = {name for text in notebooks for name in re.findall(r'report\.ablation\("(\w+)"\)', text)}
+        found = [r for r in self.results if r.ablation not in shown and r.job != COSTS]
         return sum(map(self._result, found), Shown()) if found else show_text("None.")
 
     def _result(self, result: Result) -> Shown:
@@ -91,7 +106,7 @@ class Report:
         text = result.folder / "table.md"
         if result.job == "search" and text.is_file():
             pictures = adopt_figures(result, self.out / PICTURES)
-            return show_text(_lower(text.read_text(encoding="utf-8"))) + show_pictures(pictures)
+            return show_text(re.sub("(?m)^#", "###", text.read_text(encoding="utf-8"))) + show_pictures(pictures)
         return show_gap(f"{result.title} ({result.name}) has begun and not ended: give its command again.")
 
     def _shown(self, result: Result, table: Table) -> Shown:
@@ -105,28 +120,9 @@ class Report:
 
 def open_report(folder: Path | None = None) -> Report:
     """The report of a folder with a report.json (job=report): $VOS_REPORT, or the default one."""
-    folder = Path(folder or os.environ.get(FOLDER, DEFAULT))
+    folder = Path(folder or os.environ.get(FOLDER) or DEFAULT)
     content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return Report(read_results(content["store"]) if content["store"] else [], folder, content["shown"])
-
-
-def _contents(results: Sequence[Result]) -> Table:
-    rows = [
-        {
-            "Result": result.name,
-            "Title": result.title,
-            "Cells": _cells(result.records),
-            "Seeds": str(len({record.seed for record in result.records})) if result.records else MISSING,
-            "Sequences": distinct(succeeded(result.records), "sequences") or MISSING,
-            "Device": distinct(result.records, "device") or MISSING,
-            "Commit": distinct(result.records, "git_commit") or MISSING,
-        }
-        for result in results
-    ]
-    sentences = ["Of each ablation, method, dataset and scale, the newest run that has ended.",
-                 "Commits end in + when files had been changed."]  # fmt: skip
-    texts = pd.DataFrame(rows)
-    return Table("What the store holds", texts, sentences, texts)
 
 
 def _cells(records: list[Record]) -> str:
@@ -134,8 +130,3 @@ def _cells(records: list[Record]) -> str:
         return "not ended"
     failed = len(records) - len(succeeded(records))
     return f"{len(records)}" + (f", {failed} of them failed or missing" if failed else "")
-
-
-def _lower(markdown: str) -> str:
-    """Its title as a heading among those of a notebook."""
-    return "\n".join(f"##{line}" if line.startswith("#") else line for line in markdown.splitlines())

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bench.record import Record, read_records
 
 RECORDS = "records.jsonl"  # artifact of an invocation's run: a record per cell
 KEY = ("ablation", "method", "dataset", "scale")  # tags that tell ablations apart; other jobs: the experiment
+MOST = 50_000  # commands of a store that are looked at, the newest ones: what MLflow gives at once
 COSTS = "measure"  # the job whose records have costs and no scores
 
 
@@ -43,9 +43,12 @@ def read_results(uri: str) -> list[Result]:
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     from mlflow import MlflowClient
 
-    client, found = MlflowClient(uri), {}
-    for experiment, run in _invocations(client):  # newest first
-        tags = run.data.tags
+    client = MlflowClient(uri)
+    names = {e.experiment_id: e.name for e in client.search_experiments()}
+    newest = ["attributes.start_time DESC", "attributes.run_id"]
+    found: dict[tuple[str, ...], Result] = {}
+    for run in client.search_runs(list(names), "tags.kind = 'invocation'", max_results=MOST, order_by=newest):
+        tags, experiment = run.data.tags, names[run.info.experiment_id]
         key = tuple(tags.get(name, "") for name in KEY) if "ablation" in tags else (experiment,)
         known = found.get(key)
         if known and (known.records or known.job == "search"):
@@ -61,23 +64,6 @@ def read_results(uri: str) -> list[Result]:
         if result.records or not known:
             found[key] = result
     return list(found.values())[::-1]
-
-
-def _invocations(client) -> Iterator[tuple[str, object]]:
-    """(experiment's name, run) of every command that wrote into the store, newest first."""
-    names = {e.experiment_id: e.name for e in client.search_experiments()}
-    token = None
-    while names:
-        page = client.search_runs(
-            list(names),
-            "tags.kind = 'invocation'",
-            order_by=["attributes.start_time DESC", "attributes.run_id"],
-            page_token=token,
-        )
-        yield from ((names[run.info.experiment_id], run) for run in page)
-        token = page.token
-        if not token:
-            return
 
 
 def _records(client, run: str) -> list[Record]:

@@ -2,7 +2,9 @@
 
 import json
 import math
+from pathlib import Path
 from statistics import fmean, median, stdev
+from typing import Any
 
 import pandas as pd
 
@@ -30,6 +32,12 @@ def pictured(records: list[Record]) -> list[str]:
     return list(dict.fromkeys(name for r in records if r.pictures for name in json.loads(r.pictures)))
 
 
+def located(name: str, folder: Path) -> Path | None:
+    """What a record names: a relative file or folder is looked up in `folder`, then in the working directory."""
+    places = [Path(folder) / name, Path(name)] if name else []
+    return next((path for path in places if path.exists()), None)
+
+
 def distinct(records: list[Record], field: str) -> str:
     """The different values of a field, joined by commas; empty ones are left out."""
     return ", ".join(dict.fromkeys(str(value) for record in records if (value := getattr(record, field))))
@@ -52,27 +60,26 @@ def aggregate(records: list[Record]) -> pd.DataFrame:
     return pd.DataFrame([_row(name, cells, shown) for name, cells in group_rows(records).items()])
 
 
-def _row(name: str, cells: list[Record], shown: list[Column]) -> dict:
+def _row(name: str, cells: list[Record], shown: list[Column]) -> dict[str, Any]:
     done = succeeded(cells)
     failures = [f"seed {cell.seed}: {cell.status}" for cell in cells if cell.status != "ok"]
-    row = {"label": name, **{c.name: distinct(done or cells, c.name) for c in shown if c.group == "setting"}}
+    row: dict[str, Any] = {"label": name}
+    row |= {c.name: distinct(done or cells, c.name) for c in shown if c.group == "setting"}
     row |= {"sequences": distinct(done, "sequences"), "objects": distinct(done, "objects")}
     row |= {"cells": len(cells), "n": len(done), "status": " ".join("; ".join(failures).split()) or "ok"}
     for column in shown:
         if column.group == "score":
-            row[column.name], row[f"{column.name}_std"] = mean_and_deviation(values(done, column.name))
-        elif column.group == "stages":
-            row[column.name] = _stages([value(cell, column.name) for cell in done])
+            found = values(done, column.name)
+            row[column.name] = fmean(found) if found else math.nan
+            row[f"{column.name}_std"] = stdev(found) if len(found) > 1 else math.nan
+        elif column.group == "stages":  # the median of each part of a cost, in the order of the first
+            parts = [json.loads(text) for cell in done if (text := value(cell, column.name))]
+            medians = [three_digits(median(each[part] for each in parts)) for part in (parts or [{}])[0]]
+            row[column.name] = " + ".join(medians)
         elif column.group != "setting":
             found = [cost for cost in values(cells, column.name) if cost or column.group == "cost"]
             row[column.name] = median(found) if found else math.nan
     return row
-
-
-def _stages(texts: list[str]) -> str:
-    """The median of each part of a cost, in the order of the first."""
-    found = [json.loads(text) for text in texts if text]
-    return " + ".join(three_digits(median(each[stage] for each in found)) for stage in (found or [{}])[0])
 
 
 def by_sequence(records: list[Record]) -> pd.DataFrame:
@@ -88,9 +95,3 @@ def values(records: list[Record], name: str) -> list[float]:
     """What there is of a field or a metric."""
     found = (value(record, name) for record in records)
     return [number for number in found if number is not None and not math.isnan(number)]
-
-
-def mean_and_deviation(numbers: list[float]) -> tuple[float, float]:
-    """The mean and the sample standard deviation; NaN where there is none."""
-    mean = fmean(numbers) if numbers else math.nan
-    return mean, stdev(numbers) if len(numbers) > 1 else math.nan

@@ -6,14 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from reports.markdown import markdown_page
+from reports.table import markdown_page
 from reports.texts import MISSING
 
 
 def write_search_table(folder: Path, title: str) -> Path:
     """Write table.md from FOLDER/search.json: best trials first, those without a value last; returns its path."""
     content = json.loads((folder / "search.json").read_text(encoding="utf-8"))
-    trials = sorted(content["trials"], key=lambda trial: (_rank(trial, content), trial["number"]))
+    sign = -1 if content["objectives"][0]["direction"] == "maximize" else 1
+    order = {t["number"]: (not t["values"], sign * (t["values"] or [0])[0], t["number"]) for t in content["trials"]}
+    trials = sorted(content["trials"], key=lambda trial: order[trial["number"]])
     objectives = [objective["label"] for objective in content["objectives"]]
     names = short_names(content["keys"])
     rows = [
@@ -40,14 +42,6 @@ def short_names(keys: list[str]) -> dict[str, str]:
         own = (e for e in endings if sum(f".{other}".endswith(f".{e}") for other in keys) == 1)
         found[key] = next(own, key)
     return found
-
-
-def _rank(trial: dict[str, Any], content: dict[str, Any]) -> tuple[int, float]:
-    """Those with values first, by the first objective."""
-    if not trial["values"]:
-        return 1, 0.0
-    sign = -1 if content["objectives"][0]["direction"] == "maximize" else 1
-    return 0, sign * trial["values"][0]
 
 
 def _note(trial: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from bench.record import Record
 from reports.published import CERTAINTY
 from reports.published.words import NAMES
 from reports.results import COSTS, Result
-from reports.rows import aggregate
+from reports.rows import aggregate, distinct
 from reports.table import Table
 from reports.texts import MISSING, number, spread
 
@@ -26,6 +26,8 @@ SETS = {  # in the order of their columns
 SEQUENCES = {("davis2016", "20"): "davis2016-val", ("davis2017", "30"): "davis2017-val"}
 SCORES = ["jf_mean", "j_mean", "f_mean"]
 G = "J&F is G"
+YOUTUBE = f"On YouTube-VOS, {G}, the mean of J (Js, Ju) and F (Fs, Fu) over seen and unseen classes."
+NO_MASKS = "The masks of YouTube-VOS's validation sets are not public: job=evaluate writes a submission."
 GIVEN = "given weights"  # instead of the scale: a checkpoint that was not trained here
 
 
@@ -58,30 +60,37 @@ def paper_table(
     scores = pd.concat([row.scores for row in rows])
     notes = [_notes(row.published) for row in rows]
     numbered = list(dict.fromkeys(note for found in notes for note in found))
+    sources = [dict.fromkeys(row.published["source"] + " [" + row.published["certainty"] + "]") for row in rows]
     columns = {
         "Method": [NAMES.get(row.method, row.method) for row in rows],
         "Variant": [row.variant or MISSING for row in rows],
         **_scores(rows),
         **_costs(rows),
-        "Source": [_sources(row.published) for row in rows],
+        "Source": ["; ".join(found) or MISSING for found in sources],
         "Notes": [", ".join(str(numbered.index(note) + 1) for note in found) for found in notes],
     }
     empty = [name for name in ("Variant", "Notes") if set(columns[name]) <= {MISSING, ""}]
     hidden = [name for name in columns if results is None and name.endswith(", measured")]
-    sentences = [*_sentences(published), *(_measurements(rows, scores) if results is not None else []), *remarks]
+    sentences = [published_marks(published)]
+    if published["dataset"].str.startswith("youtube").any():
+        sentences += [YOUTUBE, *([NO_MASKS] if results is not None else [])]
+    sentences += [*(_measurements(rows, scores) if results is not None else []), *remarks]
     sentences += [f"({place}) {note}." for place, note in enumerate(numbered, 1)]
-    texts = pd.DataFrame(columns).drop(columns=[*empty, *hidden])
-    return Table(title, texts, sentences, _numbers(published, scores))
+    unused = published.columns[published.isin([""]).all() | published.isna().all()]
+    parts = [published.drop(columns=unused).assign(kind="published"), scores.assign(kind="measured")]
+    numbers = pd.concat([part for part in parts if len(part)])
+    numbers.insert(0, "kind", numbers.pop("kind"))
+    return Table(title, pd.DataFrame(columns).drop(columns=[*empty, *hidden]), sentences, numbers)
 
 
 def measured_scores(results: Sequence[Result]) -> pd.DataFrame:
     """The rows of all scored cells, as `aggregate` gives them, with the `set` that they were judged on."""
-    # By result and dataset: of several datasets, labels would name theirs.
-    groups: dict[tuple[int, str], list[Record]] = {}
-    for place, result in enumerate(results):
-        for record in result.records if result.job != COSTS else ():
-            groups.setdefault((place, record.dataset), []).append(record)
-    frames = [aggregate(records) for records in groups.values()]
+    frames = [  # by result and dataset: of several datasets, labels would name theirs
+        aggregate([record for record in result.records if record.dataset == name])
+        for result in results
+        if result.job != COSTS
+        for name in dict.fromkeys(record.dataset for record in result.records)
+    ]
     columns = ["label", "method", "dataset", "sequences", "scale", "n", "device", *SCORES, "jf_mean_std"]
     found = pd.concat([pd.DataFrame(columns=columns, dtype=object), *frames])[columns]
     found = found[found["jf_mean"].notna()].drop_duplicates()
@@ -110,7 +119,8 @@ def _scores(rows: list[Row]) -> dict[str, list[str]]:
     """Columns of J&F, of the published sets first."""
     known = {name for row in rows for name in row.published["dataset"]}
     others = dict.fromkeys(name for row in rows for name in row.scores["set"] if name not in known)
-    decimals = max(_decimals(x) for row in rows for x in (*row.published[SCORES].stack(), 0.0))
+    figures = [str(x) for row in rows for x in (*row.published[SCORES].stack(), 0.0)]
+    decimals = max(len(x.partition(".")[2]) for x in figures)
     columns = {}
     for name in [*(name for name in SETS if name in known), *others]:
         heading = f"J&F (J/F) {SETS[name][0] if name in SETS else name}"
@@ -144,13 +154,13 @@ def _costs(rows: list[Row]) -> dict[str, list[str]]:
     """Columns of parameters and speed, where any are published."""
     columns = {}
     if any(row.published["params_m"].notna().any() for row in rows):
-        found = [[f"{value}" for value in row.published["params_m"].dropna()] for row in rows]
+        found = [row.published["params_m"].dropna().map(str) for row in rows]
         columns["Params (M), published"] = [next(iter(values), MISSING) for values in found]
         columns["Params (M), measured"] = [_cost(row.cost, "params_m_full") for row in rows]
     if any(row.published["fps"].notna().any() for row in rows):
         columns["Speed (FPS), published"] = [_speeds(row.published) for row in rows]
-        devices = [", ".join(filter(None, dict.fromkeys(row.published["fps_device"]))) for row in rows]
-        columns["Device"] = [device or MISSING for device in devices]
+        devices = [filter(None, dict.fromkeys(row.published["fps_device"])) for row in rows]
+        columns["Device"] = [", ".join(found) or MISSING for found in devices]
         columns["Speed (FPS), measured"] = [_cost(row.cost, "fps") for row in rows]
     return columns
 
@@ -163,13 +173,8 @@ def _speeds(cells: pd.DataFrame) -> str:
 
 
 def _cost(record: Record | None, field: str) -> str:
-    value = record and getattr(record, field)
+    value = getattr(record, field, None)
     return NOT_MEASURED if value is None else number(value)
-
-
-def _sources(cells: pd.DataFrame) -> str:
-    pairs = dict.fromkeys(zip(cells["source"], cells["certainty"], strict=True))
-    return "; ".join(f"{source} [{certainty}]" for source, certainty in pairs) or MISSING
 
 
 def _notes(cells: pd.DataFrame) -> list[str]:
@@ -189,46 +194,20 @@ def published_marks(published: pd.DataFrame) -> str:
     return f"Published figures are not measured here. {marks}."
 
 
-def _sentences(published: pd.DataFrame) -> list[str]:
-    lines = [published_marks(published)]
-    if published["dataset"].str.startswith("youtube").any():
-        lines.append(f"On YouTube-VOS, {G}, the mean of J (Js, Ju) and F (Fs, Fu) over seen and unseen classes.")
-    return lines
-
-
 def _measurements(rows: list[Row], scores: pd.DataFrame) -> list[str]:
     """How what is measured came about."""
-    lines = []
-    if any(row.published["dataset"].str.startswith("youtube").any() for row in rows):
-        lines.append("The masks of YouTube-VOS's validation sets are not public: job=evaluate writes a submission.")
-    if scores.empty:
-        lines.append("No score of this table has been measured yet.")
-    else:
-        lines.append(
-            f"Measured scores are means over {_listed(scores['n'])} seeds (± their sample standard deviation), on "
-            f"{_listed(scores['device'])}; behind them stands the scale, or that the weights were given."
-        )
+    lines = ["No score of this table has been measured yet."]
+    if len(scores):
+        seeds, devices = (", ".join(dict.fromkeys(scores[name].map(str))) for name in ("n", "device"))
+        lines = [
+            f"Measured scores are means over {seeds} seeds (± their sample standard deviation), on {devices}; "
+            f"behind them stands the scale, or that the weights were given."
+        ]
     if "laptop" in set(scores["scale"]):
         lines.append("At scale laptop, networks are narrow and train for minutes: compare rows, not papers.")
-    if devices := _listed(row.cost.device for row in rows if row.cost):
+    if devices := distinct([row.cost for row in rows if row.cost], "device"):
         lines.append(
             f"Measured parameters and speeds are those of job=measure: full-size networks at 480x864 with one "
             f"object, protocol frame, on {devices}."
         )
     return lines
-
-
-def _numbers(published: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """A line per figure: what is published, then what is measured."""
-    empty = published.columns[published.isin([""]).all() | published.isna().all()]
-    parts = [published.drop(columns=empty).assign(kind="published"), scores.assign(kind="measured")]
-    numbers = pd.concat([part for part in parts if len(part)])
-    return numbers[["kind", *numbers.columns.drop("kind")]]
-
-
-def _listed(values) -> str:
-    return ", ".join(str(value) for value in dict.fromkeys(values))
-
-
-def _decimals(value: float) -> int:
-    return len(str(value).partition(".")[2])

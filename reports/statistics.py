@@ -3,9 +3,11 @@
 import json
 import math
 from dataclasses import dataclass
+from itertools import count
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from bench.record import Record
@@ -44,7 +46,8 @@ def paired_difference(records_a: list[Record], records_b: list[Record]) -> Paire
     and with one it holds the sequences' variation alone. The resamples are the same on every call. Raises
     ValueError when the two have no pair in common.
     """
-    _, differences, weights = paired(records_a, records_b)
+    found, weights = paired(records_a, records_b)
+    differences = found.to_numpy()
     if not differences.size:
         raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
     mean = float(np.average(differences.mean(axis=1), weights=weights))
@@ -57,8 +60,8 @@ def interval(records: list[Record]) -> tuple[float, float]:
     The bootstrap is that of `paired_difference`. Both ends are NaN where there is nothing to resample: no
     per-sequence score, or only one.
     """
-    by_seed = _scores(records)
-    return _interval(*_table(by_seed, sorted(by_seed), _objects(records))[1:])
+    values = _scores(records).dropna()
+    return _interval(values.to_numpy(), _weights(records, values.index))
 
 
 def seeds_needed(
@@ -72,7 +75,8 @@ def seeds_needed(
     at hand, so few of them give a rough number. Sequences count as fixed: the answer is about these
     videos, not about others. None with fewer than two seeds in common.
     """
-    _, differences, weights = paired(records_a, records_b)
+    found, weights = paired(records_a, records_b)
+    differences = found.to_numpy()
     if not differences.size or differences.shape[1] < 2:
         return None
     spread = np.average(differences, axis=0, weights=weights).std(ddof=1)
@@ -80,10 +84,8 @@ def seeds_needed(
         return 2
     ratio = effect / spread
     quantiles = NormalDist().inv_cdf(1 - SIGNIFICANCE / 2) + NormalDist().inv_cdf(power)
-    seeds = max(2, math.floor((quantiles / ratio) ** 2))  # were the deviation known: the t test needs more
-    while _power(ratio, seeds) < power:
-        seeds += 1
-    return seeds
+    fewest = max(2, math.floor((quantiles / ratio) ** 2))  # were the deviation known: the t test needs more
+    return next(seeds for seeds in count(fewest) if _power(ratio, seeds) >= power)
 
 
 def _power(ratio: float, seeds: int) -> float:
@@ -93,40 +95,34 @@ def _power(ratio: float, seeds: int) -> float:
     return stats.nct.sf(critical, seeds - 1, ratio * math.sqrt(seeds))
 
 
-def paired(records_a: list[Record], records_b: list[Record]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """What both have: the sequences in increasing order, differences a - b (sequences, seeds), sequences' weights.
+def paired(records_a: list[Record], records_b: list[Record]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Differences a - b of what both have, and the weights (sequences,) of its sequences.
 
-    A single cell that nothing was trained for stands for every seed of the other row.
+    A row per sequence and a column per seed, both increasing. A single cell that nothing was trained for stands for
+    every seed of the other row.
     """
     a, b = _scores(records_a), _scores(records_b)
     a, b = _for_all_seeds(records_a, a, b), _for_all_seeds(records_b, b, a)
-    seeds = sorted(a.keys() & b.keys())
-    differences = {s: {name: a[s][name] - b[s][name] for name in a[s].keys() & b[s].keys()} for s in seeds}
-    return _table(differences, seeds, _objects(records_a))
+    seeds = a.columns.intersection(b.columns)
+    differences = (a[seeds] - b[seeds]).dropna()
+    return differences, _weights(records_a, differences.index)
 
 
-def _table(
-    by_seed: dict[int, dict[str, float]], seeds: list[int], objects: dict[str, int]
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The sequences that every seed has, float64 (sequences, seeds), both increasing, and the weights of these."""
-    common = sorted(set.intersection(*(set(by_seed[seed]) for seed in seeds))) if seeds else []
-    values = np.array([[by_seed[seed][name] for seed in seeds] for name in common], np.float64)
-    return common, values, np.array([objects.get(name, 1) for name in common], np.float64)
+def _scores(records: list[Record]) -> pd.DataFrame:
+    """J&F in percent of the cells that succeeded: a row per sequence and a column per seed, both increasing."""
+    found = {r.seed: json.loads(r.per_sequence) for r in records if r.status == "ok" and r.per_sequence}
+    return pd.DataFrame(found, dtype=np.float64).sort_index().sort_index(axis=1)
 
 
-def _scores(records: list[Record]) -> dict[int, dict[str, float]]:
-    """{seed: {sequence: J&F in percent}} of the cells that succeeded."""
-    return {r.seed: json.loads(r.per_sequence) for r in records if r.status == "ok" and r.per_sequence}
+def _for_all_seeds(records: list[Record], scores: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    fixed = len(records) == len(scores.columns) == 1 and not records[0].train_steps
+    return pd.DataFrame(dict.fromkeys(others, scores.squeeze(axis=1))) if fixed and len(others.columns) else scores
 
 
-def _for_all_seeds(records: list[Record], scores: dict, others: dict) -> dict[int, dict[str, float]]:
-    fixed = len(records) == len(scores) == 1 and not records[0].train_steps
-    return dict.fromkeys(others, *scores.values()) if fixed and others else scores
-
-
-def _objects(records: list[Record]) -> dict[str, int]:
-    """{sequence: judged objects}; records without it give every sequence the same weight."""
-    return {k: n for r in records for k, n in json.loads(r.objects_per_sequence or "{}").items()}
+def _weights(records: list[Record], sequences: pd.Index) -> np.ndarray:
+    """How many objects were evaluated in each sequence; records without it give every sequence the same weight."""
+    objects = {k: n for r in records for k, n in json.loads(r.objects_per_sequence or "{}").items()}
+    return np.array([objects.get(name, 1) for name in sequences], np.float64)
 
 
 def _interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

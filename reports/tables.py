@@ -10,8 +10,7 @@ from bench.record import COLUMNS, Column, Record, columns, value
 from reports.comparison import Comparison, compare
 from reports.notes import column_notes, notes
 from reports.prompted import prompted_sections
-from reports.published import DAVIS, load_quantities, published_columns, two_readings
-from reports.published.section import published_section
+from reports.published import DAVIS, load_quantities, published_columns, published_section, two_readings
 from reports.rows import aggregate, by_sequence, distinct, group_rows, main_score
 from reports.table import Table
 from reports.texts import MISSING, difference, interval, number, shortened, spread
@@ -88,25 +87,20 @@ def _numbers(records: list[Record], compared: dict[str, Comparison]) -> pd.DataF
     """Raw numbers per label: `aggregate`, the comparison (its reference row has its own name there), and what
     is published. `within_noise` is True, False or empty; `seeds_needed` is empty below two seeds."""
     rows = aggregate(records)
-    references = {found.reference for found in compared.values()}
     score = main_score(records).name.removesuffix("_mean")
-    comparisons = [
-        _comparison(score, compared.get(name), name if name in references else "") for name in rows["label"]
-    ]
-    beside = pd.DataFrame(comparisons, dtype=object)
-    pairs = [(cells[0].method, cells[0].label) for cells in group_rows(records).values()]
-    return pd.concat([rows, beside, published_columns(pairs)], axis=1)
-
-
-def _comparison(score: str, found: Comparison | None, reference: str) -> dict:
-    return {
-        "reference": found.reference if found else reference,
-        f"{score}_difference": found.difference.mean if found else math.nan,
-        f"{score}_difference_low": found.difference.low if found else math.nan,
-        f"{score}_difference_high": found.difference.high if found else math.nan,
-        "within_noise": found.difference.within_noise if found else None,
-        "seeds_needed": found.seeds_needed if found else None,
+    ends = {"": "mean", "_low": "low", "_high": "high"}
+    fields = {f"{score}_difference{end}": field for end, field in ends.items()} | {"within_noise": "within_noise"}
+    found = [compared.get(name) for name in rows["label"]]
+    differences = [row and row.difference for row in found]
+    names = {row.reference: row.reference for row in compared.values()}
+    names |= {name: row.reference for name, row in compared.items()}
+    beside = {
+        "reference": [names.get(name, "") for name in rows["label"]],
+        **{name: [getattr(each, field, math.nan) for each in differences] for name, field in fields.items()},
+        "seeds_needed": [row and row.seeds_needed for row in found],
     }
+    pairs = [(cells[0].method, cells[0].label) for cells in group_rows(records).values()]
+    return pd.concat([rows, pd.DataFrame(beside, dtype=object), published_columns(pairs)], axis=1)
 
 
 def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
@@ -136,15 +130,11 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
 
 def _published(rows: pd.DataFrame) -> pd.DataFrame:
     """What is published of the rows, as text."""
-    found = {
-        f"Published J&F {short.upper()} (full-size network, 480p, not measured)": [
-            two_readings(*row)
-            for row in zip(
-                *(rows[f"published_{field}_{short}"] for field in ("jf", "jf_other", "certainty")), strict=True
-            )
-        ]
-        for short in DAVIS
-    }
+    found = {}
+    for short in DAVIS:
+        readings = rows[[f"published_{field}_{short}" for field in ("jf", "jf_other", "certainty")]]
+        heading = f"Published J&F {short.upper()} (full-size network, 480p, not measured)"
+        found[heading] = [two_readings(*row) for row in readings.itertuples(index=False)]
     cells = load_quantities()
     cells = cells[cells["field"] == "miou"].groupby(["method", "label"])["value"].agg(list).to_dict()
     pairs = zip(rows["method"], rows["label"], strict=True)

@@ -39,3 +39,8 @@ def shortened(status: str) -> str:
     """A status on one line that fits a cell."""
     status = " ".join(status.split())
     return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"
+
+
+def file_name(text: str) -> str:
+    """The text with `_` for what a file system may not take."""
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in text)

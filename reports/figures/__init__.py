@@ -1,6 +1,6 @@
 """The table of figures: a function and its caption each, in a file of this folder; new files are found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import wraps
@@ -10,8 +10,9 @@ from pkgutil import iter_modules
 
 from bench.record import Record
 from reports.figures.style import Drawn, save, theme
-from reports.files import file_name
+from reports.texts import file_name
 
+Draw = Callable[[list[Record], Path], Drawn | Mapping[str, Drawn] | None]
 Write = Callable[[list[Record], Path], list[Path]]
 FOUND: dict[str, "Entry"] = {}
 
@@ -29,7 +30,7 @@ class Entry:
         return f"{self.caption}: {stem.removeprefix(head).removesuffix(tail)}" if star else self.caption
 
 
-def figure(name: str, caption: str) -> Callable[[Callable], Write]:
+def figure(name: str, caption: str) -> Callable[[Draw], Write]:
     """Put a function of (records, folder) into the table.
 
     It draws what the records, or other files of their folder, hold enough for, and returns a figure, None, or,
@@ -37,13 +38,13 @@ def figure(name: str, caption: str) -> Callable[[Callable], Write]:
     the folder and returns the paths.
     """
 
-    def register(draw: Callable[[list[Record], Path], Drawn | dict[str, Drawn] | None]) -> Write:
+    def register(draw: Draw) -> Write:
         @wraps(draw)
         def write(records: list[Record], folder: Path) -> list[Path]:
             with theme():
-                drawn = draw(records, Path(folder))
-                parts = (drawn or {}) if "*" in name else {"": drawn}
-                files = {name.replace("*", file_name(part)): each for part, each in parts.items() if each}
+                drawn = draw(records, Path(folder)) or {}
+                parts = drawn if isinstance(drawn, Mapping) else {"": drawn}
+                files = {name.replace("*", file_name(part)): each for part, each in parts.items()}
                 return [path for file, each in files.items() for path in save(each, folder, file)]
 
         FOUND[name] = Entry(name, caption, write)
@@ -61,9 +62,12 @@ def figures() -> list[Entry]:
 
 def captions(paths: list[Path]) -> dict[Path, str]:
     """What these show, in the order of the table; a file that is none of its figures is called by its name."""
-    table, found = figures(), {}
-    for entry in table:
-        found |= {path: entry.caption_of(path.stem) for path in paths if fnmatchcase(path.stem, entry.name)}
+    found = {
+        path: entry.caption_of(path.stem)
+        for entry in figures()
+        for path in paths
+        if fnmatchcase(path.stem, entry.name)
+    }
     return found | {path: path.stem for path in paths if path not in found}
 
 

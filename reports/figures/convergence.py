@@ -1,6 +1,7 @@
 """How every row was trained: how fast, and how far, its losses fall, and its learning rate."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,9 @@ from matplotlib.lines import Line2D
 from bench.record import Record
 from reports.figures import figure
 from reports.figures.style import draw_line, explain_all, log_if_wide, looks, panels, readable
-from reports.files import located
-from reports.rows import group_rows, succeeded
+from reports.rows import group_rows, located, succeeded
 
 SMOOTHED = 0.05  # of a training: what the moving average spans
-COLUMNS = 2
-WIDTH = 4.6  # inches of a panel
 TOTAL = "total"
 RATE = "lr"
 NO_LOSSES = {RATE: "learning rate", TOTAL: TOTAL}
@@ -43,39 +41,40 @@ def training_chart(records: list[Record], folder: Path) -> Figure | None:
 
 def _chart(records: list[Record], folder: Path, relative: bool) -> Figure | None:
     cells = group_rows(records)
-    seeds = {name: [_read(located(cell.curve, folder)) for cell in succeeded(row)] for name, row in cells.items()}
-    known = {name: [seed for seed in found if seed is not None] for name, found in seeds.items()}
-    trained = {name: found for name, found in known.items() if found}
+    read = {name: [_read(located(cell.curve, folder)) for cell in succeeded(row)] for name, row in cells.items()}
+    trained = {name: seeds for name, found in read.items() if (seeds := [seed for seed in found if len(seed)])}
     shown = {loss: curves for loss in _losses(trained, relative) if (curves := _curves(trained, loss))}
     if not shown:
         return None
     styles = looks(cells)  # by their place among all rows: a row has one colour in all figures
     names = [name for name in trained if any(name in curves for curves in shown.values())]
-    drawn, axes = panels(len(shown), WIDTH, 2.6, COLUMNS, names)
+    drawn, axes = panels(len(shown), 4.6, 2.6, 2, names)
     lines: dict[str, Line2D] = {}
     for axis, (loss, curves) in zip(axes, shown.items(), strict=True):
         starts = {name: curve["mean"].iloc[0] for name, curve in curves.items()}
         over_start = relative and bool(min(starts.values()) > 0)
         for name, curve in curves.items():
             parts = curve / starts[name] if over_start else curve
-            lines[name] = draw_line(axis, curve.index, parts["mean"], styles[name], parts["min"], parts["max"])
+            lines[name] = draw_line(axis, parts["mean"], styles[name], parts["min"], parts["max"])
         values = np.concatenate([line.get_ydata() for line in axis.lines])
         log = loss != RATE and log_if_wide(axis, "y", values)
         label = NO_LOSSES.get(loss, f"{readable(loss)} loss") + " / its start" * over_start
         axis.set(xlabel="training step", ylabel=label + "\n(log scale)" * log)
-    explain_all(drawn, _explained(list(trained.values())), {name: lines[name] for name in names})
+    words = f"smoothed (moving average over {100 * SMOOTHED:g} % of the training)"
+    if any(len(found) > 1 for found in trained.values()):
+        words = f"means over the seeds, {words}; bands: lowest to highest seed"
+    explain_all(drawn, f"lines: {words}", {name: lines[name] for name in names})
     return drawn
 
 
-def _read(path: Path | None) -> pd.DataFrame | None:
-    """The smoothed losses of a seed, by step; None when it has no readable curve."""
-    if path is None:
-        return None
+def _read(path: Path | None) -> pd.DataFrame:
+    """The smoothed losses of a seed, by step; empty when it has no readable curve."""
     try:
-        points = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).set_index("step").astype(float)
+        content = json.loads(path.read_text(encoding="utf-8")) if path else ()
+        points = pd.DataFrame(content).set_index("step").astype(float)
     except (ValueError, KeyError, TypeError):
-        return None  # a damaged curve is no reason to lose the others
-    points = points[[name for name in points if not name.startswith(HELD_OUT)]].dropna(how="all")
+        return pd.DataFrame()  # a damaged curve is no reason to lose the others
+    points = points.loc[:, ~points.columns.str.startswith(HELD_OUT)].dropna(how="all")
     points = points[~points.index.duplicated(keep="last")]  # a training that was resumed repeats steps
     window = max(1, round(SMOOTHED * len(points)))
     return points.rolling(window, center=True, min_periods=1).mean()
@@ -84,11 +83,9 @@ def _read(path: Path | None) -> pd.DataFrame | None:
 def _losses(rows: dict[str, list[pd.DataFrame]], shared: bool) -> list[str]:
     """The losses in order of first appearance, the total and the learning rate; of shared ones two rows have each,
     and the rate is none."""
-    names = [dict.fromkeys(name for seed in seeds for name in seed.columns) for seeds in rows.values()]
-    order = dict.fromkeys(name for row in names for name in row if name not in NO_LOSSES)
-    if shared:
-        return [*(loss for loss in order if sum(loss in row for row in names) > 1), TOTAL]
-    return [*order, TOTAL, RATE]
+    found = Counter(name for seeds in rows.values() for name in dict.fromkeys(n for seed in seeds for n in seed))
+    losses = [name for name in found if name not in NO_LOSSES and (found[name] > 1 or not shared)]
+    return [*losses, TOTAL] if shared else [*losses, TOTAL, RATE]
 
 
 def _curves(rows: dict[str, list[pd.DataFrame]], loss: str) -> dict[str, pd.DataFrame]:
@@ -100,9 +97,3 @@ def _curves(rows: dict[str, list[pd.DataFrame]], loss: str) -> dict[str, pd.Data
         if len(both):
             found[name] = both.T.agg(["mean", "min", "max"]).T
     return found
-
-
-def _explained(rows: list[list[pd.DataFrame]]) -> str:
-    lines = f"smoothed (moving average over {100 * SMOOTHED:g} % of the training)"
-    several = any(len(seeds) > 1 for seeds in rows)
-    return f"lines: means over the seeds, {lines}; bands: lowest to highest seed" if several else f"lines: {lines}"

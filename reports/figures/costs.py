@@ -3,17 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.record import COLUMNS, Column, Record
+from bench.record import COLUMNS, Record
 from reports.figures import figure
-from reports.figures.style import FAINT, Mark, explain_all, log_if_wide, looks, panels
+from reports.figures.style import FAINT, explain_all, log_if_wide, looks, panels
 from reports.rows import aggregate
-
-EXPLAINED = "full-size network, 480x864, one object; line: Pareto front"
 
 
 @figure("costs", "J&F against latency, GMACs and parameters of the full-size network, with the Pareto front")
@@ -38,30 +34,23 @@ def _chart(records: list[Record], name: str) -> Figure | None:
     named = {label for found in shown.values() for label in found["label"]}
     names = [label for label in rows["label"] if label in named]
     drawn, axes = panels(len(shown), max(2.7, 7.2 / len(shown)), 3.1, len(shown), names)
-    lines: dict[str, Line2D] = {}
+    styles, lines = looks(rows["label"]), dict[str, Line2D]()
     for axis, (cost, found) in zip(axes, shown.items(), strict=True):
         if axis is not axes[0]:
             axis.sharey(axes[0])
-        lines |= _draw_cost(axis, found, cost, looks(rows["label"]))
+        x, y = found[cost.name].to_numpy(float), found["jf_mean"].to_numpy(float)
+        for label, *place in zip(found["label"], x, y, strict=True):
+            colour, marker = styles[label]
+            (lines[label],) = axis.plot(*place, marker, color=colour, markersize=8, markeredgecolor="white")
+        log_if_wide(axis, "x", x)
+        front, (_, end) = pareto(x, y), axis.get_xlim()
+        stairs = [*x[front], end], [*y[front], y[front[-1]]]
+        axis.step(*stairs, where="post", color=FAINT, linewidth=1.2, zorder=1, scalex=False)
+        axis.set(xlabel=cost.heading(cost.axis), ylabel="J&F of the trained network (%)")
         axis.label_outer()
-    explain_all(drawn, EXPLAINED, {label: lines[label] for label in names})
+    words = "full-size network, 480x864, one object; line: Pareto front"
+    explain_all(drawn, words, {label: lines[label] for label in names})
     return drawn
-
-
-def _draw_cost(axis: Axes, rows: pd.DataFrame, cost: Column, styles: dict[str, Mark]) -> dict[str, Line2D]:
-    """A mark per row and the Pareto front; styles: label -> (colour, marker). Returns the marks by label."""
-    x, y = rows[cost.name].to_numpy(float), rows["jf_mean"].to_numpy(float)
-    lines = {}
-    for label, *place in zip(rows["label"], x, y, strict=True):
-        colour, marker = styles[label]
-        (lines[label],) = axis.plot(*place, marker, color=colour, markersize=8, markeredgecolor="white")
-    log_if_wide(axis, "x", x)
-    front, (_, end) = pareto(x, y), axis.get_xlim()
-    line = {"drawstyle": "steps-post", "color": FAINT, "linewidth": 1.2, "zorder": 1}
-    axis.plot([*x[front], end], [*y[front], y[front[-1]]], scalex=False, **line)
-    axis.set_xlabel(cost.heading(cost.axis))
-    axis.set_ylabel("J&F of the trained network (%)")
-    return lines
 
 
 def pareto(costs: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""J&F against the one number that an ablation varies."""
+"""J&F against the one number that an ablation varies; of the length of a queue, also what it costs."""
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ from matplotlib.figure import Figure
 
 from bench.record import Record
 from reports.figures import figure
-from reports.figures.scores import Score, scores
-from reports.figures.style import explain, finish_costs, label_ends, marks, panels, readable
+from reports.figures.accuracy import Score, scores
+from reports.figures.growth import COSTS
+from reports.figures.style import Colour, End, explain, finish_costs, label_ends, marks, panels, readable
+from reports.rows import group_rows
 
 CROWDED = 0.08  # of the width between two neighbours: closer than this, another scale is tried
 ROOM = 0.18  # of the width: for the word "unbounded"
 BASELINE = "0.3"  # grey
+INSTEAD = {"latency_ms": "latency_ms_median_full", "memory_mb_peak": "memory_mb_peak_full"}  # fields of a record
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,6 @@ class Sweep:
     values: list[float | None]  # increasing, None last
     lines: dict[str, list[Score]]  # what else sets rows apart -> the rows that share it, by increasing value
     baselines: list[Score]  # rows without the key
-
-    def places(self, rows: list[Score]) -> np.ndarray:
-        """float64 (rows,): where they stand along a panel."""
-        places, _ = _places(self.values)
-        return np.array([places[self.values.index(row.varied[self.key])] for row in rows])
-
-    def bounded(self, rows: list[Score]) -> np.ndarray:
-        """bool (rows,): whether their value is a number."""
-        return np.array([row.varied[self.key] is not None for row in rows])
 
 
 @figure("sweep", "J&F against the one number that an ablation varies, with its 95 % interval")
@@ -49,15 +44,45 @@ def sweep_chart(records: list[Record], folder: Path) -> Figure | None:
     if len(keys) != 1:
         return None
     drawn, (axis,) = panels(1, 6.4, 4)
-    draw_sweep(axis, find_sweep(rows, keys.pop()))
+    _draw_scores(axis, _find_sweep(rows, keys.pop()))
     return drawn
 
 
-def find_sweep(rows: list[Score], key: str) -> Sweep:
+@figure("queue", "J&F, latency and peak memory against the length of the queue")
+def queue_chart(records: list[Record], folder: Path) -> Figure | None:
+    """The costs are those at the end of the longest video that was measured; None unless one varied key is a
+    queue's length and a cost was measured."""
+    rows = scores(records)
+    keys = {key for row in rows for key in row.varied if "queue" in key.rsplit(".", 1)[-1]}
+    costs = {cost: found for cost in COSTS if (found := _costs(records, cost))}
+    if len(keys) != 1 or not costs or len((sweep := _find_sweep(rows, keys.pop())).values) < 2:
+        return None
+    drawn, axes = panels(1 + len(costs), 7.2, 3.1)
+    _draw_scores(axes[0], sweep)
+    grown = [json.loads(record.growth_full)["video_frames"][-1] for record in records if record.growth_full]
+    words = "full-size network at 480x864" + (f", at the end of {max(grown)} frames" if grown else "")
+    for axis, (cost, values) in zip(axes[1:], costs.items(), strict=True):
+        ends = _draw(axis, sweep, COSTS[cost], values)
+        finish_costs(axis, words, ends)
+    return drawn
+
+
+def _costs(records: list[Record], cost: str) -> dict[str, float]:
+    """By the name of the row; its seeds are one network, measured once."""
+    found = {}
+    for name, cells in group_rows(records).items():
+        grown = [series[-1] for cell in cells if (series := json.loads(cell.growth_full or "{}").get(cost))]
+        values = [*grown, *(getattr(cell, INSTEAD[cost]) for cell in cells)]
+        found[name] = next((value for value in values if value is not None), None)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _find_sweep(rows: list[Score], key: str) -> Sweep:
     """The sweep over this key; a row that has something else than a number there is left out."""
     values = _values(rows, key)
     swept = [row for row in rows if key in row.varied and _is_number(row.varied[key])]
-    others = sorted({k for row in swept for k in row.varied if k != key and _differs(swept, k)})
+    keys = {k for row in swept for k in row.varied if k != key}
+    others = sorted(k for k in keys if any(row.varied.get(k) != swept[0].varied.get(k) for row in swept))
     several_sets = len({row.dataset for row in swept}) > 1
     lines: dict[str, list[Score]] = {}
     for row in swept:
@@ -68,56 +93,50 @@ def find_sweep(rows: list[Score], key: str) -> Sweep:
     return Sweep(key, values, lines, [row for row in rows if key not in row.varied])
 
 
-def draw_sweep(axis: Axes, sweep: Sweep) -> None:
-    """Draw the sweep on a panel and write the names at its right."""
-    ends = []
-    for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
-        _draw_line(axis, sweep.places(rows), rows, colour, marker, sweep.bounded(rows))
-        if len(sweep.lines) > 1:
-            ends.append((name, rows[-1].mean, colour))
+def _draw_scores(axis: Axes, sweep: Sweep) -> None:
+    """J&F over the sweep, with intervals, seeds, baselines, and the names at the right."""
+    ends = _draw(axis, sweep, "J&F (%)")
     for row in sweep.baselines:
         copied = row.method == "copy_first_mask"
         axis.axhline(row.mean, color=BASELINE, linestyle=":" if copied else "--", linewidth=1.3)
         ends.append((row.name, row.mean, BASELINE))
-    mark_values(axis, sweep)
-    axis.set_ylabel("J&F (%)")
-    explain(axis, _explained(sweep))
+    rows = [row for line in sweep.lines.values() for row in line]
+    several = ["large marks: means", "dots: seeds"] if any(len(row.seeds) > 1 for row in rows) else []
+    explain(axis, ", ".join([*several, *["band: 95 % interval"] * any(not math.isnan(row.low) for row in rows)]))
     label_ends(axis, ends)
 
 
-def draw_swept(axis: Axes, sweep: Sweep, values: dict[str, float], label: str, words: str) -> None:
-    """Draw a cost over the sweep; values: by the names of rows, those without one are left out."""
-    ends = []
-    for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
-        known = [row for row in rows if row.name in values]
-        if known:
-            y = np.array([values[row.name] for row in known])
-            _draw_means(axis, sweep.places(known), y, colour, marker, sweep.bounded(known))
-            ends.append((name, y[-1], colour))
-    mark_values(axis, sweep)
-    axis.set_ylabel(label)
-    finish_costs(axis, words, ends if len(sweep.lines) > 1 else [])
+def _draw(axis: Axes, sweep: Sweep, label: str, costs: dict[str, float] | None = None) -> list[End]:
+    """Draw the costs of the rows that have one, or, without costs, J&F with its interval.
 
-
-def mark_values(axis: Axes, sweep: Sweep) -> None:
-    """Name the swept key and its values along a panel."""
+    Returns what to write at the ends of the lines, where there are several.
+    """
+    ends: list[End] = []
     places, scale = _places(sweep.values)
+    for (name, rows), (colour, marker) in zip(sweep.lines.items(), marks(len(sweep.lines)), strict=True):
+        known = [row for row in rows if costs is None or row.name in costs]
+        if not known:
+            continue
+        values = [row.varied[sweep.key] for row in known]
+        inside = np.array([value is not None for value in values])
+        x = np.array([places[sweep.values.index(value)] for value in values])
+        y = np.array([row.mean if costs is None else costs[row.name] for row in known])
+        # The last step, to "unbounded", has no length: it is dotted.
+        axis.plot(x, y, ":", color=colour, linewidth=1.2)
+        axis.plot(x[inside], y[inside], color=colour, linewidth=1.8)
+        axis.plot(x, y, marker, color=colour, markersize=6, markeredgecolor="white")
+        ends.append((name, y[-1], colour))
+        if costs is None:
+            _draw_spread(axis, x, known, colour, inside)
     axis.set_xticks(places, ["unbounded" if value is None else f"{value:g}" for value in sweep.values])
     margin = 0.05 * max(places)
     axis.set_xlim(min(places) - margin, max(places) + (2 * margin if None in sweep.values else margin))
-    axis.set_xlabel(readable(sweep.key) + scale)
+    axis.set(xlabel=readable(sweep.key) + scale, ylabel=label)
+    return ends if len(sweep.lines) > 1 else []
 
 
-def _draw_means(axis: Axes, x: np.ndarray, mean: np.ndarray, colour, marker: str, inside: np.ndarray) -> None:
-    # The last step, to "unbounded", has no length: it is dotted.
-    axis.plot(x, mean, ":", color=colour, linewidth=1.2)
-    axis.plot(x[inside], mean[inside], color=colour, linewidth=1.8)
-    axis.plot(x, mean, marker, color=colour, markersize=6, markeredgecolor="white")
-
-
-def _draw_line(axis: Axes, x: np.ndarray, rows: list[Score], colour, marker: str, inside: np.ndarray) -> None:
-    mean, low, high = (np.array([getattr(row, name) for row in rows]) for name in ("mean", "low", "high"))
-    _draw_means(axis, x, mean, colour, marker, inside)
+def _draw_spread(axis: Axes, x: np.ndarray, rows: list[Score], colour: Colour, inside: np.ndarray) -> None:
+    low, high = (np.array([getattr(row, name) for row in rows]) for name in ("low", "high"))
     axis.fill_between(x[inside], low[inside], high[inside], color=colour, alpha=0.1, linewidth=0)
     for edge in (low, high):  # so that bands that overlap stay tellable
         axis.plot(x[inside], edge[inside], color=colour, alpha=0.5, linewidth=0.7)
@@ -125,12 +144,6 @@ def _draw_line(axis: Axes, x: np.ndarray, rows: list[Score], colour, marker: str
     axis.vlines(x[~inside], low[~inside], high[~inside], color=colour, alpha=0.4, linewidth=3)
     for place, row in zip(x, rows, strict=True):
         axis.plot([place] * len(row.seeds), row.seeds, ".", color=colour, markersize=4, alpha=0.7)
-
-
-def _explained(sweep: Sweep) -> str:
-    rows = [row for line in sweep.lines.values() for row in line]
-    several = ["large marks: means", "dots: seeds"] if any(len(row.seeds) > 1 for row in rows) else []
-    return ", ".join([*several, *["band: 95 % interval"] * any(not math.isnan(row.low) for row in rows)])
 
 
 def _places(values: list[float | None]) -> tuple[list[float], str]:
@@ -157,7 +170,3 @@ def _values(rows: list[Score], key: str) -> list[float | None]:
 
 def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _differs(rows: list[Score], key: str) -> bool:
-    return any(row.varied.get(key) != rows[0].varied.get(key) for row in rows)

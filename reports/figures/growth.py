@@ -1,6 +1,7 @@
-"""What a longer video costs: latency and memory of a frame against the frames that the video has."""
+"""What a longer video costs, and what more objects cost."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from reports.figures import figure
 from reports.figures.style import draw_line, finish_costs, marks, panels
 
 COSTS = {"latency_ms": "latency of a frame (ms)", "memory_mb_peak": "peak memory (MiB)"}
+LENGTH = "length of the video (frames, log scale)"
+SWEEPS = {"length": ("video_frames", LENGTH), "objects": ("objects", "objects")}  # key of its x values, their label
 
 
 @figure("growth", "Latency and peak memory of a frame against the length of the video")
@@ -24,8 +27,28 @@ def growth_chart(records: list[Record], folder: Path) -> Figure | None:
         return None
     # One under another: side by side, a page would shrink the names beyond reading.
     drawn, axes = panels(len(shown), 7.2, max(3.2, 1.0 + 0.19 * len(lines)))
+    widths = np.linspace(3.2, 1.2, len(lines))  # of lines that coincide the lower ones look out
     for cost, axis in zip(shown, axes, strict=True):
-        _draw_cost(axis, lines, cost)
+        axis.set(xscale="log", xlabel=LENGTH, ylabel=COSTS[cost])
+        _draw(axis, [(name, costs[cost]) for name, costs in lines], "full-size network at 480x864", widths)
+    return drawn
+
+
+@figure("measure", "Latency against the length of the video and the number of objects")
+def measure_chart(records: list[Record], folder: Path) -> Figure | None:
+    """Median latency of the protocol `core`, a line per method, from FOLDER/measure.json; None: there is none."""
+    if not (folder / "measure.json").is_file():
+        return None
+    content = json.loads((folder / "measure.json").read_text(encoding="utf-8"))
+    sweeps = {name: found["sweep"] for name, found in content["methods"].items() if found.get("sweep")}
+    if not sweeps:
+        return None
+    words = "core, {height}x{width}, {device}".format(**content["settings"] | {"device": content["device"]})
+    drawn, axes = panels(len(SWEEPS), 7.2, 3.2)
+    for axis, (sweep, (x, label)) in zip(axes, SWEEPS.items(), strict=True):
+        axis.set(xlabel=label, ylabel=COSTS["latency_ms"], xscale="log" if label == LENGTH else "linear")
+        lines = [(name, pd.Series(found[sweep]["core_ms"], found[sweep][x])) for name, found in sweeps.items()]
+        _draw(axis, lines, words)
     return drawn
 
 
@@ -52,14 +75,13 @@ def _name(record: Record) -> str:
     return ", ".join("unbounded" if value is None else str(value) for value in varied.values())
 
 
-def _draw_cost(axis: Axes, lines: list[tuple[str, pd.DataFrame]], cost: str) -> None:
+def _draw(axis: Axes, lines: list[tuple[str, pd.Series]], words: str, widths: Collection[float] = ()) -> None:
+    """A line per name and its costs over their index; widths: of each, where they differ."""
     ends = []
-    widths = np.linspace(3.2, 1.2, len(lines))  # of lines that coincide the lower ones look out
-    for (name, costs), mark, width in zip(lines, marks(len(lines)), widths, strict=True):
-        known = costs[cost].dropna()
+    looks = [{"linewidth": width, "markersize": 4 + width} for width in widths] or [{}] * len(lines)
+    for (name, costs), mark, look in zip(lines, marks(len(lines)), looks, strict=True):
+        known = costs.dropna()
         if len(known):
-            draw_line(axis, known.index, known, mark, linewidth=width, markersize=4 + width)
+            draw_line(axis, known, mark, **look)
             ends.append((name, known.iloc[-1], mark[0]))
-    axis.set(xscale="log", xlabel="length of the video (frames, log scale)", ylabel=COSTS[cost])
-    lengths = sorted({frames for _, costs in lines for frames in costs.index})
-    finish_costs(axis, "full-size network at 480x864", ends, lengths)
+    finish_costs(axis, words, ends, sorted({x for _, costs in lines for x in costs.index}))

@@ -3,17 +3,14 @@
 import json
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.record import Record
 from reports.figures import figure
 from reports.figures.style import Mark, draw_line, explain_all, looks, panels
-from reports.files import located
-from reports.rows import group_rows, pictured, succeeded
-
-MEASURES = ("J", "F")
+from reports.rows import group_rows, located, pictured, succeeded
 
 
 @figure("over_time_*", "J and F of every judged frame: where objects are lost, and found again")
@@ -30,15 +27,14 @@ def over_time_charts(records: list[Record], folder: Path) -> dict[str, Figure]:
     return figures
 
 
-def _chart(sequence: str, rows: dict[str, list[np.ndarray]], styles: dict[str, Mark]) -> Figure:
-    drawn, axes = panels(len(MEASURES), 7.2, 2.4, names=rows)
+def _chart(sequence: str, rows: dict[str, list[pd.DataFrame]], styles: dict[str, Mark]) -> Figure:
+    drawn, axes = panels(2, 7.2, 2.4, names=rows)
     lines: dict[str, Line2D] = {}
-    for place, (axis, measure) in enumerate(zip(axes, MEASURES, strict=True)):
+    for axis, measure in zip(axes, "JF", strict=True):
         for name, seeds in rows.items():
-            values = np.stack([seed[place] for seed in seeds])
-            ends = values.min(axis=0), values.max(axis=0)
-            frames = 1 + np.arange(values.shape[1])
-            lines[name] = draw_line(axis, frames, values.mean(axis=0), styles[name], *ends)
+            values = pd.concat([seed[measure] for seed in seeds], axis=1)
+            edges = values.min(axis=1), values.max(axis=1)
+            lines[name] = draw_line(axis, values.mean(axis=1), styles[name], *edges)
         axis.set(ylabel=f"{measure} (%)", ylim=(-2, 102))
     axes[-1].set_xlabel("judged frame")
     several = any(len(seeds) > 1 for seeds in rows.values())
@@ -47,19 +43,19 @@ def _chart(sequence: str, rows: dict[str, list[np.ndarray]], styles: dict[str, M
     return drawn
 
 
-def _seeds(cells: list[Record], sequence: str, folder: Path) -> list[np.ndarray]:
-    """float64 (2, frames) J and F in percent of each seed that has them, means over the objects."""
+def _seeds(cells: list[Record], sequence: str, folder: Path) -> list[pd.DataFrame]:
+    """J and F in percent by the frame, means over the objects, of each seed that has them."""
     paths = [located(f"{c.frame_scores}/{sequence}.json", folder) for c in succeeded(cells) if c.frame_scores]
     found = [scores for path in paths if path and (scores := _read(path)) is not None]
-    return [scores for scores in found if scores.shape == found[0].shape]
+    return [scores for scores in found if len(scores) == len(found[0])]
 
 
-def _read(path: Path) -> np.ndarray | None:
+def _read(path: Path) -> pd.DataFrame | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        values = [np.array(content[key], float) for key in ("j", "f")]  # null: nothing was judged
+        # null: nothing was judged
+        scores = pd.DataFrame({key.upper(): pd.DataFrame(content[key], dtype=float).mean(axis=1) for key in "jf"})
     except (ValueError, KeyError, TypeError):
         return None  # damaged scores are no reason to lose the others
-    if any(value.size == 0 or np.isnan(value).all(axis=1).any() for value in values):
-        return None
-    return 100 * np.stack([np.nanmean(value, axis=1) for value in values])
+    scores.index += 1
+    return None if scores.empty or scores.isna().any(axis=None) else 100 * scores

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.record import Record
@@ -28,14 +27,15 @@ def history_chart(records: list[Record], folder: Path) -> Figure | None:
         best = (np.maximum if objective["direction"] == "maximize" else np.minimum).accumulate(values)
         axis.step(numbers, best, where="post", color=good, linewidth=1.8)
         axis.plot(numbers, values, "o", color=good, markersize=5, markeredgecolor="white")
-        pruned = [t for t in content["trials"] if t["state"] == "pruned" and t["along"]]
+        words = "dots: trials; line: the best so far"
+        pruned = [trial for trial in content["trials"] if trial["state"] == "pruned" and trial["along"]]
         if objective["name"] == "jf" and pruned:
             last = [trial["along"][max(trial["along"], key=int)] for trial in pruned]
-            axis.plot([t["number"] for t in pruned], last, "x", color=bad, markersize=5)
+            axis.plot([trial["number"] for trial in pruned], last, "x", color=bad, markersize=5)
+            words += "; crosses: pruned, where they stopped"
         axis.set(xlabel="trial", ylabel=objective["label"])
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        crosses = "; crosses: pruned, where they stopped" if objective["name"] == "jf" and pruned else ""
-        explain(axis, f"dots: trials; line: the best so far{crosses}")
+        axis.locator_params("x", integer=True)
+        explain(axis, words)
     return drawn
 
 
@@ -68,8 +68,18 @@ def front_chart(records: list[Record], folder: Path) -> Figure | None:
     jf = next(place for place, objective in enumerate(content["objectives"]) if objective["name"] == "jf")
     costs = [place for place in range(len(content["objectives"])) if place != jf]
     drawn, axes = panels(len(costs), 7.2, 3.6)
+    colour = marks(1)[0][0]
+    line = "-" if len(costs) == 1 else "none"  # with a third objective the front is a surface: its points alone
     for axis, cost in zip(axes, costs, strict=True):
-        _draw_front(axis, content, complete, jf, cost)
+        points = {trial["number"]: (trial["values"][cost], trial["values"][jf]) for trial in complete}
+        front = zip(*sorted(points[number] for number in content["front"]), strict=True)
+        axis.plot(*zip(*points.values(), strict=True), "o", color=FAINT, markersize=4, alpha=0.7)
+        axis.step(*front, where="post", linestyle=line, color=colour, marker="D", markersize=6, mec="white")
+        for number in content["front"]:
+            axis.annotate(str(number), points[number], xytext=(5, 5), textcoords="offset points", fontsize=SMALL)
+        axis.set(xlabel=content["objectives"][cost]["label"], ylabel=content["objectives"][jf]["label"])
+        log_if_wide(axis, "x", np.array([x for x, _ in points.values()]))
+        explain(axis, "diamonds: the Pareto front, with the trials' numbers; dots: the other trials")
     return drawn
 
 
@@ -79,18 +89,3 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return {}, []
     content = json.loads((folder / "search.json").read_text(encoding="utf-8"))
     return content, [trial for trial in content["trials"] if trial["values"]]
-
-
-def _draw_front(axis: Axes, content: dict[str, Any], complete: list[dict], jf: int, cost: int) -> None:
-    points = {trial["number"]: (trial["values"][cost], trial["values"][jf]) for trial in complete}
-    front = sorted(points[number] for number in content["front"])
-    axis.plot(*zip(*points.values(), strict=True), "o", color=FAINT, markersize=4, alpha=0.7)
-    # With a third objective the front is a surface: only its points are shown.
-    line = "-" if len(content["objectives"]) == 2 else "none"
-    look = {"color": marks(1)[0][0], "marker": "D", "markersize": 6, "markeredgecolor": "white"}
-    axis.plot(*zip(*front, strict=True), linestyle=line, drawstyle="steps-post", **look)
-    for number in content["front"]:
-        axis.annotate(str(number), points[number], xytext=(5, 5), textcoords="offset points", fontsize=SMALL)
-    axis.set(xlabel=content["objectives"][cost]["label"], ylabel=content["objectives"][jf]["label"])
-    log_if_wide(axis, "x", np.array([x for x, _ in points.values()]))
-    explain(axis, "diamonds: the Pareto front, with the trials' numbers; dots: the other trials")

@@ -1,12 +1,14 @@
 """What all plots share: their look, their colours, names beside the ends of lines, and how they are saved."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +29,9 @@ WIDE_RANGE = 8  # highest / lowest value from which on a scale is logarithmic
 MARKERS_PER_LINE = 8
 
 Drawn = Figure | Image.Image
-Mark = tuple[tuple[float, float, float], str]  # colour and marker
+Colour = str | tuple[float, float, float]
+Mark = tuple[Colour, str]  # colour and marker
+End = tuple[str, float, Colour]  # name, y and colour of what ends at the right of a panel
 
 
 @contextmanager
@@ -72,14 +76,15 @@ def panels(
     return drawn, [drawn.add_subplot(rows, columns, place) for place in range(1, count + 1)]
 
 
-def draw_line(axis: Axes, x: np.ndarray, y: np.ndarray, mark: Mark, *band: np.ndarray, **look) -> Line2D:
-    """A line with some markers; band: its lower and its upper edge."""
-    shown = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5, "linewidth": 1.5} | look
-    every = max(1, len(x) // MARKERS_PER_LINE)
-    (line,) = axis.plot(x, y, color=mark[0], marker=mark[1], markevery=every, **shown)
+def draw_line(axis: Axes, line: pd.Series, mark: Mark, *band: pd.Series, **look: Any) -> Line2D:
+    """A line over its index, with some markers; band: its lower and its upper edge."""
+    shown: dict[str, Any] = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5, "linewidth": 1.5}
+    every = max(1, len(line) // MARKERS_PER_LINE)
+    (drawn,) = axis.plot(line, color=mark[0], marker=mark[1], markevery=every, **shown | look)
     if band:
-        axis.fill_between(x, *band, color=mark[0], alpha=0.15, linewidth=0)
-    return line
+        low, high = band
+        axis.fill_between(line.index, low, high, color=mark[0], alpha=0.15, linewidth=0)
+    return drawn
 
 
 def save(figure: Drawn, folder: Path, name: str) -> list[Path]:
@@ -131,41 +136,38 @@ def _side_by_side(names: list[str], width: float) -> int:
     return min(len(names), max(1, int(width / (0.7 + 0.075 * longest))))
 
 
-def log_scale(axis: Axes, which: str) -> None:
-    """Make the "x" or "y" axis logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
-    axis.set(**{f"{which}scale": "log"})
-    ticks = getattr(axis, f"{which}axis")
-    ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ticks.set_major_formatter("{x:g}")
-    ticks.set_minor_locator(NullLocator())
-
-
 def log_if_wide(axis: Axes, which: str, values: np.ndarray) -> bool:
-    """`log_scale` for positive values that span a wide range; returns whether they do. NaN: not measured."""
+    """Make the "x" or "y" axis logarithmic, with plain numbers at 1, 2, 5, 10, ..., for positive values that span a
+    wide range; returns whether they do. NaN: not measured."""
     wide = bool(np.nanmax(values) > WIDE_RANGE * np.nanmin(values) > 0)
     if wide:
-        log_scale(axis, which)
+        axis.set(**{f"{which}scale": "log"})
+        ticks = getattr(axis, f"{which}axis")
+        ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ticks.set_major_formatter("{x:g}")
+        ticks.set_minor_locator(NullLocator())
     return wide
 
 
-def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:
+def label_ends(axis: Axes, ends: Sequence[End]) -> None:
     """Write (name, y, colour) at the right of the panel, each beside its y; crowded names move apart.
 
     A thin line in the colour leads from y to the name. Call it last: it needs the final limits.
     """
     if not ends:
         return
-    figure = axis.figure
+    figure = axis.get_figure(root=True)
+    assert figure is not None
     figure.draw_without_rendering()  # lays out the panels, whose height decides who is crowded
     height = axis.get_window_extent().height / figure.dpi * 72
-    names = [wrapped(name) for name, _, _ in ends]
+    names, heights, colours = zip(*((wrapped(name), y, colour) for name, y, colour in ends), strict=True)
     # Only the y of what the transformation gives is used, and an x in view is safe on every scale.
-    points = axis.transData.transform([(axis.get_xlim()[0], y) for _, y, _ in ends])
+    points = axis.transData.transform([(axis.get_xlim()[0], y) for y in heights])
     wanted = axis.transAxes.inverted().transform(points)[:, 1]
     sizes = np.array([name.count("\n") + 1 for name in names]) * SMALL * 1.3 / height
     # From the point to the middle of the name's left side (patchA would end it at a frame around the name).
-    leader = {"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 3, "shrinkB": 0, "relpos": (0, 0.5)}
-    for name, (_, _, colour), y, place in zip(names, ends, wanted, spread(wanted, sizes), strict=True):
+    leader = {"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 3, "shrinkB": 0, "relpos": (0, 0.5), "patchA": None}
+    for name, colour, y, place in zip(names, colours, wanted, spread(wanted, sizes), strict=True):
         axis.annotate(
             name,
             xy=(1, y),
@@ -174,13 +176,11 @@ def label_ends(axis: Axes, ends: list[tuple[str, float, object]]) -> None:
             textcoords=("offset points", "axes fraction"),
             va="center",
             fontsize=SMALL,
-            arrowprops=leader | {"patchA": None, "color": colour},
+            arrowprops=leader | {"color": colour},
         )
 
 
-def finish_costs(
-    axis: Axes, words: str, ends: list[tuple[str, float, object]], ticks: Collection[float] = ()
-) -> None:
+def finish_costs(axis: Axes, words: str, ends: Sequence[End], ticks: Collection[float] = ()) -> None:
     """What every panel of costs over a number has: its values, a fitting scale, words above, names at the right."""
     if ticks:
         axis.set_xticks(list(ticks), [f"{value:g}" for value in ticks])

@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from reports.html import page
-from reports.shown import Shown, show_gap, show_pictures, show_table, show_text
+from reports.html import Shown, page, show_gap, show_pictures, show_table, show_text
 from reports.table import Table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -15,10 +15,9 @@ from bench.record import to_jsonl
 from reports.__main__ import main
 from reports.adopted import adopt_figures
 from reports.execute import NOTEBOOKS, write_report
-from reports.html import from_markdown, html_notes, html_table, page
-from reports.report import ABLATIONS, Report, open_report
+from reports.html import Shown, from_markdown, html_table, page, show_table
+from reports.report import Report, open_report
 from reports.results import Result
-from reports.shown import Shown
 from reports.table import Table
 
 PAPERS = sorted(path for path in NOTEBOOKS.glob("*.py"))
@@ -53,6 +52,11 @@ def run_cells(notebook: Path, report: Report) -> list[Shown]:
     return found
 
 
+def ablations(notebook: Path) -> list[str]:
+    """Those that have a chapter in it."""
+    return re.findall(r'report\.ablation\("(\w+)"\)', notebook.read_text())
+
+
 @pytest.mark.parametrize("notebook", PAPERS, ids=lambda path: path.stem)
 def test_a_notebook_holds_prose_and_calls(notebook):
     """One import, one line that opens the report, and one call a cell."""
@@ -67,7 +71,7 @@ def test_a_notebook_holds_prose_and_calls(notebook):
 def test_an_empty_store_gives_pages_that_say_what_fills_them(notebook, tmp_path):
     shown = sum(run_cells(notebook, Report([], tmp_path, "none")), Shown())
     assert "class=" in shown.html
-    for name in ABLATIONS.get(notebook.stem, ()):
+    for name in ablations(notebook):
         assert f"`./run_all.sh ablation={name}` fills it" in shown.markdown
     if notebook.stem == "overview":
         assert "`./run_all.sh job=measure` fills it" in shown.markdown
@@ -75,11 +79,7 @@ def test_an_empty_store_gives_pages_that_say_what_fills_them(notebook, tmp_path)
 
 
 def test_every_ablation_has_a_chapter():
-    named = {name for names in ABLATIONS.values() for name in names}
-    assert named == set(choices("ablation"))
-    for paper, names in ABLATIONS.items():
-        called = re.findall(r'report\.ablation\("(\w+)"\)', (NOTEBOOKS / f"{paper}.py").read_text())
-        assert sorted(called) == sorted(names)
+    assert sorted(name for notebook in PAPERS for name in ablations(notebook)) == sorted(choices("ablation"))
 
 
 def test_an_ablation_is_shown_and_written(folder, records, tmp_path):
@@ -159,7 +159,11 @@ def test_published_figures_are_grey_in_latex_and_sources_stand_below(tmp_path):
 
 
 def test_the_page_lists_its_headings_and_needs_nothing_else():
-    body = from_markdown("# One\n\n## Twice\n\ntext\n\n## Twice\n") + html_notes(["a < b"])
+    texts = pd.DataFrame({"Method": ["first"]})
+    body = (
+        from_markdown("# One\n\n## Twice\n\ntext\n\n## Twice\n")
+        + show_table(Table("Title", texts, ["a < b"], texts)).html
+    )
     text = page("A & B", body)
     assert '<h2 id="one">One</h2>' in text
     assert '<a href="#twice-2">Twice</a>' in text

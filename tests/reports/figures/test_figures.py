@@ -12,10 +12,9 @@ from reports.__main__ import main
 from reports.figures import write_figures
 from reports.figures.accuracy import accuracy_chart
 from reports.figures.costs import costs_chart, footprint_chart, pareto
-from reports.figures.curves import sweep_chart
+from reports.figures.curves import queue_chart, sweep_chart
 from reports.figures.differences import difference_chart
 from reports.figures.growth import growth_chart
-from reports.figures.queue import queue_chart
 from reports.statistics import interval, paired_difference
 
 OMEGA = "recipe.representation.omega"

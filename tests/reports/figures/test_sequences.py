@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from reports.figures.differences import sequences_chart
 from reports.figures.over_time import over_time_charts
-from reports.figures.sequences import sequences_chart
 
 
 @pytest.fixture
