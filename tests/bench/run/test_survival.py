@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_a_damaged_mlflow_database_costs_no_scores(done_grid, finished_grid, cap
     assert done_grid.scores == finished_grid.scores
     told = capsys.readouterr().err
     assert told.count("warning: MLflow at ") == 1
-    assert "runs for MLflow kept in" in told
+    assert re.search(r"\d+ runs? for MLflow kept in", told)
 
 
 def test_a_clock_that_jumps_changes_nothing(small_grid, finished_grid, monkeypatch, learnt):

@@ -268,7 +268,7 @@ def build_like(network, learner):
     import methods
 
     method = methods.create(network.method, **network.options)
-    method.load_state_dict(learner.weights)
+    method.load_state_dict(learner.evaluated.state_dict())
     return method.eval()
 
 
