@@ -72,7 +72,7 @@ def run(config: DictConfig, runs: Path) -> int:
 
                 content["methods"][name] = _measure(name, options, settings, device, begin)
                 write_results(content, _records(content), out)
-            bar.update(bar.total - bar.n)
+            bar.update(len(names) * len(parts) - bar.n)
         with Tracker(config.tracking_uri, runs, out.name).invocation(TITLE, config, environment, out) as tracker:
             tracker.table = _records(content)
     finally:  # a kill by ^C too leaves the methods that are done
