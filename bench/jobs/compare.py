@@ -8,11 +8,11 @@ from omegaconf import DictConfig
 import methods
 from bench.jobs.cells import locate_data, run_cells
 from bench.plan.ablation import Data
-from bench.plan.compare import check_entries, is_trained
+from bench.plan.compare import check_entries
 from bench.plan.compose import method_entries
 from bench.plan.data import locate
 from bench.plan.plan import plan
-from bench.score.evaluate import check_masks
+from bench.score.folder import Protocol, find_tasks
 from datasets.opening import open_evaluation
 from methods import outside
 
@@ -21,7 +21,7 @@ def run(config: DictConfig, runs: Path) -> int:
     """Evaluate every method that is listed; those without weights are trained first."""
     check_entries(config)
     entries = method_entries(config)
-    if any(is_trained(*entry) for entry in entries):
+    if any(weights is None and methods.is_trainable(name) for name, weights in entries):
         data = locate_data(config, runs)
     else:
         data = Data({}, locate(config.dataset, "dataset", runs))
@@ -29,7 +29,7 @@ def run(config: DictConfig, runs: Path) -> int:
     for name, _ in entries:
         if outside.is_masks(name):  # before anything is trained
             masks: Any = methods.create(name)
-            check_masks(masks, open_evaluation(data.dataset))
+            find_tasks(open_evaluation(data.dataset), masks.folder, Protocol())
     labels = list(dict.fromkeys(cell.label for cell in cells))
     title = f"{', '.join(labels[:-1])} and {labels[-1]} on {data.dataset['name']}"
     return run_cells(cells, config, "compare", title, runs)

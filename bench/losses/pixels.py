@@ -43,9 +43,7 @@ def sampled_pixels(
     if sampling.pixels == "uncertainty":
         probabilities = _small(teacher.logits.float().softmax(2))[teacher.video, :, teacher.slot + 1]
         uncertainty = binary_entropy(probabilities).flatten(0, 1)
-    index = sample_pixels(
-        own, sampling.count, sampling.pixels, generator, sampling.boundary_width, uncertainty=uncertainty
-    )
+    index = sample_pixels(own, sampling.count, sampling.pixels, generator, sampling.boundary_width, uncertainty)
     return own, index
 
 

@@ -8,10 +8,9 @@ from omegaconf import DictConfig
 
 import methods
 from bench.losses.base import Reads
-from bench.plan.cells import Cell, Network, Soup, Training, task_of, task_of_method
+from bench.plan.cells import Cell, Network, Questions, Soup, Training, task_of, task_of_method
 from bench.plan.compose import STAGES, plain, rows, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
-from bench.plan.questions import Questions
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
@@ -53,8 +52,7 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         if changed.role == "teacher":
             cells.append(Cell(label, teacher_network(changed, own), data.dataset, changed.teacher.seed, overrides))
         else:
-            networks = {seed: student_network(changed, own, seed) for seed in seeds}
-            cells += [Cell(label, network, data.dataset, s, overrides) for s, network in networks.items()]
+            cells += [Cell(label, student_network(changed, own, s), data.dataset, s, overrides) for s in seeds]
     trained = [cell for cell in cells if cell.varied]
     if ablation.get("held_out"):
         for training in filter(None, (cell.network.training for cell in trained)):
@@ -128,9 +126,7 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
 def ablation_seeds(config: DictConfig) -> list[int]:
     """`seeds=3` means 0, 1, 2; `seeds=[4, 7]` is taken as it is; none takes the ablation's."""
     seeds = config.seeds if config.seeds is not None else config.ablation.seeds
-    if isinstance(seeds, int):
-        seeds = range(seeds)
-    seeds = [int(seed) for seed in seeds]
+    seeds = [int(seed) for seed in (range(seeds) if isinstance(seeds, int) else seeds)]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds={config.seeds}: give at least one seed, and each once")
     return seeds
@@ -191,8 +187,7 @@ def _with_scale(config: DictConfig, method: str, options: dict[str, Any]) -> dic
 
 def _borrower(student: Network, teacher: Network) -> Network:
     """The decoupled student of a space-time teacher: the teacher's method with the encoder of the student's."""
-    read = methods.entry(teacher.method).inference
-    own = {key: value for key, value in student.options.items() if key in read}
+    own = {k: v for k, v in student.options.items() if k in methods.entry(teacher.method).inference}
     encoder = {"encoder": student.method, "encoder_width": student.options.get("width", 1.0)}
     return Network(teacher.method, {**teacher.options, **own, **encoder})
 

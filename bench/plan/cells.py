@@ -9,6 +9,7 @@ from typing import Any
 
 import methods
 from bench.plan.recipe import Recipe, Schedule, differences
+from bench.system.errors import ConfigError
 from bench.system.files import sha256
 from methods import outside
 
@@ -18,6 +19,7 @@ TRAINING_VERSION = 3
 EVALUATION_VERSION = 3
 # Names of the metrics beside J and F; `bench.score.metrics` enters them.
 EXTRA_METRICS: list[str] = []
+SPAN = 1024  # side of the published network's input, in whose pixels distances are given
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,27 @@ class Network:
         if self.soup:
             return list(self.soup.members)
         return [self.training] if self.training else []
+
+
+@dataclass
+class Questions:
+    """The keys `ablation.prompts.*`: so many images, evenly spread, and points on each, drawn by the seed.
+
+    distances: of a background point from the foreground point, in pixels of an input of 1024.
+    Raises ConfigError for numbers that ask nothing.
+    """
+
+    images: int = 50
+    points: int = 4
+    seed: int = 0
+    distances: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for key in ("images", "points"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"ablation.prompts.{key}={getattr(self, key)}: give 1 or more")
+        if not all(1 <= distance <= SPAN for distance in self.distances):
+            raise ConfigError(f"ablation.prompts.distances={self.distances}: give pixels from 1 to {SPAN}")
 
 
 @dataclass(frozen=True)

@@ -36,17 +36,12 @@ def check_entries(config: DictConfig) -> None:
             raise ConfigError(f"methods: '{name}' has no weights; leave out @{weights}")
 
 
-def is_trained(name: str, weights: str | None) -> bool:
-    """Whether an entry of `methods=` is trained first: what has weights to learn and was given none."""
-    return weights is None and methods.is_trainable(name)
-
-
 def plan_comparison(config: DictConfig, data: Data) -> list[Cell]:
     """The cells of each listed method, in their order; those that are trained by seeds, all others once."""
     entries = method_entries(config)
     cells = []
     for label, (name, weights) in zip(_labels(entries), entries, strict=True):
-        if is_trained(name, weights):
+        if weights is None and methods.is_trainable(name):
             cells += _trained(label, name, config, data)
         else:
             cells.append(Cell(label, Network(name, weights=full_path(weights)), data.dataset, 0))
@@ -71,8 +66,8 @@ def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell
     groups = ("family", "recipe") if family in choices("recipe") else ()
     extra = [f"{group}={family}" for group in groups if group not in given]
     changed = with_override(load_config(arguments + extra) if extra else config, "method", name)
-    networks = {seed: student_network(changed, data, seed) for seed in ablation_seeds(config)}
-    return [Cell(label, network, data.dataset, seed) for seed, network in networks.items()]
+    seeds = ablation_seeds(config)
+    return [Cell(label, student_network(changed, data, seed), data.dataset, seed) for seed in seeds]
 
 
 def _labels(entries: list[tuple[str, str | None]]) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from bench.score.accuracy import SequenceScores, score_frames
-from bench.score.folder import choose_protocol, find_tasks, judged_frames, read_predictions
+from bench.score.folder import Protocol, find_tasks, judged_frames, read_predictions
 from bench.score.inference import follow, threads_for
 from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
@@ -51,7 +51,7 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     """
     late = next((s.name for s in videos.sequences if any((s.appears or {}).values())), None)
     if isinstance(method, MaskFolder):
-        check_masks(method, videos)
+        find_tasks(videos, method.folder, Protocol())  # a missing mask is told before any work
     elif late is not None and not hasattr(method, "add"):
         raise ConfigError(
             f"{type(method).__name__} cannot add objects after the first frame, but some of {late} appear "
@@ -74,11 +74,6 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"
     return Evaluation([_scores(e) for e in done], [ms for e in done for ms in e["step_ms"]], resolution)
-
-
-def check_masks(method: MaskFolder, videos: VideoSet) -> None:
-    """Raise DataError, before any work, for a judged frame whose mask is missing."""
-    find_tasks(videos, method.folder, choose_protocol("ours", {}))
 
 
 def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:

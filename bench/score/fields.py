@@ -44,8 +44,7 @@ def seen_unseen(scores: Sequence[SequenceScores], videos: VideoSet) -> dict[str,
     groups: dict[str, list[dict[str, float]]] = {"seen": [], "unseen": []}
     for sequence in scores:
         for object_id, values in sequence.per_object().items():
-            category = classes[sequence.name].get(object_id)
-            if category is not None:
+            if (category := classes[sequence.name].get(object_id)) is not None:
                 groups["unseen" if category in videos.unseen else "seen"].append(values)
     figures = {
         f"{measure}_{group}": float(np.mean([values[f"{measure}_mean"] for values in objects]))

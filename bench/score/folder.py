@@ -27,12 +27,12 @@ PROTOCOLS = ("ours", "official")
 
 def _policy(*values: str, official: str) -> Any:
     """A field with the values of a policy, ours first, and that of davis2017-evaluation."""
-    return field(metadata={"values": values, "ours": values[0], "official": official})
+    return field(default=values[0], metadata={"values": values, "ours": values[0], "official": official})
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What counts; docs/scoring.md gives the meaning of each policy."""
+    """What counts, by default ours; docs/scoring.md gives the meaning of each policy."""
 
     void: str = _policy("ignore", "background", official="background")
     extra: str = _policy("ignore", "error", official="error")
@@ -115,11 +115,10 @@ def judged_frames(sequence: Sequence) -> tuple[int, ...]:
 
 def score_all(tasks: list[Task], protocol: Protocol, processes: int, label: str) -> list[Scored]:
     """Score the sequences in their order, `processes` at once; the numbers are the same for any number."""
-    processes = min(processes, len(tasks))
     total = sum(len(task.files) for task in tasks)
     with tqdm(total=total, desc=f"score {label}", unit="frame", mininterval=2) as bar:
         done = []
-        for task, scored in zip(tasks, _scored(tasks, protocol, processes), strict=True):
+        for task, scored in zip(tasks, _scored(tasks, protocol, min(processes, len(tasks))), strict=True):
             done.append(scored)
             bar.update(len(task.files))
     return done

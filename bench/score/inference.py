@@ -51,8 +51,7 @@ def object_masks(
     Raises MethodError unless there is a plane of the frame's size for the background and each object.
     """
     wanted = (len(method.object_ids) + 1, *frame.shape[1:])
-    is_tensor = isinstance(probabilities, torch.Tensor)
-    found = tuple(probabilities.shape) if is_tensor else type(probabilities).__name__
+    found = tuple(probabilities.shape) if isinstance(probabilities, torch.Tensor) else type(probabilities).__name__
     if found != wanted:
         raise MethodError(
             f"{type(method).__name__} answered {found} where a tensor {wanted} is due: the background and "

@@ -22,8 +22,7 @@ from bench.score.fields import score_fields, seen_unseen
 from bench.system.files import write_json
 from bench.tasks.task import Task
 from bench.train.answers import Tensors, answer, batches
-from bench.train.learner import DROPS, PIXELS, Learner, generator_at
-from bench.train.objective import weighted
+from bench.train.learner import DROPS, PIXELS, Learner, generator_at, weighted
 from datasets.clips import ClipStream
 from datasets.opening import export_submission, open_evaluation
 from datasets.sequence import VideoSet
@@ -63,8 +62,8 @@ class Videos(Task):
         self, cell: Cell, method: Method, teacher: Callable, data: VideoSet, folder: Path, device: str
     ) -> dict[str, Any]:
         result = evaluate(method, data, folder, device, f"{cell.label} seed {cell.seed}")
-        scores = summarize(result.scores)  # empty for a test set, whose masks are not public
-        scores |= seen_unseen(result.scores, data)
+        # empty for a test set, whose masks are not public
+        scores = summarize(result.scores) | seen_unseen(result.scores, data)
         write_json(folder / "scores.json", scores)
         fields = score_fields(result.scores, scores)
         if fields.get("jf_mean") is None:

@@ -59,9 +59,7 @@ def train_group(
         ):
             saved_at = time.monotonic()
             for batch in task.batches(stream, schedule, start, device):
-                answers = None
-                if teacher is not None:
-                    answers = task.teach(teacher, batch, running, schedule.precision)
+                answers = None if teacher is None else task.teach(teacher, batch, running, schedule.precision)
                 step = partial(_step, batch=batch, answers=answers, seed=seed, on_step=on_step, look=look)
                 losses = list(for_each(step, running))
                 running[:] = [learner for learner in running if learner.failure is None]

@@ -14,14 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.losses.base import Loss, Reads
+from bench.losses.base import Loss, Reads, Seen
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
 from bench.train.answers import Tensors, map_number
-from bench.train.norms import share_statistics
-from bench.train.objective import make_projectors
-from bench.train.ranks import ALONE, Ranks
+from bench.train.ranks import ALONE, Ranks, share_statistics
 from methods.borrowed import rest_of
 from methods.checkpoint import read_file
 from methods.errors import MethodError
@@ -154,10 +152,9 @@ class Learner:
             for part in rest_of(self.method).values():
                 part.eval()  # or normalisation would follow the batches
         if self.finetunes:
-            encoder = frame_encoder(self.method)
             for part in self.method.children():
                 part.requires_grad_(True)
-            for part in encoder:
+            for part in frame_encoder(self.method):
                 part.requires_grad_(False).eval()  # as above
         if self.freeze_norm:
             for module in (module for part in self.method.backbones.values() for module in part.modules()):
@@ -222,6 +219,27 @@ class Learner:
         weights = {k: v.cpu().contiguous() for k, v in self.evaluated.state_dict().items()}
         made = {"recipe": asdict(self.recipe), "schedule": asdict(self.schedule), "seconds": self.seconds}
         write_checkpoint(path, {"state_dict": weights, "meta": {**self.meta, **made}, "curve": self.curve})
+
+
+def weighted(losses: dict[str, Loss], seen: Seen, ranks: Ranks = ALONE) -> Tensors:
+    """All parts of the losses, each a scalar; `total` is their weighted sum.
+
+    ranks: with several, the clips are a part of a batch, and the mean of each loss over the ranks is that of the
+    batch.
+    """
+    found = {}
+    parts = [part for loss in losses.values() for part in loss.parts]
+    for part in parts:
+        total, count = part.sums(seen)
+        # what is a mean over objects, say, is weighed by how many of the batch's are here
+        found[part.name] = ranks.share(count) * (total / torch.as_tensor(count).clamp(min=1))
+    return {**found, "total": torch.as_tensor(sum(part.weight * found[part.name] for part in parts))}
+
+
+def make_projectors(losses: dict[str, Loss], student_width: int, teacher_width: int) -> nn.ModuleDict:
+    """From the student's features to the teacher's, of the losses that have one."""
+    made = {name: loss.projector(student_width, teacher_width) for name, loss in losses.items()}
+    return nn.ModuleDict({name: projector for name, projector in made.items() if projector is not None})
 
 
 def generator_at(seed: int, step: int, purpose: int) -> PartGenerator:

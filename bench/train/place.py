@@ -57,8 +57,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
     """Where torchrun or srun has put this process; None when neither started it."""
     if "TORCHELASTIC_RUN_ID" in environment:
         rank, size, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        address = environment["MASTER_ADDR"], int(environment["MASTER_PORT"])
-        return Place(rank, size, local, "torchrun", *address)
+        return Place(rank, size, local, "torchrun", environment["MASTER_ADDR"], int(environment["MASTER_PORT"]))
     # A variable of srun alone: the batch script that calls it has SLURM_NTASKS, too.
     if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) == 1:
         return None

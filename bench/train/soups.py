@@ -40,10 +40,8 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
             bar.update()
             return held_out_score(_settled(state, norms, soup, device), soup.members[0], device)
 
-        if soup.pick == "greedy":
-            mixed, members = greedy(states, score)
-        else:
-            mixed, members = average(states), list(range(len(states)))
+        everyone = list(range(len(states)))
+        mixed, members = greedy(states, score) if soup.pick == "greedy" else (average(states), everyone)
         settled = _settled(mixed, norms, soup, device).state_dict()
     kind = "snapshots" if soup.trajectory else "networks"
     meta = {**contents[0]["meta"], "soup": f"{soup.pick}: {len(members)} of {len(states)} {kind}"}
@@ -70,10 +68,9 @@ def _settled(state: State, names: set[str], soup: Soup, device: str) -> nn.Modul
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
         norm.train()
-    if not norms:
-        return method.eval()
-    stream = open_training(training.data, training.schedule, training.seed)
-    with torch.inference_mode():
-        for _, batch in zip(range(NORM_BATCHES), batches(stream, training.schedule, 0, device), strict=False):
-            method.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
+    if norms:
+        stream = open_training(training.data, training.schedule, training.seed)
+        with torch.inference_mode():
+            for _, batch in zip(range(NORM_BATCHES), batches(stream, training.schedule, 0, device), strict=False):
+                method.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
     return method.eval()

@@ -32,16 +32,15 @@ class Prompts:
         return self.points is not None and self.points.shape[2] == 1
 
     def to(self, device: str | torch.device) -> "Prompts":
-        parts = {name: x.to(device) for name, x in vars(self).items() if x is not None}
-        return replace(self, **parts)
+        return replace(self, **{name: x.to(device) for name, x in vars(self).items() if x is not None})
 
     def decode(self, model: Sam, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (B, C, h, w) -> mask logits (B, P, M, S / 4, S / 4) and predicted IoUs (B, P, M)."""
         given = {name: x for name, x in vars(self).items() if x is not None}
         count = next(iter(given.values())).shape[1]
         flat = {name: x.flatten(0, 1) for name, x in given.items()}
-        each = embeddings.repeat_interleave(count, 0)
-        logits, scores = model.decode_masks(each, **flat, multimask=self.ambiguous)
+        repeated = embeddings.repeat_interleave(count, 0)
+        logits, scores = model.decode_masks(repeated, **flat, multimask=self.ambiguous)
         return logits.unflatten(0, (-1, count)), scores.unflatten(0, (-1, count))
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from bench.plan.questions import SPAN, Questions
+from bench.plan.cells import SPAN, Questions
 from bench.tasks.prompts.draw import Prompts, best, boxes_around, draw_background, draw_points, point_prompts
 from bench.tasks.prompts.images import Fitted, fit, low_res
 from datasets.static import StillImage
@@ -30,7 +30,6 @@ class Question:
     points; None without labels. embedding: the teacher's, float32 (1, C, h, w).
     """
 
-    name: str
     still: StillImage
     valid: Tensor
     prompts: dict[str, Prompts]
@@ -95,9 +94,9 @@ class Exam:
                 if kind in question.theirs:
                     there = question.theirs[kind].flatten(1).any(1)
                     found = mask_iou(masks, question.theirs[kind])[there].tolist()
-                    teacher.setdefault(kind, {})[question.name] = found
+                    teacher.setdefault(kind, {})[question.still.name] = found
                 if kind == "point" and question.truth is not None:
-                    truth[question.name] = mask_iou(masks, question.truth).tolist()
+                    truth[question.still.name] = mask_iou(masks, question.truth).tolist()
         return Grades(teacher, truth, _mean(errors))
 
     def held_out(self, model: Sam) -> dict[str, float]:
@@ -140,7 +139,7 @@ class Exam:
         if teacher is not None and embedding is not None:
             theirs = {kind: self._answer(teacher, embedding, asked, valid) for kind, asked in prompts.items()}
             embedding = embedding.float().cpu()
-        return Question(still.name, still, valid, prompts, theirs, truth, embedding)
+        return Question(still, valid, prompts, theirs, truth, embedding)
 
     def _encode(self, model: Sam, fitted: Fitted) -> Tensor:
         return model.encode_image(fitted.image[None].to(self.device))

@@ -10,8 +10,7 @@ from bench.losses.base import Prompted, Reads, Seen
 from bench.tasks.prompts.draw import Prompts, best, boxes_around
 from bench.tasks.prompts.images import prompts_of
 from bench.train.answers import Tensors
-from bench.train.learner import Learner
-from bench.train.objective import weighted
+from bench.train.learner import Learner, weighted
 from methods.sam.network import Sam
 
 Asked = list[tuple[Prompts, Tensor]]  # by kind, with what their masks should be: bool (B, P, S / 4, S / 4)

@@ -5,24 +5,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from bench.measure.full_size import PROMPTED
-from bench.plan.cells import Cell, Network, Training, content_hash, placeless
-from bench.plan.questions import Questions
+from bench.plan.cells import Cell, Network, Questions, Training, content_hash, placeless
+from bench.score.pictures import overlay_strip
 from bench.system.errors import ConfigError
 from bench.system.files import write_json
 from bench.tasks.prompts.embeddings import store_embeddings
-from bench.tasks.prompts.exam import Exam, fields_of
+from bench.tasks.prompts.exam import Exam, evenly, fields_of
 from bench.tasks.prompts.images import ImageStream
 from bench.tasks.prompts.lesson import Teacher, prompt_losses, teach
-from bench.tasks.prompts.picture import draw_answers
 from bench.tasks.task import Task
 from bench.train.learner import Look
 from datasets.layouts import layout_of
 from datasets.opening import open_evaluation, open_images
 from datasets.static import StillImage, frames_of
+from methods.sam.frames import input_size
 from methods.sam.network import Sam
 
 HELD_OUT = Questions(images=24)  # looked at along a training
+PICTURED = 6
 
 
 class Prompts(Task):
@@ -77,3 +81,22 @@ class Prompts(Task):
 
     def costs(self, growth: bool) -> list[str]:
         return PROMPTED
+
+
+def draw_answers(exam: Exam, model: Sam, path: Path) -> None:
+    """The network's answer to the first point on some of the images, and the point."""
+    frames, masks = [], []
+    for number in evenly(PICTURED, len(exam.questions)):
+        question = exam.questions[number]
+        frame = question.still.read()[0].copy()
+        height, width = frame.shape[:2]
+        rows, columns = input_size(height, width, exam.side)
+        low = exam.masks(model, number)[0].numpy().astype(np.uint8)
+        full = cv2.resize(low, (exam.side, exam.side), interpolation=cv2.INTER_NEAREST)[:rows, :columns]
+        masks.append(cv2.resize(full, (width, height), interpolation=cv2.INTER_NEAREST))
+        scale, points = max(height, width) / exam.side, question.prompts["point"].points
+        assert points is not None
+        x, y = points[0, 0, 0].tolist()
+        cv2.circle(frame, (int(x * scale), int(y * scale)), max(2, height // 40), (255, 210, 0), -1)
+        frames.append(frame)
+    overlay_strip(frames, masks, path)

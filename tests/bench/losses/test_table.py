@@ -14,7 +14,7 @@ from bench.losses.hint import Hint
 from bench.losses.logits import Logits
 from bench.losses.masks import Dice, Masks
 from bench.plan.recipe import Recipe
-from bench.train.objective import make_projectors, weighted
+from bench.train.learner import make_projectors, weighted
 
 
 def test_no_loss_needs_torch_before_it_is_computed():

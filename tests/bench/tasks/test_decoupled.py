@@ -10,8 +10,8 @@ import torch
 
 from bench.__main__ import main
 from bench.plan.ablation import Data, plan_ablation
+from bench.plan.cells import Questions
 from bench.plan.compose import load_config
-from bench.plan.questions import Questions
 from bench.record import Record, read_records
 from bench.system.errors import ConfigError
 from bench.tasks.prompts import task

@@ -11,7 +11,7 @@ import torch
 import methods
 from bench.losses.decoupled import Decoupled
 from bench.losses.masks import Masks
-from bench.plan.questions import Questions
+from bench.plan.cells import Questions
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError, DiskFull
 from bench.tasks import TASKS
