@@ -108,30 +108,26 @@ def random_affine(
     return affine_about(centre, angle, slant, grow, tuple(rng.uniform(-shift, shift, 2) * size))
 
 
-def shrink(image: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Average an image down by about `step` and give the 3x3 from its pixels to the new ones.
+def shrink(image: np.ndarray, to_source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average an image down to about the output's resolution and give the 3x3 from the output to the new pixels.
 
-    Sampling an image at every `step`-th pixel would alias; a step below 1.25 changes nothing.
+    Sampling an image at every n-th pixel would alias; fewer than 1.25 pixels per output pixel change nothing.
     """
     height, width = image.shape[:2]
+    step = float(np.sqrt(abs(np.linalg.det(to_source[:2, :2]))))  # source pixels per output pixel along a side
     if step < 1.25:
-        return image, np.eye(3)
+        return image, to_source
     w, h = max(1, round(width / step)), max(1, round(height / step))
     sx, sy = w / width, h / height
     to_small = np.array([[sx, 0, sx / 2 - 0.5], [0, sy, sy / 2 - 0.5], [0, 0, 1.0]])
-    return cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA), to_small
-
-
-def source_step(to_source: np.ndarray) -> float:
-    """Source pixels per output pixel along a side."""
-    return float(np.sqrt(abs(np.linalg.det(to_source[:2, :2]))))
+    return cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA), to_small @ to_source
 
 
 def warp(image: np.ndarray, mask: np.ndarray, to_source: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Sample an image (linear) and its mask (nearest) at size x size; both are mirrored at the border."""
-    small, to_small = shrink(image, source_step(to_source))
+    small, to_small = shrink(image, to_source)
     sample = partial(cv2.warpAffine, dsize=(size, size), borderMode=cv2.BORDER_REFLECT_101)
-    frame = sample(small, (to_small @ to_source)[:2], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    frame = sample(small, to_small[:2], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return frame, sample(mask, to_source[:2], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
 
 

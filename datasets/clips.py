@@ -65,10 +65,8 @@ class DrawnClips(ABC):
             masks = keep_objects(masks, self.max_objects, rng)
             if masks[0].any():
                 return frames, masks
-        raise DataError(
-            f"no object in the first frame of any of {REDRAWS} clips from {self.name}: its masks are empty or its "
-            f"objects smaller than 0.1 % of the frame; leave those out"
-        )
+        why = "its masks are empty or its objects smaller than 0.1 % of the frame; leave those out"
+        raise DataError(f"no object in the first frame of any of {REDRAWS} clips from {self.name}: {why}")
 
 
 class VideoClips(DrawnClips):
@@ -85,10 +83,8 @@ class VideoClips(DrawnClips):
         super().__init__(video_set.name, *size, **options)
         self.videos = [s for s in video_set.sequences if len(s.annotated) >= self.length]
         if not self.videos:
-            raise DataError(
-                f"no sequence of {video_set.name} has {self.length} annotated frames, one clip's length: training "
-                f"needs masks on more than the first frame"
-            )
+            lacks = f"no sequence of {video_set.name} has {self.length} annotated frames, one clip's length"
+            raise DataError(f"{lacks}: training needs masks on more than the first frame")
 
     def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:
         sequence = self.videos[rng.integers(len(self.videos))]
@@ -166,8 +162,7 @@ class ImageCache:
     """Decoded images, each kept if it still fits in the budget: under random access as good as any order."""
 
     def __init__(self, budget_mb: float) -> None:
-        self.budget_mb = budget_mb
-        self.free = budget_mb * 2**20
+        self.budget_mb, self.free = budget_mb, budget_mb * 2**20
         self.images: dict[Path, np.ndarray] = {}
 
     def get(self, path: Path, read: Callable[[], np.ndarray]) -> np.ndarray:

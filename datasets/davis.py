@@ -44,10 +44,8 @@ def _listed(root: Path, year: int, split: str, resolution: str) -> list[str]:
         path = original if original.is_file() else path
     if not path.is_file():
         there = sorted(str(p.relative_to(image_sets)) for p in image_sets.glob("*/*.txt"))
-        raise DataError(
-            f"no list of sequences {path}; lists in {image_sets}: {', '.join(there) or 'none'}. "
-            f"Choose the year and split of one of them, or add the list"
-        )
+        lists = f"no list of sequences {path}; lists in {image_sets}: {', '.join(there) or 'none'}"
+        raise DataError(f"{lists}. Choose the year and split of one of them, or add the list")
     first_words = (line.split()[0] for line in path.read_text().splitlines() if line.strip())
     # A line is a sequence's name, or "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/...".
     names = dict.fromkeys(Path(word).parent.name if "/" in word else word for word in first_words)

@@ -36,10 +36,9 @@ def read_sequence(name: str, frames: Path, masks: Path, binary: bool = False) ->
     """
     images, found = pair_files(name, frames, masks)
     if found[0] is None:
-        raise DataError(
-            f"sequence {name} has no mask for its first frame {images[0].name}: semi-supervised segmentation "
-            f"starts from it; put it at {masks / (images[0].stem + '.png')}"
-        )
+        lacks = f"sequence {name} has no mask for its first frame {images[0].name}"
+        place = masks / f"{images[0].stem}.png"
+        raise DataError(f"{lacks}: semi-supervised segmentation starts from it; put it at {place}")
     return Sequence(name, images, found, binary)
 
 

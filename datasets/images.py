@@ -93,16 +93,12 @@ def read_ids(path: Path) -> np.ndarray:
         raise DataError(f"cannot read the mask {path}: it is damaged or no PNG ({error})") from None
     if mode.startswith("I"):
         if mask.max(initial=0) > VOID:
-            raise DataError(
-                f"the mask {path} has object id {mask.max()} above the limit of {MAX_OBJECT_ID}: renumber its "
-                f"objects"
-            )
+            found = f"the mask {path} has object id {mask.max()}"
+            raise DataError(f"{found} above the limit of {MAX_OBJECT_ID}: renumber its objects")
         mask, mode = mask.astype(np.uint8), "L"
     if mode not in ("P", "L", "1"):
-        raise DataError(
-            f"the mask {path} is no palette or 8-bit grey image (mode {mode}); save object ids as a palette "
-            f"or grey PNG"
-        )
+        found = f"the mask {path} is no palette or 8-bit grey image (mode {mode})"
+        raise DataError(f"{found}; save object ids as a palette or grey PNG")
     return mask
 
 
@@ -136,10 +132,8 @@ def _read_colours(path: Path) -> np.ndarray | None:
     codes = np.where(alpha > 0, red << 16 | green << 8 | blue, 0)
     found = np.unique(codes[codes > 0])
     if len(found) > MAX_COLOURS:
-        raise DataError(
-            f"the mask {path} has {len(found)} colours: draw each object in one flat colour, without smoothed "
-            f"edges (at most {MAX_COLOURS} objects), or save object ids as a palette PNG"
-        )
+        flat = f"draw each object in one flat colour, without smoothed edges (at most {MAX_COLOURS} objects)"
+        raise DataError(f"the mask {path} has {len(found)} colours: {flat}, or save object ids as a palette PNG")
     palette = (np.array(davis_palette()).reshape(256, 3) @ [1 << 16, 1 << 8, 1]).tolist()
     own = set(found.tolist()) <= set(palette)
     ids = map(palette.index, found.tolist()) if own else range(1, len(found) + 1)

@@ -36,6 +36,7 @@ class Layout:
     submission: Function | None = None  # packs a folder `masks` as `zip_path` for a server with the ground truth
 
 
+YOUTUBE_SHARES = ("hold_out", "judged", "unseen")
 LAYOUTS = {
     "embedded": Layout(
         videos="datasets.davis:open_davis",
@@ -49,16 +50,14 @@ LAYOUTS = {
         evaluation={},
         training={"split": "rest"},
         folders="datasets.youtube_vos:split_folders",
-        shares=("hold_out", "judged", "unseen"),
+        shares=YOUTUBE_SHARES,
         held_out="datasets.youtube_vos:shares_held_out",
         one_source=True,
         official_tool=False,
         submission="datasets.youtube_vos:export_submission",
     ),
     "davis_youtube": Layout(
-        mix={"davis_root": "davis", "youtube_root": "youtube_vos"},
-        training={},
-        shares=("hold_out", "judged", "unseen"),
+        mix={"davis_root": "davis", "youtube_root": "youtube_vos"}, training={}, shares=YOUTUBE_SHARES
     ),
     "bl30k": Layout(videos="datasets.bl30k:open_bl30k", training={}, names_only=True),
     "folder": Layout(videos="datasets.folder:open_folder", evaluation={}),

@@ -35,20 +35,15 @@ class Sequence:
         if not self.frames:
             raise DataError(f"sequence {self.name} has no frames")
         if len(self.masks) != len(self.frames):
-            raise DataError(
-                f"sequence {self.name} has {len(self.frames)} frames but {len(self.masks)} masks: "
-                f"give one mask or None per frame"
-            )
+            counts = f"sequence {self.name} has {len(self.frames)} frames but {len(self.masks)} masks"
+            raise DataError(f"{counts}: give one mask or None per frame")
         if self.masks[0] is None:
-            raise DataError(
-                f"sequence {self.name} has no mask for its first frame {self.frames[0].name}: "
-                f"semi-supervised segmentation starts from it"
-            )
+            lacks = f"sequence {self.name} has no mask for its first frame {self.frames[0].name}"
+            raise DataError(f"{lacks}: semi-supervised segmentation starts from it")
         for object_id, index in (self.appears or {}).items():
             if not 0 <= index < len(self.masks) or self.masks[index] is None:
-                raise DataError(
-                    f"object {object_id} of sequence {self.name} should appear in frame {index}, which has no mask"
-                )
+                late = f"object {object_id} of sequence {self.name}"
+                raise DataError(f"{late} should appear in frame {index}, which has no mask")
         if self.appears is not None and 0 not in self.appears.values():
             raise DataError(f"no object of sequence {self.name} appears in its first frame {self.frames[0]}")
 
@@ -114,10 +109,9 @@ class Sequence:
         mask, ids = self.annotation(index), self.given[index]
         absent = sorted(set(ids) - set(_ids(mask)))
         if absent:
-            raise DataError(
-                f"object {absent[0]} of sequence {self.name} should appear in {self.masks[index]}, but that mask "
-                f"does not hold it: fetch the mask again or correct the list of objects"
-            )
+            due = f"object {absent[0]} of sequence {self.name} should appear in {self.masks[index]}"
+            advice = "fetch the mask again or correct the list of objects"
+            raise DataError(f"{due}, but that mask does not hold it: {advice}")
         return np.where(np.isin(mask, ids), mask, 0).astype(np.uint8)
 
 

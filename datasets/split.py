@@ -36,10 +36,8 @@ def hold_out_videos(video_set: VideoSet, fraction: float = 0.1, seed: int = 0) -
     """
     parts = hold_out(video_set.sequences, fraction, seed)
     if not all(parts):
-        raise DataError(
-            f"cannot hold out {fraction:g} of the {len(video_set)} sequences of {video_set.name}: each part needs "
-            f"one or more; add sequences or choose a fraction above 0"
-        )
+        whole = f"the {len(video_set)} sequences of {video_set.name}: each part needs one or more"
+        raise DataError(f"cannot hold out {fraction:g} of {whole}; add sequences or choose a fraction above 0")
     return name_parts(video_set, *parts)
 
 

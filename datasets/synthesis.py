@@ -11,15 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from datasets.augment import (
-    choose_window,
-    random_colour,
-    recolour,
-    shrink,
-    source_step,
-    visible_objects,
-    window_to_source,
-)
+from datasets.augment import choose_window, random_colour, recolour, shrink, visible_objects, window_to_source
 from datasets.motion import line_kernel, random_path, upsample, velocity
 
 COVER = 255  # in a layer's ids: hides what is below but is no object
@@ -210,10 +202,9 @@ def _layer(
     image: np.ndarray, ids: np.ndarray, opaque: np.ndarray, view: np.ndarray, path: np.ndarray, *, border: int
 ) -> Layer:
     """A layer whose `path` in the frame is seen through `view`, the 3x3 from frame to image pixels."""
-    small, to_small = shrink(np.dstack([image, np.where(opaque, 255, 0).astype(np.uint8)]), source_step(view))
+    small, to_layer = shrink(np.dstack([image, np.where(opaque, 255, 0).astype(np.uint8)]), view)
     if small.shape[:2] != ids.shape:
         ids = cv2.resize(ids, small.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    to_layer = to_small @ view
     return Layer(small, ids, path @ to_layer[:2, :2].T + to_layer[:2, 2], border)
 
 

@@ -174,10 +174,8 @@ def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
         except MALFORMED:
             meta[video] = {}
         if not meta[video] or not all(listed.frames for listed in meta[video].values()):
-            raise DataError(
-                f'{path}: video {video} should have {{"objects": {{"1": {{"category": "cat", "frames": '
-                f'["00000", ...]}}}}}} with an object or more; fetch it again'
-            )
+            shape = '{"objects": {"1": {"category": "cat", "frames": ["00000", ...]}}}'
+            raise DataError(f"{path}: video {video} should have {shape} with an object or more; fetch it again")
     if not meta:
         raise DataError(f"{path} lists no video: fetch it again")
     return meta

@@ -74,7 +74,5 @@ def _shown(notebook) -> Iterator[tuple[str, str]]:
                 yield f"<pre>{escape(output.text)}</pre>\n", f"```\n{output.text}\n```"
             elif "data" in output:
                 plain = output.data.get("text/plain", "")
-                yield (
-                    output.data.get("text/html", f"<pre>{escape(plain)}</pre>\n"),
-                    output.data.get("text/markdown", f"```\n{plain}\n```"),
-                )
+                html = output.data.get("text/html", f"<pre>{escape(plain)}</pre>\n")
+                yield html, output.data.get("text/markdown", f"```\n{plain}\n```")

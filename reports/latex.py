@@ -17,11 +17,10 @@ SPECIAL = str.maketrans(
         **{character: f"\\{character}" for character in "&%$#_{}"},
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
-        "[": "{[}",  # at the start of a row, [ and * would be arguments of the line break before it
-        "*": "{*}",
+        # At the start of a row, [ and * would be arguments of the line break before it.
+        **{character: f"{{{character}}}" for character in "[*"},
         "|": r"\textbar{}",
-        "<": r"$<$",
-        ">": r"$>$",
+        **{character: f"${character}$" for character in "<>"},
         "±": r"$\pm$",
         "—": "--",
         "…": r"\dots{}",

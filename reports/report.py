@@ -7,16 +7,19 @@ report.ablation("sampling")
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
-from bench.record import Record
+from bench.record import Record, read_records
 from reports import papers
-from reports.adopted import adopt_figures
+from reports.figures import captions, write_figures
 from reports.html import PICTURES, Shown, show_gap, show_pictures, show_table, show_text
-from reports.results import COSTS, Result, read_results
+from reports.results import COSTS, RECORDS, Result, read_results
 from reports.rows import distinct, succeeded
 from reports.table import Table
 from reports.tables import tabulate, tabulate_costs
@@ -30,6 +33,9 @@ CONTENTS = [
     "Commits end in + when files had been changed.",
 ]
 NOTEBOOKS = Path(__file__).parent / "notebooks"
+ENDINGS = (".png", ".svg")
+LARGE = 300_000  # bytes: larger pictures are photographs
+WIDEST = 1800  # pixels
 
 
 class Report:
@@ -130,3 +136,38 @@ def _cells(records: list[Record]) -> str:
         return "not ended"
     failed = len(records) - len(succeeded(records))
     return f"{len(records)}" + (f", {failed} of them failed or missing" if failed else "")
+
+
+def adopt_figures(result: Result, folder: Path) -> dict[Path, str]:
+    """Put the result's figures into `folder`; returns {file: caption}.
+
+    Its own folder may hold those of another command by now: they are taken if its records are the result's.
+    """
+    with tempfile.TemporaryDirectory() as drawn:
+        if result.records and not _holds(result.folder, result):
+            paths = write_figures(result.records, Path(drawn))
+        else:
+            paths = sorted(result.folder.iterdir()) if result.folder.is_dir() else []
+        folder.mkdir(parents=True, exist_ok=True)
+        found = captions([path for path in paths if path.suffix in ENDINGS])
+        return {_copy(path, folder / f"{result.name}-{path.name}"): text for path, text in found.items()}
+
+
+def _holds(folder: Path, result: Result) -> bool:
+    try:
+        return read_records(folder / RECORDS) == result.records
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _copy(path: Path, target: Path) -> Path:
+    """Large ones become smaller: the page holds them all."""
+    if path.suffix == ".svg" or path.stat().st_size <= LARGE:
+        shutil.copyfile(path, target)
+        return target
+    target = target.with_suffix(".webp")
+    with Image.open(path) as picture:
+        smaller = picture.convert("RGB")
+        smaller.thumbnail((WIDEST, picture.height), Image.Resampling.LANCZOS)
+        smaller.save(target, quality=85)
+    return target

@@ -50,10 +50,8 @@ class EmbeddedSpec:
             if value < least.get(name, 1):
                 raise DataError(f"embedded set: {name} is {value}; it must be at least {least.get(name, 1)}")
         if max(self.height, self.width) > LONGEST * min(self.height, self.width):
-            raise DataError(
-                f"embedded set: frames of {self.height}x{self.width} (height x width) are too narrow; one "
-                f"side may be at most {LONGEST} times the other"
-            )
+            narrow = f"frames of {self.height}x{self.width} (height x width) are too narrow"
+            raise DataError(f"embedded set: {narrow}; one side may be at most {LONGEST} times the other")
 
     def sequences(self) -> dict[str, tuple[str, int]]:
         """The name of every sequence -> (split, number)."""
@@ -95,9 +93,8 @@ def ensure_embedded(
                 finally:
                     shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        raise DataError(
-            f"cannot generate the embedded set in {root}: {error}; choose a folder that is writable and has room"
-        ) from error
+        advice = "choose a folder that is writable and has room"
+        raise DataError(f"cannot generate the embedded set in {root}: {error}; {advice}") from error
     return folder
 
 
@@ -160,10 +157,8 @@ def _in_processes(folder: Path, spec: EmbeddedSpec, workers: int) -> Iterator[st
         with open(read_end, encoding="utf-8") as names:
             yield from names
         if any(process.wait() for process in processes):
-            raise DataError(
-                f"cannot generate the embedded set in {folder.parent}: a worker failed (its message is "
-                f"above); put that right and run again"
-            )
+            why = "a worker failed (its message is above); put that right and run again"
+            raise DataError(f"cannot generate the embedded set in {folder.parent}: {why}")
     finally:
         for process in processes:
             process.terminate()

@@ -60,7 +60,13 @@ def error_films(records: list[Record], folder: Path) -> list[Path]:
         return []
     paths = {Path(folder) / f"errors_{file_name(sequence)}.mp4": frames for sequence, frames in found.items()}
     for path, frames in paths.items():
-        _write_film(path, frames)
+        from imageio.v3 import imopen
+
+        options = {"movflags": "+faststart"}
+        with imopen(path, "w", plugin="pyav", options=options) as film:  # type: ignore[call-overload]
+            film.init_video_stream("libx264", fps=FILM_FPS, pixel_format="yuv420p")  # what browsers play
+            for picture in _film(frames):
+                film.write_frame(picture)
     return list(paths)
 
 
@@ -96,15 +102,6 @@ def _legend(width: int) -> Image.Image:
             lines.append([])
         lines[-1].append(entry)
     return below([beside(line) for line in lines])
-
-
-def _write_film(path: Path, frames: pd.DataFrame) -> None:
-    from imageio.v3 import imopen
-
-    with imopen(path, "w", plugin="pyav", options={"movflags": "+faststart"}) as film:  # type: ignore[call-overload]
-        film.init_video_stream("libx264", fps=FILM_FPS, pixel_format="yuv420p")  # what browsers play
-        for picture in _film(frames):
-            film.write_frame(picture)
 
 
 def _film(frames: pd.DataFrame) -> Iterator[np.ndarray]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +49,19 @@ def _strips(records: list[Record], folder: Path, field: str) -> dict[str, Image.
     return found
 
 
-def beside(pictures: Sequence[Image.Image]) -> Image.Image:
-    """From left to right, at the top, with gaps between them; they may differ in size."""
-    return _joined(pictures, 0)
+def joined(pictures: Sequence[Image.Image], along: int) -> Image.Image:
+    """Pictures that may differ in size, with gaps: from left to right, at the top (0), or down, at the left (1)."""
+    sizes = np.array([picture.size for picture in pictures])
+    size = sizes.max(axis=0)
+    size[along] = (sizes[:, along] + GAP).sum() - GAP
+    sheet, place = Image.new("RGB", (int(size[0]), int(size[1])), PAPER), [0, 0]
+    for picture in pictures:
+        sheet.paste(picture, (place[0], place[1]))
+        place[along] += picture.size[along] + GAP
+    return sheet
 
 
-def below(pictures: Sequence[Image.Image]) -> Image.Image:
-    """One under another, at the left, with gaps between them; they may differ in size."""
-    return _joined(pictures, 1)
+beside, below = partial(joined, along=0), partial(joined, along=1)
 
 
 def label(text: str, width: int | None = None, height: int = LINE) -> Image.Image:
@@ -71,14 +77,3 @@ def stack(strips: dict[str, Image.Image]) -> Image.Image:
     margin = max(label(name).width for name in strips) + GAP
     rows = [beside([label(name, margin, max(strip.height, LINE)), strip]) for name, strip in strips.items()]
     return ImageOps.expand(below(rows), GAP, PAPER)
-
-
-def _joined(pictures: Sequence[Image.Image], along: int) -> Image.Image:
-    sizes = np.array([picture.size for picture in pictures])
-    size = sizes.max(axis=0)
-    size[along] = (sizes[:, along] + GAP).sum() - GAP
-    sheet, place = Image.new("RGB", (int(size[0]), int(size[1])), PAPER), [0, 0]
-    for picture in pictures:
-        sheet.paste(picture, (place[0], place[1]))
-        place[along] += picture.size[along] + GAP
-    return sheet

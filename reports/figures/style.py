@@ -71,7 +71,10 @@ def panels(
     """Panels of so many inches, in rows of `columns`, and room for a legend of the names below them."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    legend = legend_height(list(names), width * columns) if names else 0
+    legend = 0.0
+    if names:  # which may wrap
+        lines = max(wrapped(name).count("\n") + 1 for name in names)
+        legend = 0.1 + (0.07 + 0.13 * lines) * math.ceil(len(names) / _side_by_side(names, width * columns))
     drawn = Figure(figsize=(width * columns, height * rows + legend), layout="constrained")
     return drawn, [drawn.add_subplot(rows, columns, place) for place in range(1, count + 1)]
 
@@ -112,7 +115,7 @@ def explain(axis: Axes, words: str) -> None:
 
 
 def explain_all(figure: Figure, words: str, lines: dict[str, Line2D]) -> None:
-    """Say above all panels what their signs mean, and under them, in `legend_height` inches, whose they are."""
+    """Say above all panels what their signs mean, and under them, where `panels` left room, whose they are."""
     figure.suptitle(words, fontsize=SMALL, color=FAINT)
     figure.legend(
         list(lines.values()),
@@ -124,13 +127,7 @@ def explain_all(figure: Figure, words: str, lines: dict[str, Line2D]) -> None:
     )
 
 
-def legend_height(names: list[str], width: float) -> float:
-    """Inches that the legend of these names takes below a figure of this many inches; a name may wrap."""
-    lines = max(wrapped(name).count("\n") + 1 for name in names)
-    return 0.1 + (0.07 + 0.13 * lines) * math.ceil(len(names) / _side_by_side(names, width))
-
-
-def _side_by_side(names: list[str], width: float) -> int:
+def _side_by_side(names: Collection[str], width: float) -> int:
     """How many names, wrapped, a legend of this many inches holds side by side."""
     longest = max(len(line) for name in names for line in wrapped(name).splitlines())
     return min(len(names), max(1, int(width / (0.7 + 0.075 * longest))))

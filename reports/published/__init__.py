@@ -70,9 +70,7 @@ def published_columns(pairs: list[tuple[str, str]]) -> pd.DataFrame:
     """
     rows = load_published()
     rows = rows[(rows["main"] == "yes") | (rows["label"] != "")].set_index(["method", "label"])
-    keys = pd.MultiIndex.from_tuples(
-        [(method, label if (method, label) in rows.index else "") for method, label in pairs]
-    )
+    keys = pd.MultiIndex.from_tuples([pair if pair in rows.index else (pair[0], "") for pair in pairs])
     fields = {"jf": "jf_mean", "jf_other": "jf_mean_other", "certainty": "certainty", "source": "source"}
     columns = {
         f"published_{name}_{short}": rows[rows["dataset"] == dataset][field].reindex(keys).to_list()

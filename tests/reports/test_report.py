@@ -13,10 +13,9 @@ from PIL import Image
 from bench.plan.compose import choices
 from bench.record import to_jsonl
 from reports.__main__ import main
-from reports.adopted import adopt_figures
 from reports.execute import NOTEBOOKS, write_report
 from reports.html import Shown, from_markdown, html_table, page, show_table
-from reports.report import Report, open_report
+from reports.report import Report, adopt_figures, open_report
 from reports.results import Result
 from reports.table import Table
 

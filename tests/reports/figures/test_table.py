@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 import reports.figures
-from reports.adopted import adopt_figures
 from reports.figures import FOUND, captions, figures, write_figures
+from reports.report import adopt_figures
 from reports.results import Result
 
 MINE = """
