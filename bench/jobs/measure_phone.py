@@ -1,5 +1,6 @@
 """job=measure target=phone: how long the stages of a frame take on an attached phone."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -105,7 +106,7 @@ def _measured(
         kept = len(session.repeats) if session else 0
         raise PhoneError(f"{error}; {kept} finished repeats are kept: give the same command again") from None
     if session and summarise(session, shares)["status"] == "ok":
-        session.forget()
+        shutil.rmtree(session.folder, ignore_errors=True)  # the tables hold the repeats now
 
 
 def _say(text: str) -> None:

@@ -44,12 +44,9 @@ def parameter_count(module: nn.Module) -> ParameterCount:
     for name, parameter in module.named_parameters():  # each once
         top = name.partition(".")[0] if "." in name else "(own)"
         modules[top] = modules.get(top, 0) + parameter.numel()
-    return ParameterCount(
-        total=parameters(module),
-        trainable=sum(p.numel() for p in module.parameters() if p.requires_grad),
-        modules=modules,
-        buffers=sum(buffer.numel() for buffer in module.buffers()),
-    )
+    trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    buffers = sum(buffer.numel() for buffer in module.buffers())
+    return ParameterCount(parameters(module), trainable, modules, buffers)
 
 
 @dataclass(frozen=True)
@@ -144,11 +141,8 @@ def complexity(method: Stepped, scene: Scene) -> Complexity:
     method is left as it was.
     """
     real, meta = frame_steps(frozen_copy(method), scene), frame_steps(frozen_copy(method, "meta"), scene)
-    counters = {
-        "torch": _gmacs(gmacs_torch, meta),
-        "fvcore": _gmacs(gmacs_fvcore, real),
-        "thop": _gmacs(gmacs_thop, meta),
-    }
+    counting = {"torch": (gmacs_torch, meta), "fvcore": (gmacs_fvcore, real), "thop": (gmacs_thop, meta)}
+    counters = {name: _gmacs(count, found) for name, (count, found) in counting.items()}
     totals = {name: _of_a_frame(gmacs, meta) for name, gmacs in counters.items()}
     return Complexity(
         params_m=parameters(networks(method)) / 1e6,

@@ -1,7 +1,7 @@
 """Under which conditions job=measure measures (the keys `measure.*`), and whether this machine allows them."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
@@ -63,14 +63,20 @@ def check(conditions: Conditions, device: str) -> None:
             raise ConfigError(f"measure.{key}={value}: give {wanted}")
     if max(conditions.objects, conditions.aot_objects, *conditions.object_counts) >= conditions.width:
         raise ConfigError(f"measure.width={conditions.width}: too narrow, each object gets a stripe of the frame")
+    precision, gpu = f"measure.precision={conditions.precision}", device.startswith("cuda")
     if conditions.precision not in PRECISIONS:
-        raise ConfigError(f"measure.precision={conditions.precision}: choose one of {', '.join(PRECISIONS)}")
-    _check_precision(conditions, device)
-    if conditions.cuda_graphs and not device.startswith("cuda"):
+        raise ConfigError(f"{precision}: choose one of {', '.join(PRECISIONS)}")
+    if conditions.precision == "bf16" and gpu:
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise ConfigError(f"{precision} cannot work on {device}: this GPU has no bfloat16; choose fp16 or fp32")
+    elif PRECISIONS[conditions.precision]:
+        with _trying(precision, device, "choose fp32"), autocast(conditions, device):
+            nn.Conv2d(3, 8, 3, device=device)(torch.ones(1, 3, 8, 8, device=device))
+    if conditions.cuda_graphs and not gpu:
         raise ConfigError(f"measure.cuda_graphs=true cannot work on {device}: a GPU alone records its work")
     if conditions.compile:
-        one = torch.ones(8, device=device)
-        _try("measure.compile=true", device, "leave it out", lambda: torch.compile(lambda x: 2 * x + 1)(one))
+        with _trying("measure.compile=true", device, "leave it out"):
+            torch.compile(lambda x: 2 * x + 1)(torch.ones(8, device=device))
 
 
 def prepare(method: Method, conditions: Conditions, device: str, compiled: bool = False) -> Method:
@@ -111,25 +117,10 @@ def _copy(results: Any) -> Any:
     return results.clone() if isinstance(results, torch.Tensor) else tuple(map(_copy, results))
 
 
-def _check_precision(conditions: Conditions, device: str) -> None:
-    key = f"measure.precision={conditions.precision}"
-    if PRECISIONS[conditions.precision] is None:
-        return
-    if conditions.precision == "bf16" and device.startswith("cuda"):
-        if not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise ConfigError(f"{key} cannot work on {device}: this GPU has no bfloat16; choose fp16 or fp32")
-    else:
-
-        def compute() -> None:
-            with autocast(conditions, device):
-                nn.Conv2d(3, 8, 3, device=device)(torch.ones(1, 3, 8, 8, device=device))
-
-        _try(key, device, "choose fp32", compute)
-
-
-def _try(key: str, device: str, advice: str, work: Callable[[], object]) -> None:
+@contextmanager
+def _trying(key: str, device: str, advice: str) -> Iterator[None]:
     try:
-        work()
+        yield
     except Exception as error:  # torch and its compilers raise errors of many kinds
         raise ConfigError(f"{key} cannot work on {device}: {first_line(error)}; {advice}") from None
 

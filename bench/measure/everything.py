@@ -25,11 +25,7 @@ PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")
 
 
 def measure_method(
-    name: str,
-    options: dict,
-    conditions: Conditions,
-    device: str,
-    begin: Callable[[str], object] = lambda part: None,
+    name: str, options: dict, conditions: Conditions, device: str, begin: Callable[[str], object]
 ) -> dict:
     """Everything about the method with random weights, as JSON can hold it; a failure ends it early.
 

@@ -105,15 +105,6 @@ def timed(
 def figures(protocol: str, taken: Sequence[float], first: float | None, objects: int, memory_frames: int) -> Timing:
     """What the seconds of the frames say; `first` is apart from them or among them."""
     low, middle, high, p90, p99 = np.percentile(np.array(taken) * 1000, (25, 50, 75, 90, 99)).tolist()
-    return Timing(
-        protocol=protocol,
-        fps=len(taken) / sum(taken),
-        frames=len(taken),
-        objects=objects,
-        memory_frames=memory_frames,
-        ms_first=None if first is None else 1000 * first,
-        ms_median=middle,
-        ms_p90=p90,
-        ms_p99=p99,
-        ms_iqr=high - low,
-    )
+    times = {"ms_median": middle, "ms_p90": p90, "ms_p99": p99, "ms_iqr": high - low}
+    ms_first, fps = None if first is None else 1000 * first, len(taken) / sum(taken)
+    return Timing(protocol, fps, len(taken), objects, memory_frames, ms_first, **times)

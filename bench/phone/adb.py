@@ -23,7 +23,6 @@ LINK_LOST = re.compile(
 )
 REFUSALS = re.compile("No space left on device|Read-only file system|Permission denied")
 SERVER_NEWS = re.compile(r"\* daemon |adb server version ")  # printed by whichever command starts the server
-GETTING_READY = ("connecting", "authorizing")
 EXITS = defaultdict(lambda: "it failed") | {  # what an exit code of a program on the phone means
     124: "it ran past its time limit",
     126: "this phone cannot start the program: made for another ABI, or in a folder that forbids it",
@@ -59,15 +58,16 @@ class Answer:
     stderr: str
     code: int
 
+    @property
+    def said(self) -> str:
+        return self.stdout + self.stderr
+
 
 def find_adb(path: str | None = None) -> str:
     """The adb program: the given one, the PATH's, or that of the `adbutils` wheel. PhoneError without one."""
-    if path is not None:
-        found = shutil.which(Path(path).expanduser())
-        if found is None:
-            raise PhoneError(f"phone.adb={path}: there is no such program")
-        return str(found)
-    found = shutil.which("adb")
+    found = shutil.which(Path("adb") if path is None else Path(path).expanduser())
+    if found is None and path is not None:
+        raise PhoneError(f"phone.adb={path}: there is no such program")
     if found is None and (wheel := find_spec("adbutils")) and wheel.origin:
         found = shutil.which(Path(wheel.origin).parent / "binaries" / "adb")
     if found is None:
@@ -91,7 +91,7 @@ def connect(serial: str | None = None, adb: str | None = None) -> "Phone":
         reply = _server(program, ["connect", serial]).stdout.strip()  # its exit code may be 0 when it failed
         found = devices(program)
     deadline = time.monotonic() + 5
-    while any(state in GETTING_READY for state in found.values()) and time.monotonic() < deadline:
+    while {"connecting", "authorizing"} & set(found.values()) and time.monotonic() < deadline:
         time.sleep(0.2)
         found = devices(program)
     if serial is None:
@@ -144,7 +144,7 @@ class Phone:
             raise self._lost(command, done.stderr)
         answer = Answer(out, done.stderr, code)
         if check and code:
-            lines = _last_lines(answer.stdout + answer.stderr, 20)
+            lines = _last_lines(answer.said, 20)
             raise PhoneError(f"`{command}` on {self.serial}: {EXITS[code]} (exit code {code})\n{lines}".rstrip())
         return answer
 

@@ -18,7 +18,6 @@ LOW_PERCENT, WARM_C = 30, 35.0
 USUAL_ABI = "arm64-v8a"  # where no phone tells its own
 FIXED_CLOCKS = ("performance", "userspace")  # governors
 
-
 About = TypeVar("About")
 Found = tuple[str, str]  # the status of a requirement, and what is there or what to do
 Look = Callable[[About, PhoneSettings], Found]
@@ -40,15 +39,6 @@ def examine(settings: PhoneSettings) -> list[Check]:
         checks += [Check(name, *look(state, settings)) for name, look in PHONE.items()]
     abi = state.abi if state and state.abi in MACHINES else USUAL_ABI
     return checks + [Check(name, *look(abi, settings)) for name, look in COMPUTER[settings.runtime].items()]
-
-
-def passed(checks: list[Check]) -> bool:
-    return all(check.status != MISSING for check in checks)
-
-
-def table(checks: list[Check]) -> str:
-    """One line for each check, with the advice of those that need some."""
-    return "\n".join(f"{check.status:8} {check.name:12} {check.text}" for check in checks)
 
 
 def _link(settings: PhoneSettings) -> tuple[list[Check], State | None]:

@@ -27,12 +27,10 @@ def pack(steps: list[Step], key: str, folder: Path) -> Cargo:
         modules, write = nn.ModuleDict({s.name: s.module for s in steps}), find_format("executorch").write
         with exporting("ExecuTorch"):
             replace_atomically(model, lambda path: write(modules, programs, path.with_suffix("")))
-    files = [model]
-    for step in steps:
-        for name, tensor in zip(input_files(step), step.inputs.values(), strict=True):
-            tensor.contiguous().numpy().tofile(folder / name)
-            files.append(folder / name)
-    return Cargo(key, steps, tuple(files))
+    pairs = [pair for step in steps for pair in zip(input_files(step), step.inputs.values(), strict=True)]
+    for name, tensor in pairs:
+        tensor.contiguous().numpy().tofile(folder / name)
+    return Cargo(key, steps, (model, *(folder / name for name, _ in pairs)))
 
 
 def input_files(step: Step) -> list[str]:

@@ -140,10 +140,9 @@ def read_statistics(said: str) -> dict[str, float] | None:
 
 
 def _read(phone: Phone, answer: Answer, task: Task, cargo: Cargo, remote: str, local: Path) -> Finding | None:
-    said = answer.stdout + answer.stderr
-    if (statistics := read_statistics(said)) is None:
+    if (statistics := read_statistics(answer.said)) is None:
         return None
-    init = re.search(r"Init: (\d+)", said)
+    init = re.search(r"Init: (\d+)", answer.said)
     load_ms = int(init[1]) / 1e3 if init else None
     return Finding(None, cargo.computed[task.stage.name], load_ms, statistics=statistics)
 

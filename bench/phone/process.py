@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.phone.adb import EXITS, Answer, Phone, PhoneError
+from bench.phone.adb import EXITS, Phone, PhoneError
 from bench.phone.runtime import Bundle, Cargo, Finding, ProcessFailed, Runtime, Task
 from bench.system.files import write_text
 
@@ -30,13 +30,13 @@ def install(phone: Phone, runtime: Runtime, bundle: Bundle, folder: str) -> Runn
     """
     runner = Runner(phone, runtime, bundle, f"{folder}/runner-{bundle.key}")
     ask = _inside(runner, bundle.probe)
-    if _starts(phone.shell(ask, check=False), bundle):
+    if bundle.answer in phone.shell(ask, check=False).said:
         return runner
     phone.push(bundle.files, runner.folder)
     phone.shell(f"chmod 755 {shlex.quote(runner.folder)}/*", check=False)  # a download is no program yet
     answer = phone.shell(ask, check=False)
-    if not _starts(answer, bundle):
-        said = _lines(answer)[-1:] or ["it says nothing"]
+    if bundle.answer not in answer.said:
+        said = answer.said.strip().splitlines()[-1:] or ["it says nothing"]
         raise PhoneError(
             f"this phone cannot start the runner: {EXITS[answer.code]} (exit code {answer.code}: {said[0]})"
             f"; {bundle.hint}: give phone.folder=... on a partition that lets programs run, or take another phone"
@@ -57,20 +57,12 @@ def run(runner: Runner, task: Task, cargo: Cargo, remote: str, local: Path, log:
         found = runner.runtime.read(runner.phone, answer, task, cargo, remote, local)
         if found is not None:
             return found
-    said = _lines(answer)[-LAST_LINES:]
+    said = answer.said.strip().splitlines()[-LAST_LINES:]
     system = runner.phone.shell("logcat -d -t 60", check=False).stdout
     write_text(log, "\n".join([*said, "", "logcat:", system]))
     ours = next((f": {line}" for line in reversed(said) if line.startswith(OURS)), "")
     raise ProcessFailed(f"{EXITS[answer.code]} (exit code {answer.code}{ours}); see {log}")
 
 
-def _starts(answer: Answer, bundle: Bundle) -> bool:
-    return bundle.answer in answer.stdout + answer.stderr
-
-
 def _inside(runner: Runner, arguments: str, before: str = "") -> str:
     return f"cd {shlex.quote(runner.folder)} && {before}{runner.bundle.command} {arguments}"
-
-
-def _lines(answer: Answer) -> list[str]:
-    return (answer.stdout + answer.stderr).strip().splitlines()

@@ -5,7 +5,6 @@ there. When all are done they are used up, so that the next command measures ane
 """
 
 import shlex
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -90,10 +89,6 @@ class Session:
     repeats: dict[Job, dict] = field(default_factory=dict)
     failures: dict[tuple[str, int, str], str] = field(default_factory=dict)
     reused: int = 0
-
-    def forget(self) -> None:
-        """Remove the finished repeats from disk, when the tables hold them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def measure(

@@ -70,22 +70,17 @@ def read_state(phone: Phone, folder: str = FOLDER) -> State:
     told = {QUESTIONS[int(number)]: text.strip() for number, text in zip(parts[1::2], parts[2::2], strict=True)}
     places = {field: re.search(where, told.get(ask, ""), flags=re.M) for field, (ask, where, _) in FACTS.items()}
     facts = {field: place and FACTS[field][2](place) for field, place in places.items()}
-    free_mb = None
     try:
         free_mb = phone.free_mb(folder)
-    except LinkLost:
-        raise
-    except PhoneError:
-        pass
+    except PhoneError as error:
+        if isinstance(error, LinkLost):
+            raise
+        free_mb = None
     return State(**facts, cores=_cores(told.get(ASK_CPUS, "")), free_mb=free_mb)
 
 
 def gate(
-    phone: Phone,
-    limit_c: float = 35.0,
-    wait_s: float = 600,
-    sleep: Callable[[float], None] = time.sleep,
-    say: Callable[[str], None] = print,
+    phone: Phone, limit_c: float = 35.0, wait_s: float = 600, say: Callable[[str], None] = print
 ) -> tuple[State, list[str]]:
     """Wait until the phone is cool: thermal status 0 and a battery of at most `limit_c` degrees Celsius.
 
@@ -107,7 +102,7 @@ def gate(
             f"{waited:.0f} of {wait_s:.0f} s"
         )
         pause = min(STEP_S, wait_s - waited)
-        sleep(pause)
+        time.sleep(pause)
         waited += pause
 
 

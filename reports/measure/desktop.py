@@ -3,15 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from reports.measure import explanations
 from reports.measure.cells import cell, table
-from reports.measure.explanations import (
-    COUNTERS_EXPLAINED,
-    MEMORY,
-    PROTOCOLS_EXPLAINED,
-    PUBLISHED,
-    PUBLISHED_SAM,
-    VIDEOS,
-)
 
 COUNTERS = {"torch": "gmacs", "fvcore": "gmacs_fvcore", "thop": "gmacs_thop"}  # and their totals' names
 MAIN = {
@@ -42,7 +35,7 @@ def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
         numbers[column] = counted[key] / 1e6 if counted else None
     numbers |= {f"gmacs_{counter}": cost.get(total) for counter, total in COUNTERS.items()}
     numbers |= {f"{stage}_ms": (found.get("stage_ms") or {}).get(stage) for stage in stages}
-    for protocol in PROTOCOLS_EXPLAINED:
+    for protocol in explanations.PROTOCOLS_EXPLAINED:
         timing = protocols.get(protocol) or {}
         numbers |= {f"{protocol}_{key}": timing.get(key) for key in LATENCY.values() if key != "memory_frames"}
     return numbers | {
@@ -75,7 +68,7 @@ def page(content: dict) -> str:
         "## Multiply-adds of the stages (GMACs)": table(_stages(found, stages)),
         "## Multiply-adds of a frame (GMACs, torch) by objects and memory frames": table(_grid(found)),
         "## What the counters do and do not see": [
-            *(f"- {text}" for text in COUNTERS_EXPLAINED),
+            *(f"- {text}" for text in explanations.COUNTERS_EXPLAINED),
             *_operators(found),
         ],
         "## Parameters by module": _modules(found),
@@ -88,17 +81,18 @@ def notes(content: dict) -> list[str]:
     settings, found = content["settings"], content["methods"]
     size = f"{settings['height']}x{settings['width']}"
     precision = ", ".join(dict.fromkeys(f["precision"] for f in found.values() if f.get("precision")))
+    explained = explanations.PROTOCOLS_EXPLAINED.items()
     extras = [key for key in ("channels_last", "compile", "cuda_graphs") if settings.get(key)]
     lines = [
         f"Frames of {size}, {_objects(settings['objects'])} ({_objects(settings['aot_objects'])} in aot); "
         f"{content['device']}, {', '.join([precision or 'unknown precision', *extras])}; batch 1; random weights"
         f"{', options ' + str(content['options']) if content['options'] else ''}.",
-        *(f"{name}: {text}." for name, text in PROTOCOLS_EXPLAINED.items() if name in settings["protocols"]),
-        VIDEOS.format(frames=content["frames"]),
-        MEMORY,
+        *(f"{name}: {text}." for name, text in explained if name in settings["protocols"]),
+        explanations.VIDEOS.format(frames=content["frames"]),
+        explanations.MEMORY,
         *ratios(found),
-        *([PUBLISHED] if any(name.startswith(STUDENTS) for name in found) else []),
-        *([PUBLISHED_SAM] if any("sam" in name for name in found) else []),
+        *([explanations.PUBLISHED] if any(name.startswith(STUDENTS) for name in found) else []),
+        *([explanations.PUBLISHED_SAM] if any("sam" in name for name in found) else []),
     ]
     for name, one in found.items():
         lines += [f"{name}: {one['status']}."] if one["status"] != "ok" else []

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections import deque
 
 import pytest
@@ -156,7 +157,7 @@ def test_other_numbers_are_another_session(fake_phone, attempt):
     attempt(phone)
     assert attempt(phone, runs=4).reused == 0
     assert attempt(phone).reused == 4
-    attempt(phone).forget()
+    shutil.rmtree(attempt(phone).folder)
     assert attempt(phone).reused == 0
 
 

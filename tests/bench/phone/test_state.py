@@ -1,9 +1,11 @@
 """What a phone tells of itself, and when it is fit to be measured."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from bench.phone import state as states
 from bench.phone.adb import LinkLost, connect
 from bench.phone.state import Core, State, big_cores, flags, gate, read_state
 
@@ -69,33 +71,40 @@ def test_the_fastest_cores_may_come_first(state):
 # cool enough?
 
 
-def test_a_cool_phone_does_not_wait(fake_phone):
+@pytest.fixture
+def naps(monkeypatch) -> list[float]:
+    """Seconds that were slept, in no time."""
+    found = []
+    monkeypatch.setattr(states, "time", SimpleNamespace(sleep=found.append))
+    return found
+
+
+def test_a_cool_phone_does_not_wait(fake_phone, naps):
     fake_phone(celsius=(35.0,))
-    found, doubts = gate(connect(), sleep=pytest.fail, say=pytest.fail)
-    assert found.battery_c == 35.0 and doubts == []
+    found, doubts = gate(connect(), say=pytest.fail)
+    assert found.battery_c == 35.0 and doubts == naps == []
 
 
-def test_a_warm_phone_is_waited_for(fake_phone):
+def test_a_warm_phone_is_waited_for(fake_phone, naps):
     fake_phone(celsius=(41.0, 35.1, 34.9, 34.8), thermal=(2, 0, 1, 0))
-    naps, said = [], []
-    found, doubts = gate(connect(), sleep=naps.append, say=said.append)
+    said = []
+    found, doubts = gate(connect(), say=said.append)
     assert (found.battery_c, found.thermal_status, doubts) == (34.8, 0, [])
     assert naps == [10.0] * 3 and len(said) == 3
     assert "cool to 35 °C: battery 41.0 °C, thermal status 2; 0 of 600 s" in said[0]
     assert "thermal status 1; 20 of 600 s" in said[2]
 
 
-def test_a_phone_that_stays_warm_is_flagged_after_the_wait(fake_phone):
+def test_a_phone_that_stays_warm_is_flagged_after_the_wait(fake_phone, naps):
     fake_phone(celsius=(38.5,))
-    naps = []
-    _, doubts = gate(connect(), wait_s=25, sleep=naps.append, say=lambda text: None)
+    _, doubts = gate(connect(), wait_s=25, say=lambda text: None)
     assert naps == [10.0, 10.0, 5.0]
     assert doubts == ["warm at the start: battery 38.5 °C, thermal status 0 after 25 s of waiting"]
 
 
-def test_a_phone_without_thermometer_is_flagged(fake_phone):
+def test_a_phone_without_thermometer_is_flagged(fake_phone, naps):
     fake_phone(celsius=(), thermal=())
-    assert gate(connect(), sleep=pytest.fail)[1] == ["temperature unknown"]
+    assert gate(connect())[1] == ["temperature unknown"] and naps == []
 
 
 # as before?
