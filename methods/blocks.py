@@ -98,14 +98,12 @@ class ASPP(nn.Module):
     def __init__(self, channels: int, rates: tuple[int, ...] = (2, 4, 8)) -> None:
         super().__init__()
         self.point = nn.Conv2d(channels, channels, 1)
-        self.dilated = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=rate, dilation=rate) for rate in rates
-        )
+        dilated = (nn.Conv2d(channels, channels, 3, padding=rate, dilation=rate) for rate in rates)
+        self.dilated = nn.ModuleList(dilated)
         self.pooled = nn.Conv2d(channels, channels, 1)
         self.fuse = nn.Conv2d((len(rates) + 2) * channels, channels, 1)
-        self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = self.pooled(x.mean((2, 3), keepdim=True)).expand_as(x)
         branches = [self.point(x), *(conv(x) for conv in self.dilated), pooled]
-        return x + self.fuse(self.relu(torch.cat(branches, 1)))
+        return x + self.fuse(F.relu(torch.cat(branches, 1)))

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from methods.errors import MethodError
 
-WRAPPERS = ("state_dict", "model", "network")
-
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint: bare, or under `state_dict`, `model` or `network`; `module.` is stripped.
@@ -17,7 +15,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Loads with `weights_only=True`, so a file cannot run code. Raises MethodError for anything else.
     """
     content = read_file(path)
-    for wrapper in WRAPPERS:
+    for wrapper in ("state_dict", "model", "network"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
@@ -44,9 +42,8 @@ def check_sums(path: Path) -> None:
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            summed = any(entry.CRC for entry in archive.infolist())
-            damaged = archive.testzip() if summed else None
-        if damaged is not None:
+            damaged = any(entry.CRC for entry in archive.infolist()) and archive.testzip()
+        if damaged:
             raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 

@@ -66,9 +66,7 @@ class SpaceTimeMethod(Follower, nn.Module):
 
     def __init__(self, policy: MemoryPolicy, top_k: int | None, memory_drop: float = 0.0) -> None:
         super().__init__()
-        self.policy = policy
-        self.top_k = top_k
-        self.memory_drop = memory_drop
+        self.policy, self.top_k, self.memory_drop = policy, top_k, memory_drop
         self._memory = VideoMemory(policy)
         self._frame_index = 0  # since the latest annotated frame
 

@@ -15,7 +15,6 @@ class DilatedMobileNetV2(MobileNetV2):
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(3, width)
-        self._f16 = len(self.features)
         inputs = self.channels[-1]
         for channels, dilation in ((160, 1), (160, 2), (160, 2), (320, 2)):
             block = InvertedResidual(inputs, divisible(channels * width), 1, 6)
@@ -33,10 +32,8 @@ class DilatedMobileNetV2(MobileNetV2):
         return self.features[: self._f4]
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        f4 = self.early(frames)
-        f8 = self.features[self._f4 : self._f8](f4)
-        f16 = self.features[self._f8 : self._f16](f8)
-        return f4, f8, f16, self.features[self._f16 :](f16)
+        maps = super().forward(frames)
+        return *maps, self.features[self._f16 :](maps[-1])
 
 
 class ResNet50(resnet.ResNet50):

@@ -73,10 +73,10 @@ class MobileNetV2(nn.Module):
                 inputs = outputs
             ends.append((len(layers), outputs))
         self.features = nn.Sequential(*layers)
-        (self._f4, c4), (self._f8, c8), (_, c16) = ends[1], ends[2], ends[4]
+        (self._f4, c4), (self._f8, c8), (self._f16, c16) = ends[1], ends[2], ends[4]
         self.channels: tuple[int, ...] = (c4, c8, c16)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         f4 = self.features[: self._f4](x)
         f8 = self.features[self._f4 : self._f8](f4)
-        return f4, f8, self.features[self._f8 :](f8)
+        return f4, f8, self.features[self._f8 : self._f16](f8)

@@ -8,7 +8,7 @@ same memory, so that nothing is copied on the way.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -49,8 +49,7 @@ class GlobalAttention(nn.Module):
         return read if gate is None else read * gate
 
 
-@dataclass(frozen=True)
-class Attentions:
+class Attentions(NamedTuple):
     """What builds the exchangeable attentions of a layer from the channels of their keys."""
 
     long_term: Attention
@@ -129,10 +128,8 @@ class SelfPropagation(Propagation):
         """channels: of one branch."""
         super().__init__(4 * channels, 2 * channels, drop)
         self.linear_QK = nn.Linear(2 * channels, key)
-        self.linear_V1 = nn.Linear(channels, 2 * channels)
-        self.linear_V2 = nn.Linear(channels, 2 * channels)
-        self.linear_U1 = nn.Linear(channels, 2 * channels)
-        self.linear_U2 = nn.Linear(channels, 2 * channels)
+        each = (nn.Linear(channels, 2 * channels) for _ in range(4))
+        self.linear_V1, self.linear_V2, self.linear_U1, self.linear_U2 = each
         xavier_(self)
         self.attention = attention(key)  # after the initialisation: it has its own
 

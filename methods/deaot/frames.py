@@ -90,7 +90,9 @@ class Nearest:
     """`F.interpolate(mode="nearest")` of labels (H, W) from one size to another."""
 
     def __init__(self, size: tuple[int, int], to: tuple[int, int], device: torch.device) -> None:
-        self.rows, self.columns = (_nearest(*each).to(device) for each in zip(size, to, strict=True))
+        places = [torch.arange(length, dtype=torch.float32, device="cpu")[None, None] for length in size]
+        found = [F.interpolate(x, size=n, mode="nearest")[0, 0] for x, n in zip(places, to, strict=True)]
+        self.rows, self.columns = (index.long().to(device) for index in found)
 
     def __call__(self, labels: Tensor) -> Tensor:
         return labels.index_select(0, self.rows).index_select(1, self.columns)
@@ -103,8 +105,3 @@ def _taps(length: int, count: int) -> list[tuple[Tensor, Tensor]]:
     matrix = F.interpolate(each, size=(count, length), mode="bicubic", align_corners=False)[0, 0]
     index = matrix.abs().topk(min(TAPS, length)).indices
     return list(zip(index.unbind(1), matrix.gather(1, index).split(1, 1), strict=True))
-
-
-def _nearest(length: int, count: int) -> Tensor:
-    places = torch.arange(length, dtype=torch.float32, device="cpu")[None, None]
-    return F.interpolate(places, size=count, mode="nearest")[0, 0].long()

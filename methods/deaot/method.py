@@ -156,9 +156,7 @@ class DeAOT(Follower, Network):
         New objects are where the mask has them, the others where memory says.
         """
         features, size = self._encode(frame)
-        known = torch.ones(1, *mask.shape, device=frame.device)
-        if self._groups:
-            known, _ = self._segment(features, frame.shape[1:])
+        known = self._segment(features, frame.shape[1:])[0] if self._groups else torch.ones_like(frame[:1])
         given = torch.stack([mask == i for i in ids])
         probabilities = torch.cat([known * ~given.any(0), given.float()])
         self._since, self._copied = 0, []

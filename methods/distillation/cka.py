@@ -23,7 +23,12 @@ def linear_cka(x: Tensor, y: Tensor) -> Tensor:
     without a gradient. Computed in float32 or better. Raises MethodError when B or n differ.
     """
     samples, ours, theirs = x.shape[1], x.shape[2], y.shape[2]
-    x, y = _centred(x, y)
+    if x.shape[:2] != y.shape[:2]:
+        raise MethodError(
+            f"CKA needs two sets of features of the same samples, got {tuple(x.shape)} and {tuple(y.shape)}: "
+            f"axes 0 and 1 must agree"
+        )
+    x, y = _unit(wide(x)), _unit(wide(y))
     if samples * (ours + theirs) < ours**2 + ours * theirs + theirs**2:
         k, l = x @ x.mT, y @ y.mT  # noqa: E741 - the paper's names
         cross = (k * l).sum((1, 2))
@@ -81,17 +86,8 @@ def _on_grid(weights: Tensor, side: int, points: int) -> Tensor:
     return weights.new_zeros(*weights.shape[:2], points**2).index_add(2, place, weights)
 
 
-def _centred(x: Tensor, y: Tensor) -> list[Tensor]:
-    """Both without their mean sample and of unit norm, which keeps fourth powers of small weights in range."""
-    if x.shape[:2] != y.shape[:2]:
-        raise MethodError(
-            f"CKA needs two sets of features of the same samples, got {tuple(x.shape)} and {tuple(y.shape)}: "
-            f"axes 0 and 1 must agree"
-        )
-    return [_unit(wide(each)) for each in (x, y)]
-
-
 def _unit(features: Tensor) -> Tensor:
+    """Without their mean sample and of unit norm, which keeps fourth powers of small weights in range."""
     centred = features - features.mean(1, keepdim=True)
     squared = centred.pow(2).sum((1, 2), keepdim=True)
     # Below this a feature varies by rounding alone.

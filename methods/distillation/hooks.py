@@ -25,9 +25,6 @@ def attention_maps(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str,
             raise MethodError(f"{type(model).__name__} has no module '{name}'; did you mean {', '.join(close)}?")
     with ExitStack() as hooks:
         for name, outputs in found.items():
-
-            def keep(_module, _inputs, output, into=outputs) -> None:
-                into.append(output)
-
-            hooks.enter_context(modules[name].register_forward_hook(keep))
+            hook = modules[name].register_forward_hook(lambda _m, _in, out, into=outputs: into.append(out))
+            hooks.enter_context(hook)
         yield found

@@ -1,7 +1,7 @@
 """Promptable video models of Hugging Face's transformers behind the adapter: SAM 2 and EdgeTAM.
 
 Ravi et al., SAM 2, arXiv 2408.00714; Zhou et al., EdgeTAM, arXiv 2501.07256. The models' own processors want
-torchvision; what they do to frames and masks is done here instead: see `_pixels` and `_prompt`.
+torchvision; what they do to frames and masks is done here instead: see `_run` and `_give`.
 """
 
 from typing import Any
@@ -31,11 +31,8 @@ class PromptedVideo(Follower, nn.Module):
 
         self._session_class = getattr(transformers, f"{kind}InferenceSession")
         model = getattr(transformers, f"{kind}Model")
-        if folder is None:
-            self.model = model(getattr(transformers, f"{kind}Config")())
-        else:
-            self.model = _load(model, folder)
-        self.model.eval()
+        found = model(getattr(transformers, f"{kind}Config")()) if folder is None else _load(model, folder)
+        self.model = found.eval()
         self._forget()
 
     def _forget(self) -> None:
@@ -46,10 +43,6 @@ class PromptedVideo(Follower, nn.Module):
         added = one_hot_objects(mask, ids)
         known = self._follow(frame) if self._sessions else torch.ones_like(added[:1])
         self._index = max(self._index, 0)
-        self._begin(frame, mask, ids)
-        return torch.cat([known * (1 - added.sum(0)), added])
-
-    def _begin(self, frame: Tensor, mask: Tensor, ids: list[int]) -> None:
         places = ("inference_device", "inference_state_device", "video_storage_device")
         height, width = frame.shape[1:]
         session = self._session_class(
@@ -60,12 +53,13 @@ class PromptedVideo(Follower, nn.Module):
         )
         if self._sessions:
             session.cache = self._sessions[0].cache  # a frame's features, which are computed once
-        for object_id in ids:
-            prompt = _prompt(mask == object_id, self.model.config.image_size)
+        for object_id, plane in zip(ids, added, strict=True):  # resized as Sam2VideoProcessor does
+            prompt = (resize(plane[None, None], (self.model.config.image_size,) * 2) >= 0.5).float()
             session.add_mask_inputs(session.obj_id_to_idx(object_id), self._index, prompt)
         session.obj_with_new_inputs = list(ids)
         self._sessions.append(session)
         self._run(session, frame)
+        return torch.cat([known * (1 - added.sum(0)), added])
 
     def _follow(self, frame: Tensor) -> Tensor:
         """As `Follower`; the highest logit wins, the background where all are below 0: so SAM 2's own evaluation
@@ -76,9 +70,9 @@ class PromptedVideo(Follower, nn.Module):
         return torch.cat([torch.zeros_like(logits[:1]), logits]).softmax(0)
 
     def _run(self, session, frame: Tensor) -> Tensor:
-        """Logits (N, H, W) of a session's objects."""
-        pixels = _pixels(frame, self.model.config.image_size).to(session.dtype)
-        masks = self.model(session, frame=pixels, frame_idx=self._index).pred_masks
+        """Logits (N, H, W) of a session's objects in a frame, which is squeezed as Sam2VideoVideoProcessor does."""
+        pixels = normalize(resize(frame[None], (self.model.config.image_size,) * 2))[0]
+        masks = self.model(session, frame=pixels.to(session.dtype), frame_idx=self._index).pred_masks
         self._trim(session)
         return F.interpolate(masks.float(), frame.shape[1:], mode="bilinear", align_corners=False)[:, 0]
 
@@ -110,13 +104,3 @@ def _load(model: Any, folder: str) -> nn.Module:
             f"{folder} does not fit {model.__name__}: {len(absent)} missing ({', '.join(absent[:3])}, ...)"
         )
     return found
-
-
-def _pixels(frame: Tensor, size: int) -> Tensor:
-    """RGB in [0, 1] (3, H, W) -> normalised (3, size, size), squeezed as Sam2VideoVideoProcessor does."""
-    return normalize(resize(frame[None], (size, size)))[0]
-
-
-def _prompt(mask: Tensor, size: int) -> Tensor:
-    """bool (H, W) -> float (1, 1, size, size) in {0, 1}, resized as Sam2VideoProcessor does."""
-    return (resize(mask[None, None].float(), (size, size)) >= 0.5).float()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.backbones.table import find_backbone
-from methods.blocks import ASPP, ResBlock, SkipDecoder, conv3x3, key_projection
+from methods.blocks import ASPP, ResBlock, SkipDecoder, chain, conv3x3, key_projection
 from methods.borrowed import borrowed
 from methods.errors import MethodError
 from methods.memory import MemoryPolicy
@@ -33,18 +33,6 @@ def queue_policy(queue_length: int | None, write_rule: str, memory_every: int) -
     if write_rule not in WRITE_RULES:
         raise MethodError(f"unknown write rule '{write_rule}'; known: {', '.join(WRITE_RULES)}")
     return MemoryPolicy(**{"every": memory_every, **WRITE_RULES[write_rule], "capacity": queue_length})
-
-
-class MemoryFuser(nn.Module):
-    """Memory features and query features (N, C, h, w) each -> values (N, Cv, h, w)."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.compress = nn.Conv2d(inputs, outputs, 1)
-        self.block = ResBlock(outputs, outputs)
-
-    def forward(self, memory16: Tensor, f16: Tensor) -> Tensor:
-        return self.block(self.compress(torch.cat([memory16, f16], 1)))
 
 
 class MobileVOS(SpaceTimeMethod):
@@ -82,7 +70,7 @@ class MobileVOS(SpaceTimeMethod):
         f4, f8, f16 = self.query_encoder.channels
         self.key_proj = key_projection(f16, heads.key)
         self.context_proj = conv3x3(f16, heads.value)
-        self.fuser = MemoryFuser(2 * f16, heads.value)
+        self.fuser = chain(compress=nn.Conv2d(2 * f16, heads.value, 1), block=ResBlock(heads.value, heads.value))
         self.decoder = SkipDecoder(
             (f8, f4),
             heads.up8,
@@ -101,4 +89,4 @@ class MobileVOS(SpaceTimeMethod):
 
     def encode_memory(self, frames: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         memory16 = self.memory_encoder(torch.cat([frames, masks[:, None], others[:, None]], 1))[-1]
-        return self.fuser(memory16, f16)
+        return self.fuser(torch.cat([memory16, f16], 1))

@@ -79,13 +79,10 @@ class ImageEncoderViT(nn.Module):
         self.patch_embed = chain(proj=nn.Conv2d(3, channels, PATCH, PATCH))
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, channels))
         nn.init.normal_(self.pos_embed, std=0.02)
-        self.blocks = nn.ModuleList(
-            Block(channels, heads, 0 if i % quarter == quarter - 1 else WINDOW, grid) for i in range(blocks)
-        )
+        windows = (0 if i % quarter == quarter - 1 else WINDOW for i in range(blocks))
+        self.blocks = nn.Sequential(*(Block(channels, heads, window, grid) for window in windows))
         self.neck = neck(channels, outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.patch_embed(images).permute(0, 2, 3, 1) + self.pos_embed
-        for block in self.blocks:
-            x = block(x)
-        return self.neck(x.permute(0, 3, 1, 2))
+        return self.neck(self.blocks(x).permute(0, 3, 1, 2))

@@ -6,17 +6,14 @@ from torch import Tensor, nn
 from methods.blocks import chain
 
 
-class LayerNorm2d(nn.Module):
+class LayerNorm2d(nn.LayerNorm):
     """Layer normalisation over the channels of (B, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        norm = nn.LayerNorm(channels, eps=1e-6)
-        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        super().__init__(channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)
-        return x.permute(0, 3, 1, 2)
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def mlp(channels: int, hidden: int, activation: nn.Module) -> nn.Sequential:

@@ -19,9 +19,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
-        self.q_proj = nn.Linear(channels, inner)
-        self.k_proj = nn.Linear(channels, inner)
-        self.v_proj = nn.Linear(channels, inner)
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(channels, inner) for _ in range(3))
         self.out_proj = nn.Linear(inner, channels)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

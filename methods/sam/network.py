@@ -17,7 +17,6 @@ from methods.sam.prompt_encoder import PromptEncoder
 from methods.sam.tiny_vit import TinyViT
 
 STRIDE = 16
-DECODER_STEP = 16  # its channels are halved for attention in 8 heads
 
 
 def _vit(heads: int, head_channels: int, blocks: int) -> Callable[..., nn.Module]:
@@ -61,12 +60,10 @@ class Sam(nn.Module):
         super().__init__()
         if encoder not in ENCODERS:
             raise MethodError(f"unknown encoder '{encoder}'; known: {', '.join(ENCODERS)}")
-        for name, value, step in (
-            ("image_size", image_size, STRIDE),
-            ("decoder_channels", decoder_channels, DECODER_STEP),
-        ):
-            if value < step or value % step:
-                raise MethodError(f"{name}={value}: give a multiple of {step}")
+        # The decoder's channels are halved for attention in 8 heads.
+        for name, value in (("image_size", image_size), ("decoder_channels", decoder_channels)):
+            if value < 16 or value % 16:
+                raise MethodError(f"{name}={value}: give a multiple of 16")
         self.image_size, self.embedding_channels = image_size, decoder_channels
         self.image_encoder = ENCODERS[encoder](image_size, width, depth, decoder_channels)
         self.prompt_encoder = PromptEncoder(decoder_channels, image_size, image_size // STRIDE)

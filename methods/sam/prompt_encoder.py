@@ -80,8 +80,6 @@ class PromptEncoder(nn.Module):
         return self.pe_layer((points + 0.5) / self.image_size)  # the centre of the pixel
 
     def _embed_points(self, points: Tensor, labels: Tensor) -> Tensor:
-        kinds = torch.cat(
-            [self.not_a_point_embed.weight, self.point_embeddings[0].weight, self.point_embeddings[1].weight]
-        )
+        kinds = torch.cat([each.weight for each in (self.not_a_point_embed, *self.point_embeddings[:2])])
         is_point = labels != NOT_A_POINT
         return self._positions(points) * is_point.unsqueeze(-1) + kinds[labels - NOT_A_POINT]

@@ -109,7 +109,7 @@ class TinyViT(nn.Module):
         half = channels[0] // 2
         stem = nn.Sequential(Conv2dBN(3, half, 3, 2), nn.GELU(), Conv2dBN(half, channels[0], 3, 2))
         self.patch_embed = chain(seq=stem)  # to stride 4
-        self.layers = nn.ModuleList()
+        self.layers = nn.Sequential()
         for i, (width, window) in enumerate(zip(channels, WINDOWS, strict=True)):
             blocks = [Block(width, heads[i], window) if window else MBConv(width) for _ in range(depths[i])]
             self.layers.append(chain(blocks=nn.Sequential(*blocks)))
@@ -125,7 +125,4 @@ class TinyViT(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.patch_embed(images)
-        for layer in self.layers:
-            x = layer(x)
-        return self.neck(x)
+        return self.neck(self.layers(self.patch_embed(images)))

@@ -50,18 +50,13 @@ class SpatialGate(nn.Module):
         return x * self.spatial(pooled).sigmoid()
 
 
-def cbam(channels: int) -> nn.Sequential:
-    """Channel gate, then spatial gate."""
-    return chain(ChannelGate=ChannelGate(channels), SpatialGate=SpatialGate())
-
-
 class Fuser(nn.Module):
     """Joins the memory encoder's features with the query encoder's (residual blocks around CBAM)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.block1 = ResBlock(inputs, outputs)
-        self.attention = cbam(outputs)
+        self.attention = chain(ChannelGate=ChannelGate(outputs), SpatialGate=SpatialGate())
         self.block2 = ResBlock(outputs, outputs)
 
     def forward(self, x: Tensor, f16: Tensor) -> Tensor:
