@@ -20,7 +20,7 @@ from bench.plan.compose import to_dataclass
 from bench.record import Record
 from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
-from bench.system.threads import threads
+from bench.system.workers import threads
 from bench.tracking.tracker import Tracker
 from methods import outside
 from methods.errors import MethodError

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,9 @@ def _measured(
     network: Network, scene: Scene, runner: Runner, protocol: Protocol, runs: Path
 ) -> Iterator[dict[str, Any]]:
     """A method's entry of measure.json, after every process; what it cannot do fails it alone, not the others."""
-    name, phone = network.method, runner.phone
+    name, phone, say = network.method, runner.phone, partial(print, file=sys.stderr)
     session: Session | None = None
-    print(f"{name}: exporting for {protocol.runtime}", file=sys.stderr)
+    say(f"{name}: exporting for {protocol.runtime}")
     try:
         cargo = make_cargo(network, scene, runs, runner.runtime)
     except (MethodError, ConfigError) as error:
@@ -99,15 +100,11 @@ def _measured(
     # Serial number and build; over the network, adb's own name for a phone may change.
     identity = f"{phone.prop('ro.serialno') or phone.serial} {phone.prop('ro.build.fingerprint')}"
     try:
-        for session in measure(runner, identity, cargo, protocol, runs, say=_say):
-            _say(f"{name}: {len(session.repeats)} of {session.wanted} repeats")
+        for session in measure(runner, identity, cargo, protocol, runs, say=say):
+            say(f"{name}: {len(session.repeats)} of {session.wanted} repeats")
             yield summarise(session, shares)
     except LinkLost as error:
         kept = len(session.repeats) if session else 0
         raise PhoneError(f"{error}; {kept} finished repeats are kept: give the same command again") from None
     if session and summarise(session, shares)["status"] == "ok":
         shutil.rmtree(session.folder, ignore_errors=True)  # the tables hold the repeats now
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -33,7 +33,11 @@ OURS, OFFICIAL = (asdict(choose_protocol(name, {})) for name in PROTOCOLS)
 
 def run(config: DictConfig, runs: Path) -> int:
     """Write scores.json, scores.csv and records.jsonl; 1 when the official tool, asked for, does not agree."""
-    folder = _predictions(config)
+    if not config.predictions:
+        raise ConfigError("job=score needs predictions=/path/to/masks, a folder of <sequence>/<frame>.png")
+    folder = Path(config.predictions).expanduser().absolute()
+    if not folder.is_dir():
+        raise ConfigError(f"predictions: no folder {folder}")
     policy: Any = OmegaConf.to_container(config.policy)
     protocol = choose_protocol(config.protocol, policy)
     processes = count_processes(config.processes, "cpu")
@@ -73,15 +77,6 @@ def run(config: DictConfig, runs: Path) -> int:
     return code
 
 
-def _predictions(config: DictConfig) -> Path:
-    if not config.predictions:
-        raise ConfigError("job=score needs predictions=/path/to/masks, a folder of <sequence>/<frame>.png")
-    folder = Path(config.predictions).expanduser().absolute()
-    if not folder.is_dir():
-        raise ConfigError(f"predictions: no folder {folder}")
-    return folder
-
-
 def _warn(scored: list[Scored], protocol: Protocol) -> None:
     extra = [found for one in scored for found in one.extra]
     if extra:
@@ -117,7 +112,7 @@ def _record(
         objects=sum(len(one.per_object()) for one in scores),
         frames=sum(len(one.j) for one in scores),
         resolution="x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed",
-        varied=json.dumps(_changed(protocol)),
+        varied=json.dumps({f"policy.{key}": v for key, v in asdict(protocol).items() if v != OURS[key]}),
         precision="unknown",
         versions=versions(),
         git_commit=git_commit(),
@@ -131,11 +126,6 @@ def _title(folder: Path, dataset: dict[str, Any], config: DictConfig) -> str:
     chosen |= {f"policy.{key}": value for key, value in config.policy.items()}
     shown = ", ".join(f"{key}={value}" for key, value in chosen.items() if value)
     return f"{folder.name} on {dataset['name']}{f' ({shown})' if shown else ''}\n"
-
-
-def _changed(protocol: Protocol) -> dict[str, str]:
-    """The policies that are not ours, by configuration key."""
-    return {f"policy.{key}": value for key, value in asdict(protocol).items() if value != OURS[key]}
 
 
 def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:

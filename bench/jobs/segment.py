@@ -17,7 +17,7 @@ from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
 from bench.system.files import full_path, read_json, write_json, write_text
 from datasets.images import read_drawn_mask
-from datasets.video import Video, open_video
+from datasets.video import open_video
 from methods import outside
 
 FPS = 24.0  # of a folder of frames
@@ -70,19 +70,14 @@ def _task(config: DictConfig) -> Task:
             raise ConfigError(f"{key}={value}: give a {'whole ' * (key != 'fps')}number of at least {least}")
     place, mask_path = (Path(config[key]).expanduser().absolute() for key in ("video", "mask"))
     video, options, weights = open_video(place), OmegaConf.to_container(config.options), full_path(config.weights)
-    content = [EVALUATION_VERSION, _stamp(video), file_hash(str(mask_path)), config.start, config.size]
+    # What changes when the video does, without reading it all.
+    facts = video.path.stat()
+    stamp = [fingerprint(video.path)] if video.path.is_dir() else [facts.st_size, facts.st_mtime_ns]
+    content = [EVALUATION_VERSION, [str(video.path), *stamp], file_hash(str(mask_path)), config.start, config.size]
     content += [identity(config.method), options, file_hash(weights)]
     task = Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash(content))
     check_first_frame(task, mask_path)
     return task
-
-
-def _stamp(video: Video) -> list:
-    """What changes when the video does, without reading it all."""
-    if video.path.is_dir():
-        return [str(video.path), fingerprint(video.path)]
-    facts = video.path.stat()
-    return [str(video.path), facts.st_size, facts.st_mtime_ns]
 
 
 def _begin(out: Path, key: str) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -45,8 +46,11 @@ def run(config: DictConfig, runs: Path) -> int:
     except KeyboardInterrupt:
         print("\nMLflow has ended")
         return 0
-    finally:
-        _end(server)
+    finally:  # with all processes of its session
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(server.pid, signum)
+                server.wait(END)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -72,13 +76,3 @@ def _wait_for(server: subprocess.Popen, host: str, port: int) -> str:
         except (URLError, OSError):
             time.sleep(0.5)
     raise ConfigError("MLflow's server did not start; see above")
-
-
-def _end(server: subprocess.Popen) -> None:
-    """End the server with all processes of its session."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(server.pid, signum)
-            server.wait(END)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue

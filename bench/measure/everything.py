@@ -18,7 +18,7 @@ from bench.measure.operators import operators
 from bench.measure.protocols import PROTOCOLS, milliseconds_by_step
 from bench.measure.timing import Limits
 from bench.system.errors import first_line
-from bench.system.threads import threads
+from bench.system.workers import threads
 from methods.interface import Stepped
 
 PARTS = ("operations", "memory", *PROTOCOLS, "stages", "sweep")

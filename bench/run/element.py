@@ -105,7 +105,10 @@ class Element:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             print("asked to stop: what is trained is saved", file=sys.stderr)
-            if _is_to_go_on() and callable(requeue):
+            # Slurm counts a job as running whose time is nearly up or whose place another one needs: if it ended
+            # now, nobody would put it back into the queue. A cancelled or requeued one is in another state.
+            found = ask("scontrol", "--oneliner", "show", "job", os.environ.get("SLURM_JOB_ID", ""))
+            if "JobState=RUNNING" in (found or "").split() and callable(requeue):
                 requeue(signal.SIGUSR2, None)
             sys.exit(EXIT_CODE)
         return None
@@ -116,7 +119,11 @@ class Element:
 
         first, log = self.cells[0], JobEnvironment().paths.stdout
         items = self.items(here(self.config, self.runs), TASKS[first.task].open(first.dataset))
-        for _ in work(items, partial(self.write, log=log), SECONDS_OF_PATIENCE, _begin):
+
+        def begin(item: Item) -> None:
+            print(*item.locks.values(), sep="\n", file=sys.stderr, flush=True)
+
+        for _ in work(items, partial(self.write, log=log), SECONDS_OF_PATIENCE, begin):
             pass
 
     def checkpoint(self):
@@ -124,17 +131,3 @@ class Element:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
-
-
-def _begin(item: Item) -> None:
-    print(*item.locks.values(), sep="\n", file=sys.stderr, flush=True)
-
-
-def _is_to_go_on() -> bool:
-    """Whether Slurm counts this job as running: its time is nearly up, or another one needs its place.
-
-    If it ended now, nobody would put it back into the queue. A cancelled job, and one that Slurm itself has
-    requeued, is in another state.
-    """
-    found = ask("scontrol", "--oneliner", "show", "job", os.environ.get("SLURM_JOB_ID", ""))
-    return "JobState=RUNNING" in (found or "").split()

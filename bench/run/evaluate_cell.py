@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 import methods
 from bench.measure.complexity import method_parameters
 from bench.measure.full_size import full_size
-from bench.plan.cells import Cell
+from bench.plan.cells import Cell, trained_folder
 from bench.record import Record
-from bench.run.networks import build, describe, ended, training_curve, training_items, why_failed
-from bench.run.records import Setup, blank, cell_folder, store, stored
+from bench.run.networks import build, describe, ended, training_items, why_failed
+from bench.run.records import Setup, blank, cell_folder, stored
 from bench.run.sampling_picture import sampling_picture
 from bench.run.work import Item
 from bench.run.work import describe as describe_error
@@ -24,6 +24,7 @@ from bench.system.errors import USER_ERRORS, ConfigError
 from bench.system.files import drop_unfinished, write_json, write_text
 from bench.tasks import TASKS, Task
 from methods import outside
+from methods.checkpoint import read_file
 from methods.errors import MethodError
 
 
@@ -86,7 +87,7 @@ def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
             record = replace(record, **found)
         if not cell.cost_only:
             record = _with_held_out(record, cell, setup)
-            store(cell, record, runs)
+            write_json(cell_folder(cell, runs) / "record.json", asdict(record))
         return record
     except Exception as error:  # out of memory, say: the others may go on
         return blank(cell, setup, status=f"failed: {_reason(error, cell, runs)}")
@@ -115,7 +116,7 @@ def _evaluated(cell: Cell, task: Task, setup: Setup, data) -> Record:
     drop_unfinished(folder)
     method = build(cell.network, runs, device)
     params = method_parameters(method)
-    taught = training.teacher if training is not None else None
+    taught = training.teacher if training else None
     teacher = partial(build, taught, runs, device) if taught else lambda: None
     record = replace(
         blank(cell, setup),
@@ -124,7 +125,8 @@ def _evaluated(cell: Cell, task: Task, setup: Setup, data) -> Record:
         params_m=None if params is None else params / 1e6,
         sampling_picture=sampling_picture(cell.network, folder, runs, device),
     )
-    if curve := training_curve(cell.network, runs):
+    # Loss parts, learning rate and step along the last stage of its training.
+    if training and (curve := read_file(trained_folder(training, runs) / "weights.pt")["curve"]):
         write_json(folder / "curve.json", curve)
         record = replace(record, curve=str(folder / "curve.json"))
     return record
@@ -141,5 +143,4 @@ def _with_held_out(record: Record, cell: Cell, setup: Setup) -> Record:
     synthesis = OmegaConf.to_container(setup.config.training.get("synthesis") or OmegaConf.create({}))
     data = {**training.data, "synthesis": synthesis} if "synthesis" in training.data else training.data
     method = build(cell.network, setup.runs, setup.device)
-    score = held_out_score(method, replace(training, data=data), setup.device)
-    return replace(record, jf_held_out=100 * score)
+    return replace(record, jf_held_out=100 * held_out_score(method, replace(training, data=data), setup.device))

@@ -36,9 +36,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
     take part in the trainings alone, and have no records.
     """
     if not ranks_here().leads:
-        follow(
-            [training for cell in cells for training in cell.network.trainings], runs, pick_device(config.device)
-        )
+        follow([each for cell in cells for each in cell.network.trainings], runs, pick_device(config.device))
         return []
     task = TASKS[cells[0].task]
     data = task.open(cells[0].dataset)
@@ -51,8 +49,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
         setup = here(config, runs)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
-    tracker = Tracker(config.tracking_uri, runs, out.name)
-    with tracker.invocation(title, config, setup.facts, out):
+    with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, setup.facts, out) as tracker:
         records = [blank(cell, setup, status=NOT_RUN) for cell in cells]
         try:
             for item, record in (work_on_cluster if elsewhere else work_here)(cells, setup, data):

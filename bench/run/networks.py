@@ -96,15 +96,10 @@ def training_items(
     _check_maps(trainings)
     needed = {needed.key: needed for training in trainings for needed in training.needs}
     items = training_items(list(needed.values()), runs, device, failures, processes) if needed else []
-    pending = [
-        training
-        for training in trainings
-        if training.key not in needed and _to_be_made(trained_folder(training, runs) / "weights.pt")
-    ]
-    jobs = groups(pending)
+    wanted = [training for training in trainings if training.key not in needed]
+    jobs = groups([each for each in wanted if _to_be_made(trained_folder(each, runs) / "weights.pt")])
     if len(jobs) < processes:  # cores would idle, and without a teacher to share there is little to lose
-        parts = [[job] if any(t.teacher for t in job) else [[t] for t in job] for job in jobs]
-        jobs = [job for part in parts for job in part]
+        jobs = [part for job in jobs for part in ([job] if any(t.teacher for t in job) else [[t] for t in job])]
     return items + [_item(job, runs, device, failures, on_step) for job in jobs]
 
 
@@ -191,10 +186,7 @@ def _done(training: Training, runs: Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
-    if not path.exists():
-        return False
-    found = path.stat()
-    return _can_be_read(path, found.st_mtime_ns, found.st_size)
+    return path.exists() and _can_be_read(path, path.stat().st_mtime_ns, path.stat().st_size)
 
 
 @lru_cache(maxsize=4096)
@@ -288,11 +280,6 @@ def describe(network: Network, runs: Path) -> dict:
         "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
         "soup": meta.get("soup", ""),
     }
-
-
-def training_curve(network: Network, runs: Path) -> list[dict[str, float]]:
-    """Loss parts, learning rate and step along the last stage of its training; empty for other networks."""
-    return read_file(trained_folder(network.training, runs) / "weights.pt")["curve"] if network.training else []
 
 
 def progress(network: Network, runs: Path) -> str:

@@ -1,7 +1,7 @@
 """Where a cell keeps its record, and a record without results."""
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from bench.plan.cells import Cell, name_for_files
 from bench.record import Record, to_record
 from bench.score.pictures import is_picture
 from bench.system.environment import describe_environment, pick_device
-from bench.system.files import read_json, write_json
+from bench.system.files import read_json
 from methods import outside
 
 
@@ -52,18 +52,13 @@ def stored(cell: Cell, runs: Path) -> Record | None:
     record = to_record(values)
     whole = read_json(folder / "scores.json", dict) is not None
     whole &= not record.curve or read_json(folder / "curve.json", list) is not None
-    picture = record.sampling_picture
-    whole &= not picture or is_picture(folder / Path(picture).name)
+    whole &= not record.sampling_picture or is_picture(folder / Path(record.sampling_picture).name)
     return named_after(record, cell) if whole else None
 
 
 def named_after(record: Record, cell: Cell) -> Record:
     """A record as that of another cell with the same content."""
     return replace(record, label=cell.label, varied=json.dumps(cell.varied), reference=cell.reference)
-
-
-def store(cell: Cell, record: Record, runs: Path) -> None:
-    write_json(cell_folder(cell, runs) / "record.json", asdict(record))
 
 
 def blank(cell: Cell, setup: Setup, status: str = "ok") -> Record:

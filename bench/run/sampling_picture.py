@@ -43,9 +43,8 @@ def sampling_picture(network: Network, folder: Path, runs: Path, device: str) ->
             tiles.append(_tile(batch["frames"][clip, 1], per_frame[at, 0]))
         if len(tiles) >= CLIPS:
             break
-    strip = np.hstack(tiles[:CLIPS])
     path = folder / "sampling.png"
-    replace_atomically(path, Image.fromarray(strip).save)
+    replace_atomically(path, Image.fromarray(np.hstack(tiles[:CLIPS])).save)
     return str(path)
 
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ TURNS = 100  # of a job that needs longer than `hours`
 PATIENCE = 60  # seconds that a program of Slurm may take
 
 
+@dataclass
 class Scheduler:
     """The Slurm that this machine belongs to."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    settings: Settings
 
     def submit(self, element: Callable, count: int, folder: Path) -> list:
         """So many jobs (submitit.Job) that all do the same, as one array.

@@ -16,7 +16,7 @@ from bench.score.inference import follow, threads_for
 from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
 from bench.system.files import read_json, replace_atomically, write_json
-from bench.system.threads import threads
+from bench.system.workers import threads
 from datasets.errors import DataError
 from datasets.images import frame_size, read_ids, write_mask
 from datasets.sequence import Sequence, VideoSet

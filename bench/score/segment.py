@@ -17,7 +17,7 @@ from tqdm import tqdm
 from bench.score.inference import follow, threads_for
 from bench.score.pictures import overlay
 from bench.system.files import replace_atomically, write_checkpoint
-from bench.system.threads import threads
+from bench.system.workers import threads
 from datasets.errors import DataError
 from datasets.images import check_size, read_ids, write_mask
 from datasets.video import Video, write_video

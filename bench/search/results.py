@@ -24,7 +24,6 @@ def write_results(study, settings: Settings, keys: list[str], out: Path) -> list
     trials = latest(study)
     rows = [_row(number, trial) for number, trial in sorted(trials.items())]
     front = _front(study, trials, settings)
-    importances = _importances(study, settings)
     records = [Record(**json.loads(row["record"])) for row in rows if row["record"]]
     write_text(out / "title.txt", f"Search: {settings.title or settings.name}\n")
     write_text(out / "records.jsonl", to_jsonl(records))
@@ -38,7 +37,7 @@ def write_results(study, settings: Settings, keys: list[str], out: Path) -> list
         "keys": keys,
         "best": front[0] if front else None,
         "front": front,
-        "importances": importances,
+        "importances": _importances(study, settings),
         "trials": [{key: value for key, value in row.items() if key != "record"} for row in rows],
     }
     write_json(out / "search.json", content)
@@ -49,7 +48,6 @@ def write_results(study, settings: Settings, keys: list[str], out: Path) -> list
 def _row(number: int, trial) -> dict[str, Any]:
     """States: complete, pruned, failed; running and waiting (to be taken over) ones are not ended."""
     record = trial.user_attrs.get("record", "")
-    duration = trial.duration.total_seconds() if trial.duration else None
     state = "failed" if trial.state.name == "FAIL" else trial.state.name.lower()
     return {
         "number": number,
@@ -58,7 +56,7 @@ def _row(number: int, trial) -> dict[str, Any]:
         "params": trial.params,
         "along": {str(step): value for step, value in trial.intermediate_values.items()},
         "started": trial.datetime_start.isoformat(timespec="seconds") if trial.datetime_start else None,
-        "seconds": duration,
+        "seconds": trial.duration.total_seconds() if trial.duration else None,
         "attempts": 1 + len(trial.system_attrs.get("retry_history", [])),
         "status": json.loads(record)["status"] if record else "",
         "record": record,

@@ -56,30 +56,29 @@ class Search:
         return network, network.training
 
 
+@dataclass
 class Watch:
     """Tells a trial the J&F of its network along a training, and stops it when the pruner says so."""
 
-    def __init__(
-        self, trial, network: Network, training: Training, device: str, settings: Settings, before: list[float]
-    ) -> None:
-        self.trial, self.network, self.training = trial, network, training
-        self.device, self.before = device, before
-        total, count = training.schedule.steps, settings.reports
-        first = len(before) * count + 1
-        steps = [round(total * (number + 1) / (count + 1)) for number in range(count)]
-        self.reports = {step: first + number for number, step in enumerate(steps) if 0 < step < total}
-        self.stopped: str | None = None
+    trial: Any
+    network: Network
+    training: Training
+    search: Search
+    before: list[float]  # J&F of the networks of other seeds
+    stopped: str | None = None
 
     def __call__(self, learner: Learner) -> str | None:
         from optuna.exceptions import UpdateFinishedTrialError
 
-        if learner.step not in self.reports:
+        total, count, device = self.training.schedule.steps, self.search.settings.reports, self.search.device
+        reports = {round(total * n / (count + 1)): len(self.before) * count + n for n in range(1, count + 1)}
+        if learner.step not in reports or not 0 < learner.step < total:
             return None
         method: Any = methods.create(self.network.method, **self.network.options)
         method.load_state_dict(learner.evaluated.state_dict())
-        score = 100 * held_out_score(method.to(self.device).eval(), self.training, self.device)
+        score = 100 * held_out_score(method.to(device).eval(), self.training, device)
         try:  # of several seeds, J&F is the mean over those trained so far
-            self.trial.report(fmean([*self.before, score]), self.reports[learner.step])
+            self.trial.report(fmean([*self.before, score]), reports[learner.step])
             behind = self.trial.should_prune()
         except UpdateFinishedTrialError:  # given to another worker: here it ends
             behind = True
@@ -102,15 +101,13 @@ def run_trial(trial, chosen: Callable[[], None], search: Search, tracker) -> lis
     record = _blank(trial, params, *students[0], search)
     scores: list[float] = []
     for network, training in students:
-        watch = Watch(trial, network, training, search.device, search.settings, scores)
+        watch = Watch(trial, network, training, search, scores)
         on_step = watch if search.settings.prunes else None
-        failure = train_all([training], search.runs, search.device, on_step).get(training.key)
-        if failure:
+        if failure := train_all([training], search.runs, search.device, on_step).get(training.key):
             status = failure if watch.stopped else f"failed: {failure}"
             _keep(trial, replace(record, status=status), tracker)
             raise TrialPruned if watch.stopped else TrialFailed(failure)
-        method = build(network, search.runs, search.device)
-        scores.append(100 * held_out_score(method, training, search.device))
+        scores.append(100 * held_out_score(build(network, search.runs, search.device), training, search.device))
     values = {"jf": fmean(scores), **_costs(first, search)}
     record = replace(record, **describe(first, search.runs), jf_mean=values["jf"])
     _keep(trial, record, tracker, values)

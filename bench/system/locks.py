@@ -19,11 +19,9 @@ def alone(path: Path, doing: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout:
         print(f"another run is {doing}: waiting for what it finds", file=sys.stderr)
-        lock.acquire(poll_interval=SECONDS_BETWEEN_LOOKS)
-    try:
+        held = lock.acquire(poll_interval=SECONDS_BETWEEN_LOOKS)
+    with held:
         yield
-    finally:
-        lock.release()

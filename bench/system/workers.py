@@ -1,8 +1,10 @@
-"""How many worker processes there are, and how one behaves. No torch: workers that need none start quickly."""
+"""How many worker processes and threads there are, and how a worker behaves. torch loads where it is needed."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import connection, parent_process
 
 from bench.system.errors import ConfigError
@@ -23,3 +25,16 @@ def start_worker() -> None:
     parent = parent_process()
     assert parent is not None
     threading.Thread(target=lambda: (connection.wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """torch computes on `count` threads (None: as before)."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from bench.system.databases import PATIENCE
 from bench.system.files import read_json, write_json, write_text
-from bench.tracking.store import Run, Store, is_refused
+from bench.tracking.store import Run, Store
+
+REFUSED = (400, 404, 409, 413)
 
 
 class Sender:
@@ -66,7 +68,10 @@ class Sender:
         except Timeout:  # somebody else is at this cell
             return False
         except Exception as error:  # of MLflow, requests, SQLAlchemy, a driver, a disk: recording stops nothing
-            self._well = is_refused(error)
+            from mlflow.exceptions import MlflowException
+
+            # Where MLflow refused this one run, others may still get through.
+            self._well = isinstance(error, MlflowException) and error.get_http_status_code() in REFUSED
             self._tell(error)
             return False
         return True

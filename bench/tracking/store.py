@@ -134,13 +134,6 @@ def _curve(path: str) -> list[tuple[str, float, int]]:
     return found
 
 
-def is_refused(error: Exception) -> bool:
-    """Whether MLflow refused this one run, and others may still get through."""
-    from mlflow.exceptions import MlflowException
-
-    return isinstance(error, MlflowException) and error.get_http_status_code() in (400, 404, 409, 413)
-
-
 def _check(uri: str) -> None:
     """Raise ConfigError for what is neither a server's address nor a database's."""
     from sqlalchemy.engine import make_url

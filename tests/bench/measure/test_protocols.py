@@ -16,7 +16,7 @@ from bench.measure.scene import Scene, moving_texture, write_frames
 from bench.measure.timing import Limits, Timing
 from bench.plan.compose import load_config, to_dataclass
 from bench.system.errors import ConfigError
-from bench.system.threads import threads
+from bench.system.workers import threads
 from datasets.images import read_frame, write_mask
 from methods.copy_first_mask import CopyFirstMask
 from methods.memory import MemoryPolicy

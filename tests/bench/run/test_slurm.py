@@ -17,7 +17,7 @@ from slurm import slurm
 
 from bench.record import Record, read_records
 from bench.run import slurm as launcher
-from bench.system.threads import threads
+from bench.system.workers import threads
 from methods.checkpoint import read_file
 
 pytestmark = pytest.mark.slow

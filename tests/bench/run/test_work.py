@@ -8,7 +8,7 @@ import torch
 from filelock import FileLock
 
 from bench.run.work import Item, work
-from bench.system.threads import threads
+from bench.system.workers import threads
 from methods.distillation import representation
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,7 +11,7 @@ from bench.losses.cross_entropy import PolyCrossEntropy
 from bench.losses.masks import Dice
 from bench.plan.compose import load_config, to_dataclass
 from bench.plan.recipe import Recipe, Schedule
-from bench.system.threads import threads
+from bench.system.workers import threads
 from bench.tasks import TASKS
 from bench.train.group import train_group
 from bench.train.learner import Learner
