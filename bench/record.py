@@ -150,8 +150,8 @@ class Record:
     sampling_picture: str = ""  # which pixels its representation loss compares
     curve: str = ""  # file of its training curve: [{"step": 0, "lr": 0.1, <loss>: 0.7, "total": 0.7}, ...]
     mlflow_run_id: str = ""  # empty until MLflow has taken the run
-    per_sequence: str = ""  # {sequence: J&F in percent} as JSON; {image: mIoU} where prompts are judged
-    objects_per_sequence: str = ""  # {sequence: judged objects} as JSON: what a sequence weighs in the mean
+    per_sequence: str = ""  # {sequence: J&F in percent} as JSON; {image: mIoU} where prompts are evaluated
+    objects_per_sequence: str = ""  # {sequence: evaluated objects} as JSON: what a sequence weighs in the mean
 
 
 COLUMNS = tuple(Column(each.name, **each.metadata) for each in fields(Record) if each.metadata)

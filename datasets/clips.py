@@ -1,4 +1,4 @@
-"""Training clips: sampled from videos or made from stills, each a pure function of (seed, number).
+"""Training clips: sampled from videos or made from static images, each a pure function of (seed, number).
 
 Every draw comes from `np.random.default_rng([seed, number])`, so all cells of a grid see the same
 batches in the same order, whatever the number of workers and wherever training resumes.
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from datasets.augment import augment_clip, visible_objects
 from datasets.errors import DataError
 from datasets.sequence import VideoSet
-from datasets.static import StillImage
+from datasets.static import StaticImage
 from datasets.synthesis import DEFAULT, Picture, Synthesis, synthesize_clip
 
 # The largest distance between a clip's frames from each progress of training on: STCN's schedule
@@ -97,7 +97,7 @@ class VideoClips(DrawnClips):
         return augment_clip(frames, masks, self.size, rng)
 
 
-class StillClips(DrawnClips):
+class StaticClips(DrawnClips):
     """Clips made from static images by `synthesize_clip`, with objects and scenes of a second and a third image.
 
     The speed of the motion grows as the root of `max_skip` (as the distance of a random walk), 1 at 10.
@@ -107,7 +107,7 @@ class StillClips(DrawnClips):
     natural_skip = 10
 
     def __init__(
-        self, stills: Items[StillImage], *size: int, settings: Synthesis = DEFAULT, **options: Any
+        self, stills: Items[StaticImage], *size: int, settings: Synthesis = DEFAULT, **options: Any
     ) -> None:
         super().__init__("the still images", *size, **options)
         if not stills:
@@ -127,7 +127,7 @@ class StillClips(DrawnClips):
             settings=self.settings,
         )
 
-    def _read(self, still: StillImage) -> Picture:
+    def _read(self, still: StaticImage) -> Picture:
         image_and_mask = self.cache.get(still.image, lambda: np.dstack(still.read()))
         return image_and_mask[:, :, :3], image_and_mask[:, :, 3]
 

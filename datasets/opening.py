@@ -7,7 +7,7 @@ from datasets.errors import DataError
 from datasets.layouts import Layout, Node, call, layout_of
 from datasets.sequence import VideoSet
 from datasets.split import hold_out, hold_out_videos
-from datasets.static import StillImage, frames_of
+from datasets.static import StaticImage, frames_of
 from datasets.synthesis import Synthesis
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def open_evaluation(node: Node) -> VideoSet:
     return call(layout.videos, node, **(layout.evaluation or {}))
 
 
-def open_images(node: Node, held_out: bool = False) -> list[StillImage]:
+def open_images(node: Node, held_out: bool = False) -> list[StaticImage]:
     """The images to train on: static ones, or the annotated frames of videos; `held_out`: those of the other part.
 
     Without a held-out part (`hold_out` 0) there are none in it. Those of static images are also to evaluate on.
@@ -50,13 +50,13 @@ def open_clips(node: Node, held_out: bool, synthesis: Synthesis, **options: Any)
 
     Raises DataError for images without masks.
     """
-    from datasets.clips import MixedClips, StillClips, VideoClips  # imports torch
+    from datasets.clips import MixedClips, StaticClips, VideoClips  # imports torch
 
     layout = layout_of(node["kind"])
     if layout.images and not layout.synthesis:
         raise DataError(f"training '{node['name']}' has no masks: it is for ablation=decoupled alone")
     if layout.images:
-        return StillClips(open_images(node, held_out), **options, settings=synthesis)
+        return StaticClips(open_images(node, held_out), **options, settings=synthesis)
     sets = _training_videos(node, held_out)
     sources = [(VideoClips(videos, **options), copies) for videos, copies in sets]
     if len(sources) == 1:

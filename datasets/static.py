@@ -1,4 +1,4 @@
-"""Still images with object masks, the raw material of synthetic clips; and photos without."""
+"""Static images with object masks, the raw material of synthetic clips; and photos without."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ LAYOUT = "JPEGImages/<set>/<id>.jpg and Annotations/<set>/<id>.png"
 
 
 @dataclass(frozen=True)
-class StillImage:
+class StaticImage:
     """One image file and the file of its mask, None where there is none; `name` is `<set>/<id>`."""
 
     name: str
@@ -31,8 +31,8 @@ class StillImage:
         return image, mask
 
 
-def open_static(root: Path) -> list[StillImage]:
-    """List the still images below `root`: `JPEGImages/<set>/<id>.jpg`, `Annotations/<set>/<id>.png`.
+def open_static(root: Path) -> list[StaticImage]:
+    """List the static images below `root`: `JPEGImages/<set>/<id>.jpg`, `Annotations/<set>/<id>.png`.
 
     With an `index.csv`, the images are those of its column `id` (`<set>/<id>`), in its order; without
     one, every mask and the image of the same relative stem, in order of name (images without a mask
@@ -46,23 +46,23 @@ def open_static(root: Path) -> list[StillImage]:
     if not names:
         raise DataError(f"no still images at {root}: {listed} lists none")
     return [
-        StillImage(name, _find(images, name, FRAME_SUFFIXES, "image"), _find(masks, name, (".png",), "mask"))
+        StaticImage(name, _find(images, name, FRAME_SUFFIXES, "image"), _find(masks, name, (".png",), "mask"))
         for name in names
     ]
 
 
-def open_photos(root: Path) -> list[StillImage]:
+def open_photos(root: Path) -> list[StaticImage]:
     """All images below `root`, in order of name, without masks (as SA-1B's). Raises DataError without any."""
-    found = [StillImage(name, path, None) for name, path in _named_files(root, FRAME_SUFFIXES)]
+    found = [StaticImage(name, path, None) for name, path in _named_files(root, FRAME_SUFFIXES)]
     if not found:
         raise DataError(f"no photos at {root}: no {', '.join(FRAME_SUFFIXES)} file in it or below")
     return found
 
 
-def frames_of(videos: VideoSet) -> list[StillImage]:
+def frames_of(videos: VideoSet) -> list[StaticImage]:
     """The annotated frames of all sequences, each an image named `<sequence>/<frame>`."""
     annotated = ((video, t) for video in videos.sequences for t in video.annotated)
-    return [StillImage(f"{v.name}/{v.frames[t].stem}", v.frames[t], v.masks[t]) for v, t in annotated]
+    return [StaticImage(f"{v.name}/{v.frames[t].stem}", v.frames[t], v.masks[t]) for v, t in annotated]
 
 
 def _index_names(index: Path) -> list[str]:

@@ -34,7 +34,7 @@ def greedy(states: Sequence[State], score: Callable[[State], float]) -> tuple[St
     """Greedy soup (Wortsman et al., ICML 2022, Recipe 1): best first, each kept if the score does not fall.
 
     Returns the soup and the positions of its members in `states`, best first. `score` must come from held-out
-    training data: a soup chosen on the data it is judged on is judged too well.
+    training data: a soup chosen on the data it is evaluated on is evaluated too well.
     """
     alone = [score(state) for state in states]
     order = sorted(range(len(states)), key=lambda i: -alone[i])

@@ -24,7 +24,7 @@ class Rollout:
     logits: (B, T - 1, K + 1, H, W) joint logits of frames 1..T-1, background first.
     embeddings: (O, T - 1, D, H / 4, W / 4) features before the classifier, one map an object.
     video, slot: (O,) int64, which clip and which channel an object belongs to.
-    maps: attention maps that somebody looked at meanwhile, by number: one (B, queries, keys) a judged frame.
+    maps: attention maps that somebody looked at meanwhile, by number: one (B, queries, keys) an evaluated frame.
     query: keys and features of all B T frames, where the network makes such.
     """
 

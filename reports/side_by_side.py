@@ -84,7 +84,7 @@ def paper_table(
 
 
 def measured_scores(results: Sequence[Result]) -> pd.DataFrame:
-    """The rows of all scored cells, as `aggregate` gives them, with the `set` that they were judged on."""
+    """The rows of all scored cells, as `aggregate` gives them, with the `set` that they were evaluated on."""
     frames = [  # by result and dataset: of several datasets, labels would name theirs
         aggregate([record for record in result.records if record.dataset == name])
         for result in results
@@ -142,7 +142,7 @@ def _published(cells: pd.DataFrame, name: str, decimals: int) -> str:
 
 
 def _measured(cells: pd.DataFrame, name: str) -> str:
-    """ "46.1 ± 1.0 (45.2/47.0), laptop"; several where several networks were judged."""
+    """ "46.1 ± 1.0 (45.2/47.0), laptop"; several where several networks were evaluated."""
     texts = [
         f"{spread(c.jf_mean, c.jf_mean_std)} ({c.j_mean:.1f}/{c.f_mean:.1f}), {c.scale or GIVEN}"
         for c in cells[cells["set"] == name].itertuples()

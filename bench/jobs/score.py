@@ -1,4 +1,4 @@
-"""job=score: judge a folder of masks that any tool wrote."""
+"""job=score: evaluate a folder of masks that any tool wrote."""
 
 import json
 import math

@@ -21,7 +21,7 @@ PICKS = ("uniform", "greedy")
 
 @dataclass(frozen=True)
 class Data:
-    """Located data (bench.plan.data.locate) to learn from and to be judged on; `stages` come before `training`."""
+    """Located data (bench.plan.data.locate) to learn from and to be evaluated on; `stages` precede `training`."""
 
     training: dict[str, Any]
     dataset: dict[str, Any]
@@ -63,7 +63,7 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
 
 
 def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
-    """The data, with clips of stills made as the row wants; ConfigError for a row with other data."""
+    """The data, with clips of static images made as the row wants; ConfigError for a row with other data."""
     for key in ("dataset", "training", *STAGES):
         before, now = plain(config[key]), plain(changed[key])
         if key == "training":

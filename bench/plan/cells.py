@@ -1,4 +1,4 @@
-"""What is done: trainings, the networks they give and the cells that judge them, each with its content hash."""
+"""What is done: trainings, the networks they give and the cells that evaluate them, each with its content hash."""
 
 import hashlib
 import json

@@ -24,7 +24,7 @@ def sampling_picture(network: Network, folder: Path, runs: Path, device: str) ->
     """Draw the pixels sampled in the first object of some training clips as dots; returns the file's path.
 
     Writes nothing and returns "" for a network whose recipe samples none. The clips are the first of the
-    training, the same for all recipes; each shows its second frame, the first one that is judged.
+    training, the same for all recipes; each shows its second frame, the first one that is evaluated.
     """
     training = network.training
     if training is None or training.teacher is None or Reads.PIXELS not in training.recipe.reads:

@@ -36,7 +36,7 @@ class SequenceScores:
     """Scores of one sequence.
 
     j, f: float64 (frames, objects) in [0, 1], scored frames only: none where the truth is not known. NaN
-    where an object is not judged in a frame that judges others. decay_in_8_bits: see the function of that name.
+    where an object is not evaluated in a frame that has others. decay_in_8_bits: see the function of that name.
     extra: the same of each further metric, by its name, in its own unit.
     """
 
@@ -51,7 +51,7 @@ class SequenceScores:
         """For each object id: j_mean, j_recall, j_decay, f_mean, f_recall, f_decay, jf_mean (fractions), and
         the mean of each further metric.
 
-        Over the frames in which the object is judged; one that never is has no entry.
+        Over the frames in which the object is evaluated; one that never is has no entry.
         """
         judged = ~np.isnan(self.j)
         fall = decay_in_8_bits if self.decay_in_8_bits else decay
@@ -98,7 +98,7 @@ def score_frames(
     """Scores of the frames that are handed in: (index, prediction, truth), in order; may be a generator.
 
     Masks: integer (H, W) as in `frame_scores`. `appears` takes an object id to the index of the frame that gives
-    it; 0 for each without it. An object is judged in the frames after that one; frames that judge none are left
+    it; 0 for each without it. An object is evaluated in the frames after that one; frames without any are left
     out. metrics: those beside J and F. Raises ValueError, naming sequence and frame, for a prediction of another
     size than its truth, and ConfigError for a metric that gives anything but a finite number for each object.
     """
@@ -127,7 +127,7 @@ def summarize(sequences: Sequence[SequenceScores]) -> dict[str, Any]:
     """Scores of a set of sequences, ready for JSON: FIGURES, means over all objects, fractions (decay may be < 0).
 
     `per_object` maps "<sequence>_<object id>" to the same figures of that object; `metrics`, only where there are
-    some, the name of each further metric to its mean, in its own unit. Where no object is judged `per_object` is
+    some, the name of each further metric to its mean, in its own unit. Where no object is evaluated `per_object` is
     empty and the means are None. Raises ValueError when there is no sequence at all or two have the same name.
     """
     if not sequences:
@@ -180,7 +180,7 @@ def _quarters(frames: int) -> np.ndarray:
 def _over_frames(
     statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, judged: np.ndarray
 ) -> np.ndarray:
-    """A (frames, objects) -> (objects,) statistic of each object's judged frames; NaN where there are none."""
+    """A (frames, objects) -> (objects,) statistic of each object's evaluated frames; NaN where there are none."""
     if len(values) and judged.all():
         return statistic(values)
     columns = zip(values.T, judged.T, strict=True)

@@ -41,8 +41,8 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     """Segment and score every sequence; `folder` gets `masks/<sequence>/*.png` and `scores/*.json`.
 
     Sequences that an earlier, interrupted evaluation finished are taken from the folder. The score follows
-    the DAVIS protocol (first and last frame not judged) or, for a sequence that tells when its objects
-    appear, that of YouTube-VOS; frames without a mask are not judged. A mask that gives an object need not
+    the DAVIS protocol (first and last frame not evaluated) or, for a sequence that tells when its objects
+    appear, that of YouTube-VOS; frames without a mask are not evaluated. A mask that gives an object need not
     show the others: a sequence without any other mask is segmented but not scored. Of a MaskFolder the masks are
     read instead, as job=score does.
 
@@ -136,7 +136,7 @@ def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray],
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:
-    """JSON has no NaN: null where an object is not judged."""
+    """JSON has no NaN: null where an object is not evaluated."""
     return [[None if math.isnan(value) else value for value in row] for row in values.tolist()]
 
 

@@ -35,9 +35,9 @@ def score_fields(scores: Sequence[SequenceScores], content: dict[str, Any]) -> d
 def seen_unseen(scores: Sequence[SequenceScores], videos: VideoSet) -> dict[str, float]:
     """j_seen, f_seen, j_unseen, f_unseen and g_mean, the mean of the four: fractions, as YouTube-VOS reports them.
 
-    Each is the mean over objects of an object's mean over its judged frames. Objects whose class the set
-    does not know are left out, and so are the two figures of a group without a judged object: g_mean is then
-    the mean of the other two. Empty when no judged object has a known class.
+    Each is the mean over objects of an object's mean over its evaluated frames. Objects whose class the set
+    does not know are left out, and so are the two figures of a group without an evaluated object: g_mean is then
+    the mean of the other two. Empty when no evaluated object has a known class.
     Source: Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
     """
     classes = {sequence.name: sequence.categories for sequence in videos.sequences}

@@ -43,7 +43,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Task:
-    """A sequence and, by the index of each frame to judge, increasing, the predicted mask's file."""
+    """A sequence and, by the index of each frame to evaluate, increasing, the predicted mask's file."""
 
     sequence: Sequence
     files: dict[int, Path]
@@ -51,7 +51,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of a sequence, its size (height, width), and the ids that some mask holds beside those judged.
+    """Scores of a sequence, its size (height, width), and the ids that some mask holds beside those evaluated.
 
     extra: (file, id) of each mask with such an id, the lowest.
     """
@@ -76,7 +76,7 @@ def choose_protocol(name: str, policy: dict[str, str | None]) -> Protocol:
 def find_tasks(videos: VideoSet, folder: Path, protocol: Protocol) -> list[Task]:
     """Pair every sequence that has a truth with its predictions, in `folder/<sequence>/<frame>.png`.
 
-    Only frames that are judged need a file. Raises DataError for the first folder or file that is missing (a
+    Only frames that are evaluated need a file. Raises DataError for the first folder or file that is missing (a
     file may be, where `protocol.missing` is empty) and when no sequence has a truth.
     """
     tasks = []
@@ -103,7 +103,7 @@ def find_tasks(videos: VideoSet, folder: Path, protocol: Protocol) -> list[Task]
 
 
 def judged_frames(sequence: Sequence) -> tuple[int, ...]:
-    """Indices of the frames that are judged; none where the truth is not known.
+    """Indices of the frames that are evaluated; none where the truth is not known.
 
     DAVIS leaves out the first and the last frame, YouTube-VOS (`appears`) the first alone.
     """
@@ -139,10 +139,10 @@ def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[S
 
 
 def score_task(task: Task, protocol: Protocol, metrics: list[Metric]) -> Scored:
-    """Score one sequence, by these metrics beside J and F; reads no more than its first mask and the judged frames.
+    """Score one sequence, by these metrics beside J and F; reads but its first mask and the evaluated frames.
 
     Raises DataError, naming the file, for a mask that cannot be read or has another size than its truth,
-    and for an id that is not judged where `protocol.extra` is error.
+    and for an id that is not evaluated where `protocol.extra` is error.
     """
     # Have glibc keep the memory of a frame's masks for the next frame: a seventh of the time is asking again. It
     # hands back what is more than twice the largest block that it has got back so far; this block is large.
@@ -150,7 +150,7 @@ def score_task(task: Task, protocol: Protocol, metrics: list[Metric]) -> Scored:
     sequence = task.sequence
     ids = judged_ids(sequence, protocol)
     extra: list[tuple[str, int]] = []
-    others = np.arange(256, dtype=np.uint8)  # a table that leaves the ids that are not judged
+    others = np.arange(256, dtype=np.uint8)  # a table that leaves the ids that are not evaluated
     others[list(ids)] = 0
     lowest_other = int(others[others > 0].min())
 
@@ -174,13 +174,13 @@ def score_task(task: Task, protocol: Protocol, metrics: list[Metric]) -> Scored:
 
 
 def judged_ids(sequence: Sequence, protocol: Protocol) -> tuple[int, ...]:
-    """Ids of the objects that are judged, increasing: what `protocol.objects` says where none appears late."""
+    """Ids of the objects that are evaluated, increasing: what `protocol.objects` says where none appears late."""
     ids = sequence.object_ids
     return ids if protocol.objects == "first" or sequence.appears is not None else tuple(range(1, max(ids) + 1))
 
 
 def read_masks(task: Task, ids: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(index, prediction, truth) of every judged frame: uint8 (H, W) object ids, 255 in the truth is void.
+    """(index, prediction, truth) of every evaluated frame: uint8 (H, W) object ids, 255 in the truth is void.
 
     A predicted mask of 0 and 255 alone shows the object of a sequence that has one, and so does a true one
     where the first mask is of this kind. A file that is not there is an empty mask.

@@ -29,7 +29,7 @@ def official_scores(tasks: list[Task], protocol: Protocol) -> dict[str, dict[str
     """What davis2017-evaluation says of each object: its name `<sequence>_<id>` to the seven FIGURES.
 
     The masks are laid out for it in a temporary folder, with ids as `bench.score.folder` reads them: it knows
-    neither masks of 0 and 255 nor merged objects. Raises ConfigError when it cannot judge these sequences
+    neither masks of 0 and 255 nor merged objects. Raises ConfigError when it cannot evaluate these sequences
     (objects that appear late, frames without a truth) and when it stops.
     """
     evaluation = load_official().DAVISEvaluation
@@ -58,7 +58,7 @@ def official_scores(tasks: list[Task], protocol: Protocol) -> dict[str, dict[str
 
 
 def compare(ours: dict[str, dict[str, float]], official: dict[str, dict[str, float]]) -> dict:
-    """The largest absolute difference of any figure of any object both judge, where it is, and the other objects.
+    """The largest absolute difference of any figure of an object that both evaluate, where it is, and other objects.
 
     Two NaN do not differ; one differs infinitely from a number.
     """
@@ -75,7 +75,7 @@ def compare(ours: dict[str, dict[str, float]], official: dict[str, dict[str, flo
 
 
 def agrees(comparison: dict) -> bool:
-    """Whether both judge the same objects and differ by less than TOLERANCE."""
+    """Whether both evaluate the same objects and differ by less than TOLERANCE."""
     others = comparison["only_ours"] or comparison["only_official"]
     return not others and comparison["largest_difference"] < TOLERANCE
 

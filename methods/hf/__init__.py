@@ -1,1 +1,1 @@
-"""Methods that Hugging Face's transformers brings: pretrained elsewhere, run and judged here (extra `hf`)."""
+"""Methods that Hugging Face's transformers brings: pretrained elsewhere, run and evaluated here (extra `hf`)."""

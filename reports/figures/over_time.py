@@ -53,7 +53,7 @@ def _seeds(cells: list[Record], sequence: str, folder: Path) -> list[pd.DataFram
 def _read(path: Path) -> pd.DataFrame | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        # null: nothing was judged
+        # null: nothing was evaluated
         scores = pd.DataFrame({key.upper(): pd.DataFrame(content[key], dtype=float).mean(axis=1) for key in "jf"})
     except (ValueError, KeyError, TypeError):
         return None  # damaged scores are no reason to lose the others

@@ -84,9 +84,9 @@ report.ablation("aspp")
 report.ablation("teacher")
 
 # %% [markdown]
-# ## From stills to real video
+# ## From static images to real video
 #
-# What decides when a student learns from still images with masks (`training.root=`) and ImageNet weights (ours).
+# What decides when a student learns from static images with masks (`training.root=`) and ImageNet weights (ours).
 
 # %%
 report.ablation("stills")

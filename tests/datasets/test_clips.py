@@ -13,7 +13,7 @@ from datasets.clips import (
     ClipStream,
     ImageCache,
     MixedClips,
-    StillClips,
+    StaticClips,
     VideoClips,
     keep_objects,
     max_skip_at,
@@ -61,7 +61,7 @@ def make_source(request, tmp_path):
         videos = write_videos(tmp_path)
         return lambda **options: VideoClips(videos, size=48, **options)
     stills = write_stills(tmp_path)
-    return lambda **options: StillClips(stills, size=48, **options)
+    return lambda **options: StaticClips(stills, size=48, **options)
 
 
 def test_a_clip_has_at_most_max_objects_numbered_from_1_and_all_in_frame_0(make_source):
@@ -226,7 +226,10 @@ def test_a_mix_draws_each_source_by_its_weight_and_from_all_of_it():
 
 
 def test_a_mix_of_real_sources_gives_their_own_clips(tmp_path):
-    sources = [VideoClips(write_videos(tmp_path / "v"), size=32), StillClips(write_stills(tmp_path / "s"), size=32)]
+    sources = [
+        VideoClips(write_videos(tmp_path / "v"), size=32),
+        StaticClips(write_stills(tmp_path / "s"), size=32),
+    ]
     mixed = MixedClips([(source, 1) for source in sources])
     of = []
     for number in range(12):
@@ -248,7 +251,7 @@ def test_sources_without_objects_say_so_instead_of_drawing_for_ever(tmp_path):
     with pytest.raises(DataError, match="no object in the first frame of any of 20 clips from videos"):
         VideoClips(open_folder(tmp_path / "videos"), size=32).clip(0, 5)
     with pytest.raises(DataError, match="no still images"):
-        StillClips([])
+        StaticClips([])
 
 
 def test_frames_of_different_sizes_in_one_sequence_are_an_error(tmp_path):
@@ -301,7 +304,7 @@ def test_the_default_curriculum_is_that_of_stcn():
 def test_real_video_and_stills_give_clips(shared):
     videos = open_davis(shared / "data" / "davis-train-240p", 2017, "train")
     stills = open_static(shared / "data" / "static-240p")[::100]
-    for source in (VideoClips(videos, size=96), StillClips(stills, size=96)):
+    for source in (VideoClips(videos, size=96), StaticClips(stills, size=96)):
         for number in range(5):
             frames, masks = source.clip(number, 10)
             assert frames.std() > 10

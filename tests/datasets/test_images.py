@@ -1,4 +1,4 @@
-"""Frames, masks and stills as files: what is read back, and what is said of bad ones."""
+"""Frames, masks and static images as files: what is read back, and what is said of bad ones."""
 
 import cv2
 import numpy as np

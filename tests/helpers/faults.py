@@ -137,7 +137,7 @@ def limit_files(size: int) -> None:
 
 
 def note_work(folder: Path, slow: float = 0.0) -> None:
-    """A file for each step that is learnt and each sequence that is judged, by whom; each takes `slow` seconds."""
+    """A file for each step that is learnt and each sequence evaluated, by whom; each takes `slow` seconds."""
     from bench.score import evaluate
     from bench.train.learner import Learner
 

@@ -1,4 +1,4 @@
-"""Judging by prompts: how well a network's masks agree with its teacher's, and with the labels, on given images."""
+"""Evaluation by prompts: how well a network's masks agree with its teacher's and with the labels on given images."""
 
 import json
 from collections.abc import Sequence as Items
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from bench.plan.cells import SPAN, Questions
 from bench.tasks.prompts.draw import Prompts, best, boxes_around, draw_background, draw_points, point_prompts
 from bench.tasks.prompts.images import Fitted, fit, low_res
-from datasets.static import StillImage
+from datasets.static import StaticImage
 from methods.distillation.prompted import mask_iou
 from methods.sam.boxes import mask_boxes
 from methods.sam.network import Sam
@@ -30,7 +30,7 @@ class Question:
     points; None without labels. embedding: the teacher's, float32 (1, C, h, w).
     """
 
-    still: StillImage
+    still: StaticImage
     valid: Tensor
     prompts: dict[str, Prompts]
     theirs: dict[str, Tensor]
@@ -62,12 +62,12 @@ class Grades:
 class Exam:
     """The same questions for every network; a teacher answers them once.
 
-    teacher: None judges against the labels alone. kinds: of prompts that are asked; all by default.
+    teacher: None evaluates against the labels alone. kinds: of prompts that are asked; all by default.
     """
 
     def __init__(
         self,
-        images: Items[StillImage],
+        images: Items[StaticImage],
         side: int,
         wanted: Questions,
         teacher: Sam | None,
@@ -114,7 +114,7 @@ class Exam:
 
     @torch.inference_mode()
     def _question(
-        self, still: StillImage, number: int, wanted: Questions, teacher: Sam | None, kinds: tuple[str, ...] | None
+        self, still: StaticImage, number: int, wanted: Questions, teacher: Sam | None, kinds: tuple[str, ...] | None
     ) -> Question:
         fitted, rng = fit(still.read(), self.side), np.random.default_rng([wanted.seed, number])
         labels = fitted.labels

@@ -14,7 +14,7 @@ from bench.train.answers import Tensors
 from datasets.clips import ImageCache, Stream
 from datasets.errors import DataError
 from datasets.images import VOID
-from datasets.static import StillImage
+from datasets.static import StaticImage
 from methods.sam.boxes import mask_boxes
 from methods.sam.frames import LOW_RES_STEP, input_size, to_input
 
@@ -60,7 +60,7 @@ class ImageStream(Stream):
     (P, 4)}. Without an object in view prompts lie anywhere, and mean the background. DataError without images.
     """
 
-    def __init__(self, images: Items[StillImage], side: int, steps: int, batch: int, seed: int) -> None:
+    def __init__(self, images: Items[StaticImage], side: int, steps: int, batch: int, seed: int) -> None:
         if not images:
             raise DataError("no images to learn from: open a folder of them or hold out fewer")
         super().__init__(steps, batch)

@@ -21,7 +21,7 @@ from bench.tasks.task import Task
 from bench.train.learner import Look
 from datasets.layouts import layout_of
 from datasets.opening import open_evaluation, open_images
-from datasets.static import StillImage, frames_of
+from datasets.static import StaticImage, frames_of
 from methods.sam.frames import input_size
 from methods.sam.network import Sam
 
@@ -64,12 +64,12 @@ class Prompts(Task):
         images = open_images(training.data, held_out=True)
         return Exam(images, stream.side, HELD_OUT, teacher, device, ("point",)).held_out if images else None
 
-    def open(self, dataset: dict[str, Any]) -> list[StillImage]:
+    def open(self, dataset: dict[str, Any]) -> list[StaticImage]:
         images = layout_of(dataset["kind"]).images
         return open_images(dataset, held_out=True) if images else frames_of(open_evaluation(dataset))
 
     def evaluate(
-        self, cell: Cell, method: Sam, teacher: Callable, data: list[StillImage], folder: Path, device: str
+        self, cell: Cell, method: Sam, teacher: Callable, data: list[StaticImage], folder: Path, device: str
     ) -> dict[str, Any]:
         """`folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`."""
         prompts, side, picture = cell.dataset["prompts"], method.image_size, folder / "overlay.png"

@@ -1,4 +1,4 @@
-"""A method in a user's own file: judged, timed and counted as the suite's, and its failures told."""
+"""A method in a user's own file: evaluated, timed and counted as the suite's, and its failures told."""
 
 import json
 import re

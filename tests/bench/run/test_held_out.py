@@ -11,7 +11,7 @@ from bench.run import evaluate_cell
 
 @pytest.fixture
 def stills_run(tiny_davis, tmp_path):
-    """Two rows on clips of stills, one with clips of its own."""
+    """Two rows on clips of static images, one with clips of its own."""
     for kind in ("JPEGImages", "Annotations"):
         shutil.copytree(tiny_davis / kind / "480p/train-000", tmp_path / "stills" / kind / "set")
     arguments = [

@@ -1,4 +1,4 @@
-"""From the command line to records: a grid is trained, judged, recorded, and never done twice."""
+"""From the command line to records: a grid is trained, evaluated, recorded, and never done twice."""
 
 import json
 import subprocess

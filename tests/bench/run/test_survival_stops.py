@@ -208,7 +208,7 @@ def test_two_runs_of_one_grid_do_each_thing_once(small_grid, finished_grid, tmp_
         process.join(faults.PATIENCE)
     assert [process.exitcode for process in processes] == [0, 0]
     work = Counter(path.name.partition(" by ")[0] for path in tmp_path.glob("* by *"))
-    assert len(work) == 2 * (STEPS + 2)  # two students; their steps, and the sequences that each is judged on
+    assert len(work) == 2 * (STEPS + 2)  # two students; their steps, and the sequences that each is evaluated on
     assert set(work.values()) == {1}
     assert small_grid.scores == other.scores == finished_grid.scores
     told = "".join((tmp_path / f"told {number}").read_text() for number in (0, 1))

@@ -77,7 +77,7 @@ def blobs(rng: np.random.Generator, size: tuple[int, int], objects: int) -> np.n
 
 
 def numbered(predictions, truths):
-    """(index, prediction, truth) of all frames but the last, as DAVIS judges them."""
+    """(index, prediction, truth) of all frames but the last, as DAVIS evaluates them."""
     return list(zip(itertools.count(), predictions, truths, strict=False))[:-1]
 
 
@@ -229,7 +229,7 @@ def test_an_object_that_is_never_there():
 
 
 def test_objects_that_appear_late():
-    """Each is judged from the frame after its first to the last one; a frame that judges none is no row."""
+    """Each is evaluated from the frame after its first to the last one; a frame that evaluates none is no row."""
     rng = np.random.default_rng(5)
     truths, predictions = ([blobs(rng, (20, 30), 3) for _ in range(6)] for _ in range(2))
     appears = {1: 1, 2: 0, 3: 4}

@@ -89,7 +89,7 @@ def test_an_interrupted_evaluation_reads_its_scores_back(video, run, tmp_path):
 def test_without_late_objects_the_davis_protocol_holds_on_annotated_frames(video, run):
     here, moved = square(3, 0), square(3, 5)
     (scores,) = run(video("sparse", 5, {0: here, 2: moved, 4: moved})).scores
-    np.testing.assert_allclose(scores.j, [[1 / 3]])  # frame 2: the last is not judged
+    np.testing.assert_allclose(scores.j, [[1 / 3]])  # frame 2: the last is not evaluated
 
 
 def test_hidden_truth_is_segmented_but_not_scored(video, run, tmp_path):

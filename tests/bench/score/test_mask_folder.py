@@ -22,7 +22,7 @@ def copied(tiny_run, tmp_path) -> tuple[Path, Record]:
 def test_they_are_judged_as_the_method_that_wrote_them(tiny_run, copied):
     folder, theirs = copied
     for sequence in folder.iterdir():
-        (sequence / "00000.png").unlink()  # the first is given and the last is not judged
+        (sequence / "00000.png").unlink()  # the first is given and the last is not evaluated
         (sequence / "00004.png").unlink()
     assert tiny_run("job=compare", f"methods=[masks:{folder},copy_first_mask]") == 0
     record, again = tiny_run.records

@@ -1,4 +1,4 @@
-"""job=score: masks are judged as the official tool does, or as the policies say where it errs."""
+"""job=score: masks are evaluated as the official tool does, or as the policies say where it errs."""
 
 import csv
 import json
@@ -111,7 +111,7 @@ def test_the_masks_of_an_evaluation_get_its_scores(score, tiny_davis, tmp_path):
     assert {key: score.scores[key] for key in expected} == expected
 
 
-# --- what is judged, against brute force -----------------------------------------------------------
+# --- what is evaluated, against brute force -----------------------------------------------------------
 
 
 def edited(masks: list[np.ndarray], frames, change) -> list[np.ndarray]:
@@ -229,7 +229,7 @@ def test_late_objects_and_gaps_below_the_largest_id(score, tmp_path):
 
 
 def test_decay_of_long_videos(score, tmp_path):
-    """Quarters of 360 judged frames: 0..90 and 269..359, in 8 bits 0..90 and 13..103; of 260 none is left."""
+    """Quarters of 360 evaluated frames: 0..90 and 269..359, in 8 bits 0..90 and 13..103; of 260 none is left."""
     small = np.zeros((6, 8), np.uint8)
     small[1:4, 1:5] = 1
     half = np.where(np.arange(8) < 3, small, 0).astype(np.uint8)  # J 0.5
@@ -238,7 +238,7 @@ def test_decay_of_long_videos(score, tmp_path):
     predicted = {name: [small if t <= 50 else half for t in range(length)] for name, length in lengths.items()}
     folder = save_masks(tmp_path / "masks", predicted)
     assert score(folder, *data) == 0
-    # The first 50 judged frames are right; 65 is a quarter of 260 (0..65: 66 frames).
+    # The first 50 evaluated frames are right; 65 is a quarter of 260 (0..65: 66 frames).
     assert score.figures("long_1")["j_decay"] == pytest.approx((50 + 41 / 2) / 91 - 0.5, abs=1e-9)
     assert score.figures("shorter_1")["j_decay"] == pytest.approx((50 + 16 / 2) / 66 - 0.5, abs=1e-9)
     assert score(folder, *data, "protocol=official") == 0
@@ -282,7 +282,7 @@ def test_davis_2016_merges_the_objects(score, tmp_path):
 
 
 def test_youtube_vos_judges_late_objects_and_classes_apart(score, tmp_path):
-    """Object 5 appears in frame 2: it is judged from frame 3 to the last; 1 from frame 1."""
+    """Object 5 appears in frame 2: it is evaluated from frame 3 to the last; 1 from frame 1."""
     truth = {name: edited(video(seed, ids=(1, 5)), (0, 1), without(5)) for seed, name in enumerate("xyz")}
     predicted = {name: video(9 + seed, ids=(1, 5)) for seed, name in enumerate("xyz")}
     classes = {"x": ("cat", "owl"), "y": ("cat", "dog"), "z": ("dog", "cat")}

@@ -149,7 +149,7 @@ def judged_on(root, name="youtube2019") -> list[str]:
 
 
 def on_youtube(root) -> list[str]:
-    """To learn and to be judged on: the training is given all videos that are not judged."""
+    """To learn and to be evaluated on: the training is given all videos that are not evaluated."""
     return ["training=youtube_vos", f"training.root={root}", "training.hold_out=0", *judged_on(root)]
 
 
@@ -273,7 +273,7 @@ def test_davis_and_youtube_vos_are_mixed_with_five_copies_of_davis(suite, tiny_y
 
 @pytest.fixture(scope="module")
 def early(tmp_path_factory) -> list[str]:
-    """The keys of two stages before the last: still images, then rendered videos in one segment of BL30K."""
+    """The keys of two stages before the last: static images, then rendered videos in one segment of BL30K."""
     root = tmp_path_factory.mktemp("early")
     objects = {2: ("cat", 0, 2), 6: ("dog", 0, 1)}
     write_frames(root / "static" / "JPEGImages" / "set", objects, range(4))

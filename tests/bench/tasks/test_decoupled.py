@@ -1,4 +1,4 @@
-"""ablation=decoupled from the command line to its table: MobileSAM's ways of distilling SAM, judged by mIoU."""
+"""ablation=decoupled from the command line to its table: MobileSAM's ways of distilling SAM, evaluated by mIoU."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""Images, prompts and a teacher's embeddings: what networks that answer prompts learn from and are judged by."""
+"""Images, prompts and a teacher's embeddings: what networks that answer prompts learn from and are evaluated by."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ from bench.tasks.prompts.lesson import Teacher, teach
 from bench.train.learner import Learner
 from datasets.davis import open_davis
 from datasets.images import write_mask
-from datasets.static import StillImage, frames_of, open_photos
+from datasets.static import StaticImage, frames_of, open_photos
 from methods.borrowed import rest_of, take_over
 from methods.distillation.prompted import focal_loss, mask_iou, mask_losses
 
@@ -38,7 +38,7 @@ def network(name: str = "mobile_sam", seed: int = 0):
 
 
 @pytest.fixture
-def images(tiny_davis) -> list[StillImage]:
+def images(tiny_davis) -> list[StaticImage]:
     return frames_of(open_davis(tiny_davis, 2017, "train"))
 
 
@@ -244,7 +244,7 @@ def test_embeddings_that_are_too_large_are_refused_before_any_is_computed(stream
     assert not list(tmp_path.glob("*/embeddings.npy"))
 
 
-# --- judging ---------------------------------------------------------------------------------------
+# --- evaluating ---------------------------------------------------------------------------------------
 
 ASKED = Questions(images=4, points=3, distances=[200, 400])
 
@@ -264,7 +264,7 @@ class Colour(torch.nn.Module):
 
 
 @pytest.fixture
-def bright(tmp_path) -> list[StillImage]:
+def bright(tmp_path) -> list[StaticImage]:
     """Four images of a bright square on black, with its mask."""
     stills = []
     for number in range(4):
@@ -273,7 +273,7 @@ def bright(tmp_path) -> list[StillImage]:
         image = tmp_path / f"{number}.png"
         cv2.imwrite(str(image), np.dstack([mask * 255] * 3))
         write_mask(tmp_path / f"mask{number}.png", mask)
-        stills.append(StillImage(str(number), image, tmp_path / f"mask{number}.png"))
+        stills.append(StaticImage(str(number), image, tmp_path / f"mask{number}.png"))
     return stills
 
 

@@ -1,4 +1,4 @@
-"""Soups: one network of the members' shape and cost, judged on held-out clips, with statistics of its own."""
+"""Soups: one network of the members' shape and cost, evaluated on held-out clips, with statistics of its own."""
 
 import json
 from pathlib import Path
