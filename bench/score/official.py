@@ -58,7 +58,7 @@ def official_scores(tasks: list[Task], protocol: Protocol) -> dict[str, dict[str
 
 
 def compare(ours: dict[str, dict[str, float]], official: dict[str, dict[str, float]]) -> dict:
-    """The largest absolute difference of any figure of an object that both evaluate, where it is, and other objects.
+    """The largest absolute difference of any figure of an object of both, where it is, and the other objects.
 
     Two NaN do not differ; one differs infinitely from a number.
     """

@@ -1,4 +1,4 @@
-"""Evaluation by prompts: how well a network's masks agree with its teacher's and with the labels on given images."""
+"""Evaluation by prompts: how well a network's masks agree with its teacher's and the labels on images."""
 
 import json
 from collections.abc import Sequence as Items
