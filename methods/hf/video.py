@@ -32,7 +32,7 @@ class PromptedVideo(Follower, nn.Module):
         self._session_class = getattr(transformers, f"{kind}InferenceSession")
         model = getattr(transformers, f"{kind}Model")
         found = model(getattr(transformers, f"{kind}Config")()) if folder is None else _load(model, folder)
-        self.model = found.eval()
+        self.model: Any = found.eval()
         self._forget()
 
     def _forget(self) -> None:
