@@ -16,7 +16,6 @@ Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import cv2
@@ -54,15 +53,14 @@ class SequenceScores:
         Over the frames in which the object is evaluated; one that never is has no entry.
         """
         judged = ~np.isnan(self.j)
-        fall = decay_in_8_bits if self.decay_in_8_bits else decay
-        statistics = {"mean": partial(np.mean, axis=0), "recall": recall, "decay": fall}
+        statistics = {"mean": _mean, "recall": recall, "decay": decay_in_8_bits if self.decay_in_8_bits else decay}
         columns = {
             f"{name}_{key}": _over_frames(statistic, values, judged)
             for name, values in (("j", self.j), ("f", self.f))
             for key, statistic in statistics.items()
         }
         columns["jf_mean"] = (columns["j_mean"] + columns["f_mean"]) / 2
-        columns |= {name: _over_frames(statistics["mean"], values, judged) for name, values in self.extra.items()}
+        columns |= {name: _over_frames(_mean, values, judged) for name, values in self.extra.items()}
         ever = np.flatnonzero(judged.any(axis=0))
         return {self.object_ids[i]: {key: float(column[i]) for key, column in columns.items()} for i in ever}
 
@@ -175,6 +173,10 @@ def decay_in_8_bits(values: np.ndarray) -> np.ndarray:
 def _quarters(frames: int) -> np.ndarray:
     """The five edges of four quarters: indices of frames, int (5,)."""
     return np.round(np.linspace(1, frames, 5) + 1e-10).astype(int) - 1
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    return values.mean(axis=0)
 
 
 def _over_frames(
