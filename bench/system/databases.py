@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from urllib.parse import unquote
 
 from filelock import FileLock
 from omegaconf import DictConfig
@@ -16,7 +17,7 @@ LOCK = 70_11  # an advisory lock of PostgreSQL: any number that nothing else tak
 
 def without_password(url: str | None) -> str | None:
     """The address as it may be shown and stored."""
-    return url and re.sub(r"^([\w+]+://[^:/@]*):.*@", r"\1:***@", url)
+    return url and re.sub(r"^([\w+]+://[^:/@]*):.*@", r"\1:***@", unquote(url))
 
 
 def without_passwords(config: DictConfig) -> DictConfig:

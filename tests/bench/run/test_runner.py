@@ -140,14 +140,14 @@ def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run):
     """SIGKILL after the first finished cell; the same command then gives what an undisturbed run gives."""
     script = (
         "import os, signal, sys\n"
-        "from bench.run import records\n"
+        "from bench.run import evaluate_cell\n"
         "from bench.__main__ import main\n"
-        "honest = records.write_json\n"
+        "honest = evaluate_cell.write_json\n"
         "def write_json(path, content):\n"
         "    honest(path, content)\n"
         "    if path.name == 'record.json' and 'mobilevos' in str(path):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "records.write_json = write_json\n"
+        "evaluate_cell.write_json = write_json\n"
         "main(sys.argv[1:])\n"
     )
     killed = subprocess.run(
