@@ -34,7 +34,6 @@ def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int
     tight: list[Item] = []
     places = list(range(min(processes, len(items))))
     company = False  # whether any item had others beside it
-    threads = torch.get_num_threads() // max(1, len(places))
     running: dict[Any, tuple] = {}  # by the end of its pipe
     try:
         while waiting or running or tight:
@@ -42,6 +41,8 @@ def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int
                 company |= bool(running)
                 receiver, sender = context.Pipe(duplex=False)
                 os.environ["TQDM_POSITION"] = str(places[0])  # a line of the terminal for each
+                beside = len(running) + sum(other.ready() for other in waiting)  # or will be at once
+                threads = torch.get_num_threads() // (1 + min(beside, len(running) + len(places) - 1))
                 alone = Item(item.keys, item.do, item.locks, tells_tight=True)
                 process = context.Process(target=_work, args=(sender, lock, max(1, threads), alone))
                 process.start()
@@ -50,7 +51,6 @@ def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int
             if not running:
                 if tight and not any(item.ready() for item in waiting):
                     waiting, tight, places, company = waiting + tight, [], [0], False
-                    threads = torch.get_num_threads()
                 elif waiting:
                     time.sleep(SECONDS_BETWEEN_LOOKS)  # another run holds them
                 continue
