@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from bench.system.databases import PATIENCE
-from bench.system.files import read_json, write_json, write_text
+from bench.system.files import read_json, room_in, write_json, write_text
 from bench.tracking.store import Run, Store
 
 REFUSED = (400, 404, 409, 413)
@@ -34,7 +34,7 @@ class Sender:
         """MLflow's id of the run; empty where MLflow has yet to take it."""
         if self._well and self._deliver(run):
             return self.sent[run.id]
-        with self._lock, self.kept.open("a", encoding="utf-8") as file:
+        with room_in(self.kept.parent), self._lock, self.kept.open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps(asdict(run)))  # a kill may have left half a line before it
         return ""
 

@@ -70,7 +70,7 @@ def test_a_full_disk_ends_a_run_with_one_message_and_it_goes_on_with_more_room(
     assert "Traceback" not in told
     errors = [line for line in told.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert re.match(rf"error: no space left to write to {small_grid.runs}\S*: make some, then give", errors[0])
+    assert re.match(rf"error: no space left to write to {small_grid.runs}/\S*: make some, then give", errors[0])
     ballast[0].unlink()
     learnt.clear()
     assert small_grid() == 0
