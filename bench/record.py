@@ -118,6 +118,7 @@ class Record:
         None, "Training", group="training", unit="min", per=60, digits=1, note=MINUTES
     )
     train_clips: str = ""  # what it was trained on
+    loss_shares: str = ""  # {loss: norm of its gradient / that of the losses on labels} as JSON; bench.train.shares
     params_m: float | None = _cost("Params trained", unit="M", measured="Params")
     params_m_full: float | None = _cost("Params full size", unit="M", figure="costs", axis="parameters")
     gmacs_full: float | None = _cost(
@@ -147,7 +148,8 @@ class Record:
     overlay: str = ""  # picture of its masks
     pictures: str = ""  # {sequence: folder of its frames, errors in ERROR_COLOURS} as JSON
     frame_scores: str = ""  # folder of <sequence>.json: {"j": [...], "f": [...]}, a row a frame, in [0, 1]
-    sampling_picture: str = ""  # which pixels its representation loss compares
+    sampling_picture: str = ""  # which pixels its representation loss compares, and how many of them
+    sampling_shares: str = ""  # lie on a boundary, and are in a random sample too: {"boundary": 0.9, ...} as JSON
     curve: str = ""  # file of its training curve: [{"step": 0, "lr": 0.1, <loss>: 0.7, "total": 0.7}, ...]
     mlflow_run_id: str = ""  # empty until MLflow has taken the run
     per_sequence: str = ""  # {sequence: J&F in percent} as JSON; {image: mIoU} where prompts are evaluated

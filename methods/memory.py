@@ -105,11 +105,16 @@ class MemoryBank:
         else:
             self._last.append((key, value))
 
-    def read(self) -> tuple[Tensor, Tensor]:
-        """All keys (1, Ck, T HW) and values (N, Cv, T HW), joined once per write."""
+    def read(self, kept: list[int] | None = None) -> tuple[Tensor, Tensor]:
+        """All keys (1, Ck, T HW) and values (N, Cv, T HW), joined once per write, or those `kept` of the T frames.
+
+        In training the keys are those of B clips, (B, Ck, T HW).
+        """
+        if kept is not None:
+            frames = [*self._first, *self._queue, *self._last]
+            return _join([frames[k] for k in kept])
         if self._joined is None:
-            keys, values = zip(*self._first, *self._queue, *self._last, strict=True)
-            self._joined = (torch.cat(keys, 2), torch.cat(values, 2))
+            self._joined = _join([*self._first, *self._queue, *self._last])
         return self._joined
 
     def state(self) -> dict[str, list[tuple[Tensor, Tensor]]]:
@@ -120,6 +125,11 @@ class MemoryBank:
         """Remember what a bank of the same policy did."""
         self._first, self._last, self._joined = list(state["first"]), list(state["last"]), None
         self._queue = deque(state["queue"], self._queue.maxlen)
+
+
+def _join(frames: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    keys, values = zip(*frames, strict=True)
+    return torch.cat(keys, 2), torch.cat(values, 2)
 
 
 class VideoMemory:

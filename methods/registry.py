@@ -15,6 +15,7 @@ class Entry:
     factory: "module:callable", called with `preset` and, over it, the options that a user gives.
     family: the choice of the configuration's group `family`, and of `recipe` where there is one of this name.
     learns: what the suite trains it on. images: with prompts.
+    memory: options of what is remembered of a video.
     inference: options that change how a video is read but not what is learnt: networks that differ in these
     alone share weights.
     needs_weights: worth nothing as it is built, with random weights.
@@ -28,6 +29,7 @@ class Entry:
     preset: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
     learns: Literal["clips", "images", "nothing"] = "clips"
+    memory: Collection[str] = ()
     inference: Collection[str] = ()
     needs_weights: bool = True
     teacher: bool = False
@@ -39,7 +41,7 @@ class Entry:
 _STUDENT = Entry(
     "methods.mobilevos.network:MobileVOS",
     family="space_time",
-    inference=("memory_every", "queue_length", "write_rule"),
+    memory=("memory_every", "queue_length", "write_rule"),
 )
 _DEAOT = Entry("methods.deaot.method:DeAOT", family="deaot", inference=("long_term_gap", "max_long_edge"))
 _GROWING = {"layers": 3, "long_term_gap": 5, "train_gap": 2}
@@ -59,7 +61,8 @@ METHODS: dict[str, Entry] = {
     "stcn": Entry(
         "methods.stcn.network:STCN",
         family="space_time",
-        inference=("memory_every", "top_k", "include_last"),
+        memory=("memory_every", "top_k", "include_last"),
+        inference=("memory_every", "top_k", "include_last"),  # of clips it remembers every `train_every`-th frame
         teacher=True,
     ),
     "mobilevos_r18": replace(_STUDENT, preset={"backbone": "resnet18", "aspp": True}),  # 8.1

@@ -55,7 +55,8 @@ class SpaceTimeMethod(Follower, nn.Module):
     `decode` returns, by its last convolution `pred`.
     encoder_name: the module that makes features of frames, (B, 3, H, W) -> maps at strides 4, 8 and 16 with its
     `channels`. encoder_backbone: the name of the ImageNet weights that it may start from.
-    memory_drop: in training, the chance that a past frame is not read; the first is where no other is (ours).
+    policy, clip_policy: what is remembered of videos, and of the clips of a training, by default the same.
+    memory_drop: in training, the chance that a remembered frame is not read; the first is where no other is (ours).
     """
 
     stride = 16
@@ -64,9 +65,16 @@ class SpaceTimeMethod(Follower, nn.Module):
     encoder_backbone: str
     compiled_parts = ("encode_query", "encode_memory", "decode")  # the memory read grows with the video
 
-    def __init__(self, policy: MemoryPolicy, top_k: int | None, memory_drop: float = 0.0) -> None:
+    def __init__(
+        self,
+        policy: MemoryPolicy,
+        top_k: int | None,
+        memory_drop: float = 0.0,
+        clip_policy: MemoryPolicy | None = None,
+    ) -> None:
         super().__init__()
         self.policy, self.top_k, self.memory_drop = policy, top_k, memory_drop
+        self.clip_policy = clip_policy or policy
         self._memory = VideoMemory(policy)
         self._frame_index = 0  # since the latest annotated frame
 
@@ -233,26 +241,25 @@ class SpaceTimeMethod(Follower, nn.Module):
         the labels of `guide`.
 
         frames float (B, T, 3, H, W) RGB in [0, 1]; first_masks float (B, K, H, W); valid bool (B, K)
-        tells which of the K objects exist. Frame t reads the frames 0..t-1, in training with `memory_drop` drawn
-        from the generator. guide: int64 (B, T, H, W), 0 = background, 1..K.
+        tells which of the K objects exist. Frame t reads what `clip_policy` keeps of the frames 0..t-1, in training
+        with `memory_drop` drawn from the generator. guide: int64 (B, T, H, W), 0 = background, 1..K.
         """
         clips, length = frames.shape[:2]
         frames = normalize(frames)
         video, slot = valid.nonzero(as_tuple=True)
         flat = self.encode_query(frames.flatten(0, 1))
         at = [flat.select(slice(t, None, length)) for t in range(length)]
-        masks, keys, values, logits, embeddings = first_masks, [], [], [], []
+        masks, memory, logits, embeddings = first_masks, MemoryBank(self.clip_policy), [], []
         for t in range(1, length):
-            own = masks[video, slot]
-            rest = masks.sum(1)[video] - own
-            past = at[t - 1]
-            value = self.encode_memory(frames[video, t - 1], past.f16[video], own, rest)
-            keys.append(past.key16.flatten(2))
-            values.append(value.flatten(2))
-            read_from = self._recalled(t, generator)
-            key, remembered = (torch.cat([of[k] for k in read_from], 2) for of in (keys, values))
-            weights = affinity(similarity(key, at[t].key16.flatten(2)))
-            read = readout(remembered, weights[video]).unflatten(2, value.shape[-2:])
+            if memory.wants(t - 1):
+                own, past = masks[video, slot], at[t - 1]
+                rest = masks.sum(1)[video] - own
+                value = self.encode_memory(frames[video, t - 1], past.f16[video], own, rest)
+                memory.write(t - 1, past.key16.flatten(2), value.flatten(2))
+            key, remembered = memory.read(self._recalled(len(memory), generator))
+            top_k = None if self.training else self.top_k  # as STCN, which learns from every weight
+            weights = affinity(similarity(key, at[t].key16.flatten(2)), top_k)
+            read = readout(remembered, weights[video]).unflatten(2, at[t].key16.shape[-2:])
             object_logits, embedding = self.decode(read, at[t].select(video))
             objects = object_logits.float().sigmoid()
             grid = objects.new_zeros(clips, valid.shape[1], *objects.shape[1:])
@@ -262,11 +269,11 @@ class SpaceTimeMethod(Follower, nn.Module):
             embeddings.append(embedding)
         return Rollout(torch.stack(logits, 1), torch.stack(embeddings, 1), video, slot, query=flat)
 
-    def _recalled(self, past: int, generator: torch.Generator | None) -> list[int]:
-        """Which of so many past frames are read."""
+    def _recalled(self, remembered: int, generator: torch.Generator | None) -> list[int] | None:
+        """Which of so many remembered frames are read; None: all."""
         if not (self.training and self.memory_drop):
-            return list(range(past))
-        drawn = torch.rand(past, generator=generator).tolist()
+            return None
+        drawn = torch.rand(remembered, generator=generator).tolist()
         return [k for k, number in enumerate(drawn) if number >= self.memory_drop] or [0]
 
 

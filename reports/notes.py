@@ -6,6 +6,7 @@ from bench.record import COLUMNS, Column, Record, columns
 from reports.comparison import EFFECT, Comparison
 from reports.published import CERTAINTY, DAVIS, published_about, published_columns
 from reports.rows import distinct, group_rows, main_score, succeeded, values
+from reports.shares import share_notes
 
 DAVIS_SCORES = (
     "J&F is the mean of J and F. Both are averaged over frames (without the first and the last), then over all "
@@ -47,6 +48,7 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
         lines.append(SPREAD)
     trained = {name for name, cells in rows.items() if any(cell.train_steps for cell in cells)}
     lines += _comparisons(compared, trained, main)
+    lines += share_notes(records)
     lines += [] if prompted else _sizes(done)
     costs = [column for column in shown if column.group == "cost" or (prompted and column.group == "training")]
     lines += column_notes(done, costs)

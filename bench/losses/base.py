@@ -116,6 +116,11 @@ class Loss:
         return None
 
     @property
+    def on_labels_alone(self) -> bool:
+        """Whether it is what a network learns by without a teacher."""
+        return Reads.LABELS in self.reads and not self.reads & Reads.TEACHER
+
+    @property
     def parts(self) -> list[Loss]:
         """What a training's curve shows of it: itself, where it does not consist of several."""
         return [self]

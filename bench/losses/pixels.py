@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from methods.space_time import Rollout
 
 EMBEDDING_STRIDE = 4
+LARGEST_SHARE = 0.1  # of a map's pixels are sampled: of more, a boundary's sample is nearly one of all
 
 
 @dataclass
 class Sampling:
-    """Pixels (at stride 4) that the losses on features compare: random, boundary, uncertainty or all."""
+    """Pixels (at stride 4) that the losses on features compare: random, boundary, uncertainty or all.
+
+    count: how many, but a tenth of the map at most.
+    """
 
     pixels: str = choice(*SAMPLERS, default="boundary")
     count: int = 256
@@ -30,7 +34,7 @@ def sampled_pixels(
     """Which pixels the losses on features compare.
 
     target: (B, T - 1, H, W) slots -> masks int64 (G, h, w) in {0, 1} at the embeddings' stride and flat
-    positions in them, int64 (G, count). A group is one object in one frame, so that pixels of different
+    positions in them, int64 (G, n). A group is one object in one frame, so that pixels of different
     videos never meet. before: how many objects the parts of the batch before these clips have.
     """
     import torch
@@ -43,7 +47,8 @@ def sampled_pixels(
     if sampling.pixels == "uncertainty":
         probabilities = _small(teacher.logits.float().softmax(2))[teacher.video, :, teacher.slot + 1]
         uncertainty = binary_entropy(probabilities).flatten(0, 1)
-    index = sample_pixels(own, sampling.count, sampling.pixels, generator, sampling.boundary_width, uncertainty)
+    count = min(sampling.count, max(1, int(LARGEST_SHARE * own[0].numel())))
+    index = sample_pixels(own, count, sampling.pixels, generator, sampling.boundary_width, uncertainty)
     return own, index
 
 

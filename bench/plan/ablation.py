@@ -120,7 +120,8 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     student = Network(config.method, _with_scale(config, config.method, plain(config.options)))
     if teacher and Reads.ENCODINGS in recipe.reads and task_of_method(student.method) == "videos":
         student = _borrower(student, teacher)
-    return _trained(config, data, "student", student, early, recipe, seed, teacher)
+    trained = _trained(config, data, "student", student, early, recipe, seed, teacher)
+    return replace(trained, options={**trained.options, **plain(config.inference)})
 
 
 def ablation_seeds(config: DictConfig) -> list[int]:
@@ -187,7 +188,7 @@ def _with_scale(config: DictConfig, method: str, options: dict[str, Any]) -> dic
 
 def _borrower(student: Network, teacher: Network) -> Network:
     """The decoupled student of a space-time teacher: the teacher's method with the encoder of the student's."""
-    own = {k: v for k, v in student.options.items() if k in methods.entry(teacher.method).inference}
+    own = {k: v for k, v in student.options.items() if k in methods.entry(teacher.method).memory}
     encoder = {"encoder": student.method, "encoder_width": student.options.get("width", 1.0)}
     return Network(teacher.method, {**teacher.options, **own, **encoder})
 
@@ -228,7 +229,7 @@ def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network
     if any((m.method, m.options) != (first.method, first.options) for m in members):
         raise ConfigError(f"soup '{label}': its rows are different networks, whose weights have no average")
     trainings = tuple(m.training for m in members if m.training)
-    soup = Soup(trainings, pick, bool(node.get("trajectory", False)))
+    soup = Soup(trainings, pick, bool(node.get("trajectory", False)), first.options)
     if soup.trajectory and trainings[0].schedule.snapshots < 1:
         raise ConfigError(f"soup '{label}' along a trajectory needs snapshots: set scale.student.snapshots=5")
     if pick == "greedy":

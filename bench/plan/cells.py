@@ -15,7 +15,7 @@ from methods import outside
 
 # Raise the first when a change of the code or of a default changes what a training reaches: it is then redone, and
 # all that is evaluated of it. Raise the second when what is evaluated changes: finished trainings then stay.
-TRAINING_VERSION = 3
+TRAINING_VERSION = 4
 EVALUATION_VERSION = 3
 # Names of the metrics beside J and F; `bench.score.metrics` enters them.
 EXTRA_METRICS: list[str] = []
@@ -82,15 +82,17 @@ class Soup:
 
     pick: `uniform` takes all, `greedy` those that raise J&F on held-out training data.
     trajectory: of the snapshots along each member's training instead of its last weights.
+    options: the constructor's, with which it is evaluated and so is chosen.
     """
 
     members: tuple[Training, ...]
     pick: str = "uniform"
     trajectory: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        return content_hash([self.pick, self.trajectory, [member.key for member in self.members]])
+        return content_hash([self.pick, self.trajectory, self.options, [member.key for member in self.members]])
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ STAGES = ("stage0", "stage1")  # of training, before the last
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
 OmegaConf.register_new_resolver("half", lambda number: max(1, number // 2), replace=True)
 # Keys of a method, of sbatch or of a dataclass that the file leaves at its defaults
-FREE = re.compile(r"(teacher\.)?options\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\b")
+FREE = re.compile(
+    r"((teacher\.)?options|inference)\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\b"
+)
 MISTAKES = (HydraException, OmegaConfBaseException, ConfigCompositionException)
 T = TypeVar("T")
 

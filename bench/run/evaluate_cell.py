@@ -1,5 +1,6 @@
 """The cells of a grid: in which order, and each with the weights that it has by then: scores, figures, costs."""
 
+import json
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -16,13 +17,14 @@ from bench.plan.cells import Cell, trained_folder
 from bench.record import Record
 from bench.run.networks import build, describe, ended, training_items, why_failed
 from bench.run.records import Setup, blank, cell_folder, stored
-from bench.run.sampling_picture import sampling_picture
+from bench.run.sampling_picture import describe_sampling
 from bench.run.work import Item
 from bench.run.work import describe as describe_error
 from bench.score.held_out import held_out_score
 from bench.system.errors import USER_ERRORS, ConfigError
 from bench.system.files import drop_unfinished, write_json, write_text
 from bench.tasks import TASKS, Task
+from bench.train.shares import typical_shares
 from methods import outside
 from methods.checkpoint import read_file
 from methods.errors import MethodError
@@ -123,12 +125,13 @@ def _evaluated(cell: Cell, task: Task, setup: Setup, data) -> Record:
         **describe(cell.network, runs),
         **task.evaluate(cell, method, teacher, data, folder, device),
         params_m=None if params is None else params / 1e6,
-        sampling_picture=sampling_picture(cell.network, folder, runs, device),
+        **describe_sampling(cell.network, folder, runs, device),
     )
     # Loss parts, learning rate and step along the last stage of its training.
     if training and (curve := read_file(trained_folder(training, runs) / "weights.pt")["curve"]):
         write_json(folder / "curve.json", curve)
-        record = replace(record, curve=str(folder / "curve.json"))
+        shares = typical_shares(curve)
+        record = replace(record, curve=str(folder / "curve.json"), loss_shares=json.dumps(shares) if shares else "")
     return record
 
 

@@ -20,6 +20,7 @@ from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
 from bench.train.answers import Tensors, map_number
 from bench.train.ranks import ALONE, Ranks, share_statistics
+from bench.train.shares import gradient_shares, is_measured
 from methods.borrowed import rest_of
 from methods.checkpoint import read_file
 from methods.errors import MethodError
@@ -103,6 +104,9 @@ class Learner:
             self._losses = self.ranks.spread(partial(self.task.losses, self), modules, partly)
             self._learning = learning
         parts = self._losses(batch, teacher, seed)
+        shares: Tensors = {}
+        if is_measured(self.step, self.schedule.steps):
+            shares = gradient_shares(self.losses, parts, self.method.parameters())
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)
@@ -112,8 +116,8 @@ class Learner:
         self.optimizer.step()
         if self.average is not None:
             self._follow(self.average)
-        if self.step % max(1, self.schedule.steps // CURVE_POINTS) == 0:
-            values = {name: self.ranks.mean(value) for name, value in parts.items()}
+        if shares or self.step % max(1, self.schedule.steps // CURVE_POINTS) == 0:
+            values = {name: self.ranks.mean(value) for name, value in (parts | shares).items()}
             self.curve.append({"step": self.step, "lr": lr, **values})
         self.step += 1
         self.seconds += time.perf_counter() - began

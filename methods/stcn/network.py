@@ -80,6 +80,8 @@ class ValueEncoder(ResNet):
 class STCN(SpaceTimeMethod):
     """STCN as published: memory every 5 frames, top-20 affinity, last frame not in memory.
 
+    train_every: memory every so many frames of a clip in training, whose frames lie further apart than those of a
+    video: STCN remembers all.
     width: scales every channel count; 1.0 is the official network, less is for small experiments.
     encoder, encoder_width: a method whose encoder, of this width, stands in for the own one (`BorrowedEncoder`).
     """
@@ -91,11 +93,13 @@ class STCN(SpaceTimeMethod):
         memory_every: int = 5,
         top_k: int | None = 20,
         include_last: bool = False,
+        train_every: int = 1,
         width: float = 1.0,
         encoder: str | None = None,
         encoder_width: float = 1.0,
     ) -> None:
-        super().__init__(MemoryPolicy(every=memory_every, include_last=include_last), top_k)
+        policy = MemoryPolicy(every=memory_every, include_last=include_last)
+        super().__init__(policy, top_k, clip_policy=MemoryPolicy(every=train_every))
         base = max(8, round(64 * width))
         key, value = max(64, base), 8 * base  # narrower keys tell too little apart
         self.key_encoder = borrowed(encoder, encoder_width, KeyEncoder(base))

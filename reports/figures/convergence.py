@@ -18,7 +18,7 @@ SMOOTHED = 0.05  # of a training: what the moving average spans
 TOTAL = "total"
 RATE = "lr"
 NO_LOSSES = {RATE: "learning rate", TOTAL: TOTAL}
-HELD_OUT = "held_out_"  # begins what is measured along a training and is no loss
+NO_CURVES = ("held_out_", "share_")  # begin what is measured along a training and is no loss
 
 
 @figure("convergence", "Losses that several rows share, over what they begin with, along the training")
@@ -74,7 +74,7 @@ def _read(path: Path | None) -> pd.DataFrame:
         points = pd.DataFrame(content).set_index("step").astype(float)
     except (ValueError, KeyError, TypeError):
         return pd.DataFrame()  # a damaged curve is no reason to lose the others
-    points = points.loc[:, ~points.columns.str.startswith(HELD_OUT)].dropna(how="all")
+    points = points.loc[:, ~points.columns.str.startswith(NO_CURVES)].dropna(how="all")
     points = points[~points.index.duplicated(keep="last")]  # a training that was resumed repeats steps
     window = max(1, round(SMOOTHED * len(points)))
     return points.rolling(window, center=True, min_periods=1).mean()
