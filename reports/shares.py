@@ -1,4 +1,4 @@
-"""What a table says of what its rows vary: how much of the gradient each loss makes, and which pixels it compares."""
+"""What a table says of what its rows vary: how much of the gradient each loss makes, which pixels it compares."""
 
 import json
 from statistics import fmean
@@ -17,8 +17,14 @@ PIXELS = "Of the sampled pixels, percent on a boundary and percent that a random
 LITTLE = 0.05  # of the gradient of the losses on labels: a comparison of what makes less compares next to nothing
 
 
-def shares_of(cells: list[Record]) -> dict[str, float]:
-    """{loss: its share of the gradient} of a row's cells, the mean over the seeds; {} where none is recorded."""
+def shares_of_rows(records: list[Record]) -> dict[str, dict[str, float]]:
+    """{row: {loss: its share of the gradient}}, means over the seeds, of rows that not labels alone teach."""
+    taught = {name for name, kind in table().items() if not kind().on_labels_alone}
+    rows = {name: _means(cells) for name, cells in group_rows(records).items()}
+    return {name: shares for name, shares in rows.items() if taught & shares.keys()}
+
+
+def _means(cells: list[Record]) -> dict[str, float]:
     found = [json.loads(cell.loss_shares) for cell in succeeded(cells) if cell.loss_shares]
     return {loss: fmean(shares[loss] for shares in found if loss in shares) for loss in (found[0] if found else ())}
 
@@ -26,16 +32,12 @@ def shares_of(cells: list[Record]) -> dict[str, float]:
 def share_notes(records: list[Record]) -> list[str]:
     """How much each loss of each row weighs, which rows vary what weighs little, and where sampled pixels lie."""
     groups = group_rows(records)
-    rows = {name: shares for name, cells in groups.items() if len(shares := shares_of(cells)) > 1}
-    shown = [
-        f"{name}: {', '.join(f'{loss} {x:.2f}' for loss, x in shares.items())}" for name, shares in rows.items()
-    ]
-    lines = [f"{SHARES} {'; '.join(shown)}."] if shown else []
+    rows = shares_of_rows(records)
+    texts = {name: ", ".join(f"{loss} {x:.2f}" for loss, x in shares.items()) for name, shares in rows.items()}
+    lines = [f"{SHARES} {'; '.join(f'{name}: {text}' for name, text in texts.items())}."] if texts else []
     for name, shares in rows.items():
         little = [loss for loss in varied_losses(groups[name][0]) if shares.get(loss, 1) < LITTLE]
-        lines += [
-            f"{name}: what it varies hardly acts ({loss}: {shares[loss]:.1%} of that gradient)." for loss in little
-        ]
+        lines += [f"{name}: {loss}, which it varies, hardly acts ({shares[loss]:.1%})." for loss in little]
     sampled = {name: json.loads(found) for name, cells in groups.items() if (found := cells[0].sampling_shares)}
     shown = [f"{name} {100 * x['boundary']:.0f} and {100 * x['random']:.0f}" for name, x in sampled.items()]
     if len(set(shown)) > 1:
@@ -53,8 +55,7 @@ def varied_losses(record: Record) -> list[str]:
 
 
 def _dotted(node: dict[str, Any], prefix: str = "") -> list[str]:
-    inner = [
-        _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
-        for key, value in node.items()
-    ]
-    return [key for keys in inner for key in keys]
+    found = []
+    for key, value in node.items():
+        found += _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
+    return found

@@ -109,12 +109,17 @@ def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
     for sweep in [sweeps] if isinstance(sweeps, dict) else sweeps:
         for values in product(*(each if isinstance(each, list) else [each] for each in sweep.values())):
             shown = ("none" if value is None else value for value in values)
-            label = ", ".join(f"{key.rpartition('.')[2]}={v}" for key, v in zip(sweep, shown, strict=True))
+            label = ", ".join(f"{_in_label(key)}={v}" for key, v in zip(sweep, shown, strict=True))
             found[label] = dict(zip(sweep, values, strict=True))
     found |= {str(label): varied or {} for label, varied in (given.get("cells") or {}).items()}
     if not found:
         raise ConfigError("the ablation has no rows: give it `cells`, or a `sweep` of a key over values")
     return found
+
+
+def _in_label(key: str) -> str:
+    """Its last part, and of what matters at inference alone all."""
+    return key if key.startswith("inference.") else key.rpartition(".")[2]
 
 
 def plain(node: DictConfig, resolve: bool = False) -> dict[str, Any]:

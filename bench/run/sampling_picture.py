@@ -43,10 +43,9 @@ def describe_sampling(network: Network, folder: Path, runs: Path, device: str) -
         with torch.inference_mode():
             answers = teacher.roll_out(batch["frames"], batch["first_masks"], batch["valid"])
         target = batch["masks"][:, 1:]
-        own, index = sampled_pixels(sampling, answers, target, torch.Generator().manual_seed(training.seed << 32))
-        _, others = sampled_pixels(
-            random, answers, target, torch.Generator().manual_seed((training.seed << 32) + 1)
-        )
+        generator = torch.Generator().manual_seed(training.seed << 32)
+        own, index = sampled_pixels(sampling, answers, target, generator)
+        _, others = sampled_pixels(random, answers, target, generator)
         on_boundary = boundary(own, sampling.boundary_width).flatten(1)
         in_random = torch.zeros_like(on_boundary).scatter(1, others, torch.ones_like(others, dtype=torch.bool))
         for name, marked in (("boundary", on_boundary), ("random", in_random)):

@@ -9,9 +9,7 @@ from torch import nn
 from bench.losses.base import Loss
 from bench.train.answers import Tensors
 
-LOOKS = (
-    5  # steps of a training at which it is measured, evenly from the first on: each costs a backward pass a loss
-)
+LOOKS = 5  # steps of a training at which it is measured, evenly; each costs a backward pass a loss
 PREFIX = "share_"  # of what a curve holds of it
 
 
@@ -21,10 +19,10 @@ def is_measured(step: int, steps: int) -> bool:
 
 
 def gradient_shares(losses: dict[str, Loss], found: Tensors, parameters: Iterable[nn.Parameter]) -> Tensors:
-    """{share_<loss>: norm of the weighted loss's gradient over the parameters / that of all losses on labels alone}.
+    """{share_<loss>: norm of the weighted loss's gradient over the parameters / that of the losses on labels}.
 
-    Where no loss is on labels alone, / that of all losses together. found: the scalar parts of the losses, by their
-    names, whose graph stays. A loss that no parameter has a part in has the share 0.
+    These are the losses that need no teacher; where there are none, all losses. found: the scalar parts of the
+    losses, by their names, whose graph stays. A loss that no parameter has a part in has the share 0.
     """
     learning = [parameter for parameter in parameters if parameter.requires_grad]
 

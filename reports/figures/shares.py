@@ -7,15 +7,13 @@ from matplotlib.figure import Figure
 from bench.record import Record
 from reports.figures import figure
 from reports.figures.style import FAINT, INCHES_PER_ROW, explain, marks, readable, wrapped
-from reports.rows import group_rows
-from reports.shares import LITTLE, shares_of
+from reports.shares import LITTLE, shares_of_rows
 
 
 @figure("shares", "How much of the gradient each loss makes, beside that of the losses on labels")
 def share_chart(records: list[Record], _: Path) -> Figure | None:
-    """A row a label, a mark a loss: the mean over the seeds. None when no record has shares of a teacher's loss."""
-    rows = {name: shares_of(cells) for name, cells in group_rows(records).items()}
-    rows = {name: shares for name, shares in rows.items() if len(shares) > 1}
+    """A row a label, a mark a loss: the mean over the seeds. None where all losses are on labels alone."""
+    rows = shares_of_rows(records)
     losses = list(dict.fromkeys(loss for shares in rows.values() for loss in shares))
     if not rows:
         return None

@@ -1,5 +1,7 @@
 """The students: published sizes, bounded memory, training over clips."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -93,15 +95,42 @@ def test_past_frames_are_left_out_at_random_in_training_alone():
     assert torch.equal(answers(dropping, seed=1), found)
 
 
-@pytest.mark.parametrize("name", ["mobilevos_mnv2", "stcn"])
-def test_training_and_inference_agree(name):
-    """A clip rolled out at once equals the same frames fed one by one with an unbounded memory."""
+RULES = {
+    "first and previous": {"queue_length": 2},
+    "previous alone": {"queue_length": 1, "write_rule": "last"},
+    "first and every third": {"queue_length": 2, "write_rule": "first+every", "memory_every": 3},
+    "every third": {"queue_length": None, "write_rule": "first+every", "memory_every": 3},
+    "unbounded": {"queue_length": None},
+}
+
+
+def rolled_and_stepped(name: str, **options) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities of the frames after the first of an 8-frame clip: all at once, and frame by frame."""
     torch.manual_seed(0)
-    every = {"queue_length": None} if name != "stcn" else {"memory_every": 1, "top_k": None}
-    method = methods.create(name, width=0.25, **every)
-    frames, masks, valid = clip()
+    method = methods.create(name, width=0.25, **options)
+    frames = torch.rand(1, 8, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    masks = clip()[1][:1]
     with torch.inference_mode():
-        rolled = method.roll_out(frames[:1], masks[:1], valid[:1]).logits.softmax(2)[0]
+        rolled = method.roll_out(frames, masks, torch.ones(1, 2, dtype=torch.bool)).logits.softmax(2)[0]
     method.start(frames[0, 0], masks[0, 0].long() + 2 * masks[0, 1].long())
-    stepped = torch.stack([method.step(frame) for frame in frames[0, 1:]])
-    torch.testing.assert_close(rolled, stepped, atol=1e-4, rtol=0)
+    return rolled, torch.stack([method.step(frame) for frame in frames[0, 1:]])
+
+
+@pytest.mark.parametrize("name", ["mobilevos_r18", "mobilevos_mnv2"])
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_a_clip_is_remembered_as_a_video_is(name, rule):
+    rolled, stepped = rolled_and_stepped(name, **rule)
+    torch.testing.assert_close(rolled, stepped, atol=1e-5, rtol=0)
+
+
+def test_rules_of_the_memory_give_different_answers():
+    answers = [rolled_and_stepped("mobilevos_r18", **rule)[0] for rule in RULES.values()]
+    assert all(not torch.equal(one, other) for one, other in itertools.combinations(answers, 2))
+
+
+@pytest.mark.parametrize(
+    "options", [{"memory_every": 1, "top_k": None}, {"memory_every": 1}, {"memory_every": 3, "train_every": 3}]
+)
+def test_stcn_remembers_a_clip_every_so_many_frames_too(options):
+    rolled, stepped = rolled_and_stepped("stcn", **{"memory_every": 1, **options})
+    torch.testing.assert_close(rolled, stepped, atol=1e-5, rtol=0)
