@@ -46,9 +46,14 @@ def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
     return {**spec, "fingerprint": "+".join(prints)}
 
 
-def locate_stages(config: DictConfig, runs: Path) -> dict[str, dict[str, Any]]:
-    """What the stages before the last train on."""
-    return {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
+def locate_all(config: DictConfig, runs: Path, *keys: str) -> dict[str, dict[str, Any]]:
+    """What `keys` name and, by their own, the stages before the last; what has to be generated comes last.
+
+    So a mistake in the others is told before that.
+    """
+    wanted = [*(stage for stage in STAGES if config[stage].kind != "none"), *keys]
+    wanted.sort(key=lambda key: layout_of(str(config[key].kind)).generate is not None)
+    return {key: locate(config[key], key, runs) for key in wanted}
 
 
 def check_apart(dataset: dict[str, Any], learnt: list[dict[str, Any]]) -> None:
