@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 import methods
 from bench.losses.base import Reads
 from bench.plan.cells import Cell, Network, Questions, Soup, Training, task_of, task_of_method
-from bench.plan.compose import STAGES, plain, rows, to_dataclass, to_recipe, with_override
+from bench.plan.compose import plain, rows, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
+from bench.plan.keys import STAGES
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.errors import ConfigError
 from bench.system.files import full_path

@@ -15,7 +15,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 import methods
 from bench.losses.base import table
-from bench.plan.keys import STAGES as STAGES
 from bench.plan.keys import Scale, missing, settings
 from bench.plan.overrides import FREE, PLACED, in_hydra_terms, read, without_addresses
 from bench.plan.recipe import Recipe, Settings, recipe_keys
@@ -59,7 +58,7 @@ def _composed(overrides: list[str]) -> DictConfig:
                 if config.job == "compare":  # which composes them anew for methods of another family
                     config.arguments = without_addresses(overrides)
                 config.ablation.name = config.hydra.runtime.choices.ablation
-                if "search" in config:
+                if config.job == "search":
                     config.search.name = config.hydra.runtime.choices.search
                 del config["hydra"]
     except (*MISTAKES, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:  # all Hydra's

@@ -1,4 +1,4 @@
-"""The `key=value` texts of a command line: files of them, text that Hydra would misread, and what no value may hold."""
+"""The `key=value` texts of a command line: files of them, text that Hydra would misread, what none may hold."""
 
 import re
 import stat
@@ -16,7 +16,8 @@ from bench.plan.keys import JOBS, STAGES, settings
 from bench.system.errors import ConfigError, first_line
 
 LARGEST_FILE = 2**20  # bytes of a file of overrides
-MOST_VALUES = 1000  # in it, those of lists too
+MOST_EVENTS = 2000  # in it: of keys, values, lists that begin or end
+DEEPEST = 4  # lists, or keys
 SCALARS = (str, int, float, bool, type(None))
 # Keys whose value is the name of a file of a group
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
@@ -51,15 +52,15 @@ def parse(text: str) -> Override:
         found = _parser().parse_override(in_hydra_terms(text))
     except (HydraException, RecursionError, ValueError):  # ValueError: a number of too many digits
         found = None
+    for one in _strings(found.value() if found else value):
+        if "${" in REFERENCE.sub("", one):
+            raise ConfigError(f"{key}: '{one}' would be looked up elsewhere: give the value itself")
     if found is None or found.is_sweep_override():
         items = value[1:].removesuffix("]").split(",") if value[:1] == "[" else []
         quoted = f"[{','.join(_in_quotes(one.strip()) for one in items)}]" if items else _in_quotes(value)
         raise ConfigError(f'{key}={value} cannot be read: give "{key}={quoted}", or [...] for a list')
     if not found.key_or_group or found.key_or_group.startswith("hydra"):
         raise ConfigError(f"there is no key '{key}'")
-    for one in _strings(found.value()):
-        if "${" in REFERENCE.sub("", one):
-            raise ConfigError(f"{key}: '{one}' would be looked up elsewhere: give the value itself")
     return found
 
 
@@ -88,7 +89,7 @@ def _text_keys() -> frozenset[str]:
 
 
 def _quoted(text: str) -> str:
-    key, separator, value = text.partition("=")
+    key, _, value = text.partition("=")
     plain = value and value.lower() != "null" and value[0] not in "'\"" and "\\" not in value
     return f"{key}={_in_quotes(value)}" if plain and key.lstrip("+") in _text_keys() else text
 
@@ -113,15 +114,18 @@ def _lines_of_file(text: str) -> list[str]:
     values = [one for value in found.values() for one in _values(value)] if isinstance(found, dict) else [{}]
     if not all(isinstance(one, SCALARS) for one in values) or not all(isinstance(key, str) for key in found):
         raise ConfigError(f"overrides={name}: give lines of the form `dotted.key: value`")
-    if len(values) > MOST_VALUES:
-        raise ConfigError(f"overrides={name}: give at most {MOST_VALUES} values")
     return [f"{key}={_in_hydra_grammar(value)}" for key, value in found.items()]
 
 
 def _load(text: str) -> Any:
-    """YAML without aliases, a few of which can stand for millions of values."""
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-        raise yaml.YAMLError("aliases (*name) are not read here: write the value itself")
+    """YAML of a few values, without aliases, which can stand for millions of them."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not read here: write the value itself")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST or count > MOST_EVENTS:
+            raise yaml.YAMLError(f"give at most {MOST_EVENTS // 2} values, and lists of lists at most")
     return yaml.safe_load(text)
 
 

@@ -1,4 +1,4 @@
-"""What a setting may be: said where it is defined, as a dataclass's field, and checked when configurations are composed."""
+"""What settings may be: said where they are defined, as fields of dataclasses, checked when one composes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -44,14 +44,18 @@ class Range:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a key may be. words: if it is text, one of these. numbers: if it is a number; those of a list: `each`."""
+    """What a key may be.
+
+    words: text is one of these. numbers: where a number lies, and those of a list in `each`, which are `fewest` or
+    more. instead: what to say of any other value.
+    """
 
     kind: Any
     words: tuple[str, ...] = ()
     numbers: Range = Range()
     each: Range = Range()
-    fewest: int = 0  # in a list
-    instead: str = ""  # what to say of any other value
+    fewest: int = 0
+    instead: str = ""
 
     @property
     def is_text(self) -> bool:
@@ -63,28 +67,19 @@ class Setting:
 
     def _fits(self, kind: Any, value: Any, numbers: Range) -> bool:
         origin, inner = get_origin(kind), get_args(kind)
-        kinds = _kinds(inner[-1]) if inner else ()
-        if kind is Any:
-            return not isinstance(value, int | float) or isinstance(value, bool) or value in numbers
+        if origin in (list, dict):
+            if not isinstance(value, origin) or (origin is list and len(value) < self.fewest):
+                return False
+            items, numbers = (value, self.each) if origin is list else (value.values(), numbers)
+            return all(any(self._fits(one, item, numbers) for one in _kinds(inner[-1])) for item in items)
         if origin is Literal:
-            return isinstance(value, str) and value in inner
-        if origin is list:
-            return (
-                isinstance(value, list)
-                and len(value) >= self.fewest
-                and all(any(self._fits(k, v, self.each) for k in kinds) for v in value)
-            )
-        if origin is dict:
-            return isinstance(value, dict) and all(
-                any(self._fits(k, v, numbers) for k in kinds) for v in value.values()
-            )
-        if is_dataclass(kind):
-            return isinstance(value, dict)
-        if kind is str:
-            return isinstance(value, str) and (not self.words or value in self.words)
-        if kind in (int, float):
-            return type(value) in (int, kind) and value in numbers
-        return isinstance(value, kind)
+            return value in inner
+        if kind is Any or kind in (int, float):
+            is_number = type(value) in (int, float if kind is Any else kind)
+            return value in numbers if is_number else kind is Any
+        if kind is str and self.words:
+            return value in self.words
+        return isinstance(value, dict if is_dataclass(kind) else kind)
 
     def __str__(self) -> str:
         """What to give."""
@@ -99,10 +94,10 @@ class Setting:
             return f"a list [...]{some}, each {' or '.join(self._wanted(k, self.each) for k in _kinds(inner[0]))}"
         if kind is str and self.words:
             return f"one of {', '.join(self.words)}"
-        if kind in (int, float, Any):
+        if kind is Any or kind in (int, float):
             shares = kind is float and 1 in (numbers.most, numbers.below)
             return f"{'a share' if shares else NAMES.get(kind, 'a number')}{numbers}"
-        return NAMES.get(kind, NAMES[dict])
+        return NAMES.get(kind, "keys")
 
 
 def choice(*known: str, default: Any = MISSING) -> Any:

@@ -114,8 +114,7 @@ def first_use(url: str) -> Iterator[None]:
 def check_free(url: str) -> None:
     """Return as soon as a sqlite database can be written to; of other databases nothing is asked.
 
-    Raises sqlite3.OperationalError where another process holds it for longer than that takes, and where it cannot be
-    opened.
+    Raises sqlite3.OperationalError where another process holds it for seconds, and where it cannot be opened.
     """
     from sqlalchemy.engine import make_url
 
