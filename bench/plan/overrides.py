@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from bench.plan.keys import JOBS, STAGES, settings
+from bench.system.choices import shown
 from bench.system.errors import ConfigError, first_line
 
 LARGEST_FILE = 2**20  # bytes of a file of overrides
@@ -54,11 +55,11 @@ def parse(text: str) -> Override:
         found = None
     for one in _strings(found.value() if found else value):
         if "${" in REFERENCE.sub("", one):
-            raise ConfigError(f"{key}: '{one}' would be looked up elsewhere: give the value itself")
+            raise ConfigError(f"{key}: '{shown(one)}' would be looked up elsewhere: give the value itself")
     if found is None or found.is_sweep_override():
         items = value[1:].removesuffix("]").split(",") if value[:1] == "[" else []
         quoted = f"[{','.join(_in_quotes(one.strip()) for one in items)}]" if items else _in_quotes(value)
-        raise ConfigError(f'{key}={value} cannot be read: give "{key}={quoted}", or [...] for a list')
+        raise ConfigError(f'{key}={shown(value)} cannot be read: give "{key}={shown(quoted)}", or [...] for a list')
     if not found.key_or_group or found.key_or_group.startswith("hydra"):
         raise ConfigError(f"there is no key '{key}'")
     return found

@@ -162,9 +162,10 @@ def check(settings: Mapping[str, Setting], values: Mapping[str, Any]) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value as a message quotes it."""
+    """A value as a message quotes it: in one line, cut."""
     text = "null" if value is None else str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    line = "".join(one if one.isprintable() else "?" for one in text[:LONGEST])
+    return f"{line}..." if len(text) > LONGEST else line
 
 
 def _complaint(key: str, value: Any, setting: Setting) -> str:
