@@ -11,8 +11,9 @@ from bench.losses.base import Reads
 from bench.plan.cells import Cell, Network, Questions, Soup, Training, task_of, task_of_method
 from bench.plan.compose import plain, rows, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
-from bench.plan.keys import STAGES
+from bench.plan.keys import STAGES, SoupNode
 from bench.plan.recipe import Recipe, Schedule
+from bench.system.choices import check, settings_of
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
 from methods import outside
@@ -215,6 +216,8 @@ def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network
 
     Raises ConfigError, before anything is trained, for what `make_soup` will lack.
     """
+    place = f"ablation.soups.{label}"
+    check(settings_of(SoupNode, place), {f"{place}.{key}": value for key, value in plain(node).items()})
     wanted = node.get("of") or list(dict.fromkeys(cell.label for cell in cells))
     members = [cell.network for cell in cells if cell.label in wanted and cell.seed == seed]
     unknown = set(wanted) - {cell.label for cell in cells}

@@ -32,7 +32,7 @@ class Scale:
     """How big: the same code at other widths, resolutions and numbers of steps."""
 
     name: str = "laptop"
-    options: dict[str, Any] = field(default_factory=dict)  # constructor options by method
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)  # constructor options by method
     teacher_method: str = "stcn"
     teacher_options: dict[str, Any] = field(default_factory=dict)  # over those of `options`
     teacher: Schedule = field(default_factory=Schedule)
@@ -58,6 +58,7 @@ class Data:
     hold_out: float = number(least=0, below=1)
     judged: float = number(least=0, below=1)
     unseen: float = number(least=0, below=1)
+    synthesis: dict[str, Any]
 
 
 @dataclass(kw_only=True)
@@ -85,6 +86,15 @@ class Policy:
     missing: str | None
     objects: str | None
     decay: str | None
+
+
+@dataclass(kw_only=True)
+class SoupNode:
+    """A node of `ablation.soups`."""
+
+    pick: str
+    of: list[str]
+    trajectory: bool
 
 
 @dataclass(kw_only=True)
@@ -144,7 +154,7 @@ class Common:
     imagenet: ImageNet = group("give imagenet.<backbone>=/path/to/weights")
     measure: bool
     device: str
-    pictures: str | int | list[str | int]
+    pictures: str | list[str]
     picture_frames: bool
     processes: Literal["auto"] | int = number(least=1, most=MANY)
     ranks: Literal["auto"] | int = number(least=1, most=MANY)

@@ -110,4 +110,4 @@ def test_every_key_of_a_configuration_has_a_type(job):
                 yield from nodes(value, f"{prefix}{key}.")
 
     known = keys.settings(job)
-    assert {key for key in nodes(config) if key not in known and not key.endswith("synthesis")} <= free
+    assert {key for key in nodes(config) if key not in known} <= free
