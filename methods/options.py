@@ -16,13 +16,15 @@ COUNTED = re.compile(r"(width|depth|size|edge|channels|length|every|factor|group
 def check_options(factory: Callable, options: Mapping[str, Any]) -> None:
     """Raise MethodError, which names the option, for a value of another type, a negative or endless number.
 
-    Options that no constructor of the method's classes annotates are left to them.
+    Where the constructors of the method's classes do not know an option, nothing is said of the others.
     """
     hints: dict[str, Any] = {}
     for place in reversed(getattr(factory, "__mro__", [factory])):
         hints |= get_type_hints(vars(place).get("__init__", object) if isinstance(place, type) else place)
+    if not options.keys() <= hints.keys():  # of which the constructor tells itself
+        return
     for key, value in options.items():
-        kinds = _kinds(hints.get(key, Any))
+        kinds = _kinds(hints[key])
         if not set(kinds) <= set(NAMES):
             continue
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
