@@ -41,8 +41,6 @@ def run(config: DictConfig, runs: Path) -> int:
     settings = read_settings(config)
     if settings.sampler == "grid":
         settings = replace(settings, trials=min(settings.trials, grid_size(read_space(settings.space))))
-    if not isinstance(config.workers, int) or config.workers < 1:
-        raise ConfigError(f"workers={config.workers}: give a number of processes from 1 upwards")
     load_optuna()
     search = _plan(config, settings, runs)
     ranks = ranks_here()

@@ -9,7 +9,7 @@ from typing import Any
 
 import methods
 from bench.plan.recipe import Recipe, Schedule, differences
-from bench.system.errors import ConfigError
+from bench.system.choices import number
 from bench.system.files import sha256
 from methods import outside
 
@@ -133,20 +133,12 @@ class Questions:
     """The keys `ablation.prompts.*`: so many images, evenly spread, and points on each, drawn by the seed.
 
     distances: of a background point from the foreground point, in pixels of an input of 1024.
-    Raises ConfigError for numbers that ask nothing.
     """
 
-    images: int = 50
-    points: int = 4
-    seed: int = 0
-    distances: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        for key in ("images", "points"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"ablation.prompts.{key}={getattr(self, key)}: give 1 or more")
-        if not all(1 <= distance <= SPAN for distance in self.distances):
-            raise ConfigError(f"ablation.prompts.distances={self.distances}: give pixels from 1 to {SPAN}")
+    images: int = number(50, least=1)
+    points: int = number(4, least=1, most=1024)
+    seed: int = number(0, least=0, below=2**32)
+    distances: list[int] = number([], least=1, most=SPAN)
 
 
 @dataclass(frozen=True)

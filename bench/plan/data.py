@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bench.plan.compose import STAGES, plain, to_dataclass
+from bench.plan.compose import plain, to_dataclass
+from bench.plan.keys import STAGES
 from bench.plan.recipe import Schedule
 from bench.system.errors import ConfigError
 from datasets.errors import DataError

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bench.system.databases import PATIENCE
+from bench.system.databases import PATIENCE, hide
 from bench.system.files import read_json, room_in, write_json, write_text
 from bench.tracking.store import Run, Store
 
@@ -93,8 +93,7 @@ class Sender:
         self._told = True
         while reason.__cause__ is not None:  # MLflow's own words are about the rows that it could not write
             reason = reason.__cause__
-        text = (str(reason).strip().splitlines() or [type(reason).__name__])[0][:200]
-        text = text.replace(self.store.uri, self.store.shown)
+        text = hide((str(reason).strip().splitlines() or [type(reason).__name__])[0], self.store.uri)[:200]
         tqdm.write(
             f"warning: MLflow at {self.store.shown} takes no runs ({text}); they are kept in {self.kept} and "
             f"sent when it does",

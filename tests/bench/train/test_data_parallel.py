@@ -195,7 +195,7 @@ def srun(rank: int) -> dict[str, str]:
     [
         (["ranks=2", "processes=2"], "processes=2 beside 2 ranks: set processes=1, or ranks=1"),
         (["ranks=2", "device=cuda:1"], "device=cuda:1 is one, for 2 ranks"),
-        (["ranks=0"], "ranks=0: give auto, or a number of processes from 1 upwards"),
+        (["ranks=0"], "ranks=0: give auto or a whole number of at least 1"),
     ],
 )
 def test_a_mistake_is_told_before_any_process_starts(arguments, message, tiny_run, capsys):
