@@ -7,13 +7,29 @@ no records, 1 when a notebook fails.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from bench.record import Record, read_records
 
+READER_GONE = 128 + 13  # 141, as a shell tells of a process that ended by SIGPIPE
+
 
 def main(arguments: list[str] | None = None) -> int:
+    try:
+        code = _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on, as after `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would tell of it at its end
+        return READER_GONE
+    except (OSError, MemoryError, RecursionError) as error:
+        print(f"error: {error or type(error).__name__}", file=sys.stderr)
+        return 2
+    return code
+
+
+def _main(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reports", description="Tables and figures from records.")
     parser.add_argument("folder", type=Path, help="the folder that holds records.jsonl")
     folder = parser.parse_args(arguments).folder
@@ -72,4 +88,6 @@ def _title(folder: Path) -> str:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show ends nothing
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(main())

@@ -41,6 +41,12 @@ def shortened(status: str) -> str:
     return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"
 
 
+def plain_markdown(text: str) -> str:
+    """The text on one line as Markdown shows it: no HTML, no picture or link, no cell's end."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return line.replace("<", "&lt;").replace("](", r"]\(").replace("|", r"\|")
+
+
 def file_name(text: str) -> str:
     """The text with `_` for what a file system may not take."""
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in text)
