@@ -9,7 +9,7 @@ import pandas as pd
 from bench.record import as_cell
 from reports.latex import latex_table
 from reports.marks import WORDS
-from reports.texts import plain_markdown
+from reports.texts import markdown_cell, plain_markdown
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def markdown_table(table: pd.DataFrame) -> list[str]:
     """Its lines; numbers, which stand at the right, are texts already."""
     rules = ["---" if column in WORDS else "---:" for column in table]
     rows = [list(table.columns), rules, *table.to_numpy().tolist()]
-    return ["| " + " | ".join(map(plain_markdown, row)) + " |" for row in rows]
+    return ["| " + " | ".join(map(markdown_cell, row)) + " |" for row in rows]
 
 
 def markdown_list(sentences: Sequence[str]) -> list[str]:

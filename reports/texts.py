@@ -42,9 +42,14 @@ def shortened(status: str) -> str:
 
 
 def plain_markdown(text: str) -> str:
-    """The text on one line as Markdown shows it: no HTML, no picture or link, no cell's end."""
+    """The text on one line as Markdown shows it: no HTML, no picture and no link."""
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
-    return line.replace("<", "&lt;").replace("](", r"]\(").replace("|", r"\|")
+    return line.replace("<", "&lt;").replace("](", r"]\(")
+
+
+def markdown_cell(text: str) -> str:
+    """The text as a cell of a table."""
+    return plain_markdown(text).replace("|", r"\|")
 
 
 def file_name(text: str) -> str:

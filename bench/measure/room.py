@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -49,8 +49,7 @@ def estimated_bytes(method: Stepped, scene: Scene) -> int:
 
     An estimate: computed from shapes alone, at no cost, and without what libraries take for themselves.
     """
-    meta = frozen_copy(method, "meta")
-    assert isinstance(meta, nn.Module)
+    meta: Any = frozen_copy(method, "meta")
     steps = meta.frame_steps(scene.height, scene.width, scene.objects, frames_read(meta, scene.memory_frames))
     given = [*meta.parameters(), *meta.buffers(), *(x for step in steps for x in step.inputs.values())]
     peaks = []
@@ -71,15 +70,16 @@ def check_room(method: Method, scene: Scene, video_frames: int | None, advice: s
         return
     if isinstance(method, Remembering) and method.policy.capacity is None and video_frames:
         scene = replace(scene, memory_frames=max(1, kept_frames(method.policy, video_frames)))
-    need, free = estimated_bytes(method, scene), free_memory(scene.device)
+    meta = frozen_copy(method, "meta")
+    need, free = estimated_bytes(meta, scene), free_memory(scene.device)
     if free is None or need <= free:
         return
-    edge = max(scene.height, scene.width)
-    while edge > SMALLEST and estimated_bytes(method, _smaller(scene, edge)) > free:
+    edge = int(max(scene.height, scene.width) * (free / need) ** 0.25) // 16 * 16  # what it grows with at most
+    while edge > SMALLEST and estimated_bytes(meta, _smaller(scene, edge)) > free:
         edge = int(edge * SMALLER) // 16 * 16
     text = (
         f"frames of {scene.height}x{scene.width} with {scene.objects} object(s) take about {need / GB:.1f} GB "
-        f"(estimated), and {free / GB:.1f} GB are free: {advice.format(edge=edge)}"
+        f"(estimated), and {free / GB:.1f} GB are free: {advice.format(edge=max(edge, SMALLEST))}"
     )
     if need > 2 * free:
         raise ConfigError(text)
