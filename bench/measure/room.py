@@ -60,8 +60,10 @@ def estimated_bytes(method: Stepped, scene: Scene) -> int:
     return max(peaks)
 
 
-def check_room(method: Method, scene: Scene, video_frames: int | None, advice: str) -> None:
-    """Raise ConfigError where the scene's frames need more than twice the memory that is free; warn from there on.
+def check_room(
+    method: Method, scene: Scene, video_frames: int | None, advice: str, refuse: type[Exception] = ConfigError
+) -> None:
+    """Raise `refuse` where the scene's frames need more than twice the memory that is free, else warn.
 
     video_frames: of the video, whose last frame is the worst where the memory grows. advice: what to do, with
     `{edge}`, the longer side that fits. Says nothing up to 480p, nor of methods whose steps are not known.
@@ -82,7 +84,7 @@ def check_room(method: Method, scene: Scene, video_frames: int | None, advice: s
         f"(estimated), and {free / GB:.1f} GB are free: {advice.format(edge=max(edge, SMALLEST))}"
     )
     if need > 2 * free:
-        raise ConfigError(text)
+        raise refuse(text)
     warnings.warn(text, stacklevel=2)
 
 

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import methods
+from bench.measure import room
 from bench.tracking.tracker import _origin
 from datasets.images import write_mask
 
@@ -88,6 +91,34 @@ def test_weights_of_another_kind_are_trained_again(done_grid, finished_grid, lea
     assert learnt
 
 
+def test_a_network_that_has_lost_its_numbers_has_failed_and_the_others_go_on(done_grid):
+    path = done_grid.students[0] / "weights.pt"
+    content = torch.load(path, weights_only=True)
+    key = next(key for key, tensor in content["state_dict"].items() if tensor.is_floating_point())
+    content["state_dict"][key] *= float("nan")
+    torch.save(content, path)
+    shutil.rmtree(done_grid.runs / "cells")
+    assert done_grid() == 0
+    statuses = sorted(record.status for record in done_grid.records)
+    assert statuses[1] == "ok"
+    assert (
+        statuses[0] == f"failed: {path} holds values that are no numbers (NaN or infinite): decoder.predict.weight"
+    )
+
+
+# Memory.
+
+
+def test_frames_that_no_memory_can_hold_are_a_failed_row(tiny_run, tmp_path, monkeypatch):
+    torch.save(methods.create("mobilevos_r18", width=0.125).state_dict(), tmp_path / "weights.pt")
+    monkeypatch.setattr(room, "SMALL_FRAME", 0)
+    monkeypatch.setattr(room, "free_memory", lambda device: 1_000_000)
+    arguments = ["method=mobilevos_r18", "options.width=0.125", f"weights={tmp_path}/weights.pt"]
+    assert tiny_run("job=evaluate", *arguments) == 1
+    (record,) = tiny_run.records
+    assert record.status.startswith("failed: out of memory: frames of 48x64 with ")
+
+
 # Disks.
 
 
@@ -134,17 +165,20 @@ def test_the_scripts_may_be_called_through_links(tmp_path, name):
     assert found.stdout == "found it\n"
 
 
-@pytest.mark.slow
-def test_warnings_of_libraries_end_nothing():
+def test_warnings_of_libraries_end_nothing(tmp_path):
     """The script leaves PYTHONWARNINGS=error to those who mend a library."""
-    command = ["./run_all.sh", "--help"]
-    found = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"PYTHONWARNINGS": "error"}, capture_output=True, check=False
-    )
-    assert found.returncode == 0
+    (tmp_path / "bench").mkdir()
+    shutil.copy(ROOT / "run_all.sh", tmp_path / "run_all.sh")
+    (tmp_path / "bench/setup.sh").write_text('set_up() { python="$PWD/python"; }\n')
+    (tmp_path / "python").write_text('#!/usr/bin/env bash\necho "warnings: ${PYTHONWARNINGS-as ever}"\n')
+    (tmp_path / "python").chmod(0o755)
+    more = os.environ | {"PYTHONWARNINGS": "error"}
+    command = ["bash", "run_all.sh"]
+    found = subprocess.run(command, cwd=tmp_path, env=more, capture_output=True, text=True, check=True)
+    assert found.stdout == "warnings: as ever\n"
 
 
-def test_frames_of_a_single_pixel_have_pictures(tiny_davis, tmp_path, tiny_run):
+def test_frames_of_a_single_pixel_have_pictures(tmp_path, tiny_run):
     """As narrow as can be: of one column, of one row, of one pixel."""
     data = tmp_path / "data"
     names = ["column", "pixel", "row"]
@@ -154,15 +188,11 @@ def test_frames_of_a_single_pixel_have_pictures(tiny_davis, tmp_path, tiny_run):
         for number in range(3):
             image = Image.new("RGB", size[::-1], (90, 90, 90))
             image.save(data / f"JPEGImages/480p/{name}/{number:05d}.jpg")
-            write_mask(
-                data / f"Annotations/480p/{name}/{number:05d}.png", torch.ones(size, dtype=torch.uint8).numpy()
-            )
+            write_mask(data / f"Annotations/480p/{name}/{number:05d}.png", np.ones(size, np.uint8))
     (data / "ImageSets/2017").mkdir(parents=True)
     (data / "ImageSets/2017/val.txt").write_text("\n".join(names))
-    assert (
-        tiny_run("job=evaluate", "method=copy_first_mask", f"dataset.root={data}", "pictures=[column,pixel,row]")
-        == 0
-    )
+    arguments = ["job=evaluate", "method=copy_first_mask", f"dataset.root={data}", "pictures=[column,pixel,row]"]
+    assert tiny_run(*arguments) == 0
     (record,) = tiny_run.records
     assert record.status == "ok" and json.loads(record.pictures).keys() == set(names)
     report = [sys.executable, "-m", "reports", str(tiny_run.out)]
