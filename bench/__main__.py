@@ -6,6 +6,7 @@ import sys
 import warnings
 from contextlib import nullcontext
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 
@@ -126,7 +127,7 @@ def _asked(arguments: list[str]) -> str:
 def _whole(code: int) -> int:
     """The exit code once all that was printed has been read; quietly that of SIGPIPE where nobody reads."""
     try:
-        sys.stdout.flush()
+        print(end="", flush=True)
     except BrokenPipeError:
         code = READER_GONE
     if code == READER_GONE:  # what is left goes nowhere: Python would tell of it at its end
@@ -137,5 +138,6 @@ def _whole(code: int) -> int:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in whose background this runs ignores it
     for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show ends nothing
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_whole(main(sys.argv[1:])))

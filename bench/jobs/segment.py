@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder
@@ -17,6 +16,7 @@ from bench.plan.ablation import given_network
 from bench.plan.cells import EVALUATION_VERSION, Network, content_hash, file_hash, name_for_files
 from bench.plan.data import fingerprint
 from bench.run.networks import build
+from bench.run.work import is_tight
 from bench.score.pictures import is_picture
 from bench.score.segment import GIF_FRAMES, Task, check_first_frame, draw, segment
 from bench.system.environment import describe_environment, pick_device
@@ -72,7 +72,9 @@ def _segment(network: Network, task: Task, out: Path, runs: Path, device: str) -
         check_room(method, Scene(*seen, objects, device=device), task.frames, advice)
     try:
         step_ms = segment(method, task, out, device)
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_tight(error):
+            raise
         raise ConfigError(
             f"{network.method} finds no room on {device}: give size=, the longer side of its frames in px"
         ) from None

@@ -27,7 +27,8 @@ class _Alive(TorchDispatchMode):
 
     def __init__(self, given: list[Tensor]) -> None:
         super().__init__()
-        self.peak, self._known = 0, {}
+        self.peak = 0
+        self._known: dict[int, tuple[StorageWeakRef, int]] = {}
         self._note(given)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.record import Record, to_jsonl
+from reports.__main__ import main
 from reports.html import from_markdown, show_table
 from reports.latex import escape
 from reports.table import Table, csv_text
@@ -72,6 +73,15 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path):
     with reports(tmp_path) as process:
         process.stdout.close()
         assert (process.wait(), process.stderr.read()) == (141, "")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("name", ["measure.json", "search.json", "report.json"])
+def test_other_json_is_told_in_a_line(tmp_path, capsys, name, content):
+    (tmp_path / "records.jsonl").write_text(to_jsonl([record("plain")]))
+    (tmp_path / name).write_bytes(content)
+    assert main([str(tmp_path)]) == 2
+    assert re.fullmatch(r"error: .+\n", capsys.readouterr().err)
 
 
 def test_a_folder_in_the_place_of_a_file_is_told_in_a_line(tmp_path):
