@@ -4,13 +4,13 @@ import os
 import signal
 import sys
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from types import ModuleType
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 import methods
 from bench.plan.compose import choices, load_config
@@ -84,8 +84,9 @@ def main(arguments: list[str]) -> int:
         runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
         if runs.exists() and not runs.is_dir():
             raise ConfigError(f"runs={runs} is no folder: choose another")
-        with listening(), together.joined(place, config.device) if together else nullcontext(), room_in(runs):
-            return _done(job, config, runs)
+        joined = together.joined(place, config.device) if together else nullcontext()
+        with listening(), joined, room_in(runs), ends_itself():
+            return job.run(config, runs)
     except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return EXIT_CODE if isinstance(error, Stopped) else 130
@@ -104,10 +105,11 @@ def _told(error: Exception, quiet: bool) -> int:
     return 2
 
 
-def _done(job: ModuleType, config: DictConfig, runs: Path) -> int:
-    """A job's exit code, which nobody else's code says: a method that ends the program is an error."""
+@contextmanager
+def ends_itself() -> Iterator[None]:
+    """A job's exit code is its own: a method that ends the program is an error."""
     try:
-        return job.run(config, runs)
+        yield
     except SystemExit as error:
         raise MethodError(message_of(error)) from None
 
