@@ -132,9 +132,7 @@ def describe_failure(error: BaseException, name: str) -> str:
         places.append((error.filename or "", error.lineno))
     places = [place for place in places if place[0] and Path(place[0]).resolve() in own]
     text = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, SystemExit):
-        text = f"it ends the program: sys.exit({error.code!r})"
-    elif not isinstance(error, MethodError):
+    if not isinstance(error, MethodError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     elif not places:
         return text  # ours, which names the method
