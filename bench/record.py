@@ -13,6 +13,7 @@ ERROR_COLOURS = {
     "another object": (240, 228, 66),
     "true boundary": (255, 255, 255),
 }
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet's begin with
 # What columns say of themselves below a table.
 J_AND_F = "J is the region similarity (intersection over union) and F the boundary accuracy, in percent."
 MIOU = (
@@ -176,6 +177,17 @@ def value(record: Record, name: str) -> Any:
 def to_jsonl(records: list[Record]) -> str:
     """One JSON object a line."""
     return "".join(json.dumps(asdict(record)) + "\n" for record in records)
+
+
+def as_cell(value: Any) -> Any:
+    """As a csv file may hold it: a text that a spreadsheet would run as a formula begins with an apostrophe."""
+    if not isinstance(value, str) or not value.startswith(FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def read_records(path: Path) -> list[Record]:

@@ -12,7 +12,7 @@ from reports.notes import column_notes, notes
 from reports.prompted import prompted_sections
 from reports.published import DAVIS, load_quantities, published_columns, published_section, two_readings
 from reports.rows import aggregate, by_sequence, distinct, group_rows, main_score
-from reports.table import Table
+from reports.table import Table, csv_text
 from reports.texts import MISSING, difference, interval, number, shortened, spread
 
 
@@ -33,7 +33,8 @@ def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     paths, sequences = tabulate(records, title).write(folder), by_sequence(records)
     if sequences.empty:
         return paths
-    sequences.round(2).to_csv(Path(folder) / "sequences.csv", lineterminator="\n")
+    text = csv_text(sequences.round(2).reset_index())
+    (Path(folder) / "sequences.csv").write_text(text, encoding="utf-8")
     return [*paths, Path(folder) / "sequences.csv"]
 
 

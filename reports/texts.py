@@ -41,6 +41,17 @@ def shortened(status: str) -> str:
     return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"
 
 
+def plain_markdown(text: str) -> str:
+    """The text on one line as Markdown shows it: no HTML, no picture and no link."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return line.replace("<", "&lt;").replace("](", r"]\(")
+
+
+def markdown_cell(text: str) -> str:
+    """The text as a cell of a table."""
+    return plain_markdown(text).replace("|", r"\|")
+
+
 def file_name(text: str) -> str:
     """The text with `_` for what a file system may not take."""
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in text)

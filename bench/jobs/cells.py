@@ -10,6 +10,7 @@ from bench.plan.ablation import Data
 from bench.plan.cells import Cell
 from bench.plan.data import check_apart, locate_all
 from bench.run.grid import run_grid
+from bench.system.errors import say
 
 
 def locate_data(config: DictConfig, runs: Path) -> Data:
@@ -33,5 +34,5 @@ def run_cells(cells: list[Cell], config: DictConfig, name: str, title: str, runs
             tell(out)
     failed = [record for record in records if record.status != "ok"]
     for record in failed:
-        print(f"warning: {record.label} seed {record.seed} {record.status}", file=sys.stderr)
+        say(f"warning: {record.label} seed {record.seed} {record.status}")
     return 1 if failed and len(failed) == len(records) else 0

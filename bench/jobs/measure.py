@@ -107,7 +107,7 @@ def _measure(name: str, options: dict, settings: Conditions, device: str, begin)
         return measure_method(name, options, settings, device, begin)
     except (MethodError, ConfigError) as error:
         return {"status": f"failed: {error}", "warnings": []}
-    except Exception as error:
+    except outside.FOREIGN as error:
         if not methods.entry(name).others:
             raise
         return {"status": f"failed: {outside.describe_failure(error, name)}", "warnings": []}

@@ -20,7 +20,7 @@ from bench.score.folder import PROTOCOLS, Protocol, Scored, choose_protocol, fin
 from bench.score.official import agrees, compare, load_official, official_scores
 from bench.system.databases import without_passwords
 from bench.system.environment import git_commit, versions
-from bench.system.errors import ConfigError
+from bench.system.errors import ConfigError, say
 from bench.system.files import csv_text, write_json, write_text
 from bench.system.workers import count_processes
 from datasets.layouts import layout_of
@@ -54,7 +54,7 @@ def run(config: DictConfig, runs: Path) -> int:
     videos = open_evaluation(dataset)
     tasks = find_tasks(videos, folder, protocol)
     if without := len(videos) - len(tasks):
-        print(f"warning: {without} sequences have no truth and are left out", file=sys.stderr)
+        say(f"warning: {without} sequences have no truth and are left out")
     scored = score_all(tasks, protocol, processes, folder.name)
     _warn(scored, protocol)
 
@@ -81,17 +81,15 @@ def _warn(scored: list[Scored], protocol: Protocol) -> None:
     extra = [found for one in scored for found in one.extra]
     if extra:
         file, object_id = extra[0]
-        print(
+        say(
             f"warning: ids that are not judged count as background: {len(extra)} mask(s) hold some, the first is "
-            f"id {object_id} in {file}; policy.extra=error stops at it",
-            file=sys.stderr,
+            f"id {object_id} in {file}; policy.extra=error stops at it"
         )
     long = [one.scores.name for one in scored if len(one.scores.j) > 255]
     if long and protocol.decay == "8bit":
-        print(
+        say(
             f"warning: the decay of {long[0]} is that of wrong frames or of none, as the official tool counts in "
-            f"8 bits; policy.decay=exact is right",
-            file=sys.stderr,
+            f"8 bits; policy.decay=exact is right"
         )
 
 
@@ -142,16 +140,17 @@ def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:
 
 
 def _report_check(found: dict, protocol: Protocol) -> int:
-    print(
+    say(
         f"official: largest difference {found['largest_difference']:.2g} ({found['where']}) over "
-        f"{found['objects']} objects"
+        f"{found['objects']} objects",
+        sys.stdout,
     )
     for who in ("ours", "official"):
         if others := found[f"only_{who}"]:
-            print(f"official: judged by {who} alone: {', '.join(others)}")
+            say(f"official: judged by {who} alone: {', '.join(others)}", sys.stdout)
     if agrees(found) or asdict(protocol) != OFFICIAL:
         return 0
-    print("error: davis2017-evaluation does not agree; see above", file=sys.stderr)
+    say("error: davis2017-evaluation does not agree; see above")
     return 1
 
 

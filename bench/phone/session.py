@@ -93,7 +93,7 @@ def measure(
         for stage in cargo.stages
     ]
     session = Session(runs / "phone" / f"session-{key}", len(jobs))
-    found = {job: read_json(session.folder / f"{job.name}.json") for job in jobs}
+    found = {job: read_json(session.folder / f"{job.name}.json", dict) for job in jobs}
     session.repeats = {job: repeat for job, repeat in found.items() if repeat is not None}
     session.reused = len(session.repeats)
     yield session

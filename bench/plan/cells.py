@@ -12,6 +12,7 @@ from bench.plan.recipe import Recipe, Schedule, differences
 from bench.system.choices import number
 from bench.system.files import sha256
 from methods import outside
+from methods.errors import check_is_file
 
 # Raise the first when a change of the code or of a default changes what a training reaches: it is then redone, and
 # all that is evaluated of it. Raise the second when what is evaluated changes: finished trainings then stay.
@@ -106,6 +107,8 @@ class Network:
     @property
     def key(self) -> str:
         source = self.training or self.soup
+        if not source and self.weights and not self.folder:  # hashing a folder, or a pipe, would take for ever
+            check_is_file(self.weights)
         content = source.key if source else file_hash(self.weights)
         return content_hash([identity(self.method), self.options, content])
 

@@ -46,7 +46,7 @@ def stored(cell: Cell, runs: Path) -> Record | None:
     One of an older version, which lacks a field, is not: what it lacks has to be evaluated.
     """
     folder = cell_folder(cell, runs)
-    values = read_json(folder / "record.json", dict) or {}
+    values = read_json(folder / "record.json", Record) or {}
     if not {field.name for field in fields(Record)} <= values.keys():
         return None
     record = to_record(values)

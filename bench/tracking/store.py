@@ -147,8 +147,8 @@ def _name(uri: str) -> str:
 
 def _curve(path: str) -> list[tuple[str, float, int]]:
     found = []
-    for point in (read_json(Path(path), list) or []) if path else []:
-        step = point.pop("step")
+    for point in (read_json(Path(path), list[dict[str, float]]) or []) if path else []:
+        step = point.pop("step", 0)
         found += [(f"train/{name}", value, step) for name, value in point.items()]
     return found
 
