@@ -15,7 +15,7 @@ from bench.run.grid import run_grid
 def locate_data(config: DictConfig, runs: Path) -> Data:
     """The data to learn from, stage by stage, and to be evaluated on; ConfigError where these are not apart."""
     stages = locate_stages(config, runs)
-    training, dataset = locate(config.training, "training", runs), locate(config.dataset, "dataset", runs)
+    training, dataset = locate(config, "training", runs), locate(config, "dataset", runs)
     check_apart(dataset, [training, *stages.values()])
     return Data(training, dataset, stages)
 

@@ -90,7 +90,7 @@ def _plan(config: DictConfig, settings: Settings, runs: Path) -> Search:
     """Everything a user can get wrong is told here, before anything is trained."""
     space, seeds, device = read_space(settings.space), ablation_seeds(config), pick_device(config.device)
     url = storage_url(settings, runs)
-    data = Data(locate(config.training, "training", runs), {}, locate_stages(config, runs))
+    data = Data(locate(config, "training", runs), {}, locate_stages(config, runs))
     name = f"search-{settings.name}"
     search = Search(config, data, settings, space, seeds, "", url, runs, device, name)
     plain = [search.student({}, seed) for seed in seeds]

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench.jobs.results import results_folder
 from bench.plan.ablation import given_network
 from bench.plan.cells import EVALUATION_VERSION, Network, content_hash, file_hash, identity, name_for_files
-from bench.plan.data import fingerprint
+from bench.plan.fingerprint import fingerprint
 from bench.run.networks import build
 from bench.score.segment import GIF_FRAMES, Task, check_first_frame, draw, segment
 from bench.system.environment import describe_environment, pick_device
@@ -30,7 +30,7 @@ def run(config: DictConfig, runs: Path) -> int:
     """Write masks/, overlay.mp4 and timings.json into the folder of results, or go on with what is there."""
     if outside.is_masks(config.method):
         raise ConfigError(f"'{config.method}' has nothing to run: masks are there already")
-    network, task = given_network(config), _task(config)
+    network, task = given_network(config), _task(config, runs)
     out = results_folder(config, f"segment-{task.video.path.stem}-{name_for_files(network.method)}")
     device = pick_device(config.device)
     _begin(out, task.key)
@@ -59,7 +59,7 @@ def run(config: DictConfig, runs: Path) -> int:
     return 0
 
 
-def _task(config: DictConfig) -> Task:
+def _task(config: DictConfig, runs: Path) -> Task:
     for key, what in (("video", "clip.mp4, or a folder of frames"), ("mask", "first.png")):
         if not config[key]:
             raise ConfigError(f"job=segment needs {key}=/path/to/{what}")
@@ -70,10 +70,8 @@ def _task(config: DictConfig) -> Task:
             raise ConfigError(f"{key}={value}: give a {'whole ' * (key != 'fps')}number of at least {least}")
     place, mask_path = (Path(config[key]).expanduser().absolute() for key in ("video", "mask"))
     video, options, weights = open_video(place), OmegaConf.to_container(config.options), full_path(config.weights)
-    # What changes when the video does, without reading it all.
-    facts = video.path.stat()
-    stamp = [fingerprint(video.path)] if video.path.is_dir() else [facts.st_size, facts.st_mtime_ns]
-    content = [EVALUATION_VERSION, [str(video.path), *stamp], file_hash(str(mask_path)), config.start, config.size]
+    stamp = fingerprint(video.path, runs, config.fingerprint)
+    content = [EVALUATION_VERSION, [str(video.path), stamp], file_hash(str(mask_path)), config.start, config.size]
     content += [identity(config.method), options, file_hash(weights)]
     task = Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash(content))
     check_first_frame(task, mask_path)

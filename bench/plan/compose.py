@@ -23,6 +23,7 @@ from bench.system.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 GROUPS = {path.parent.name for path in CONFIGS.glob("*/*.yaml")}
+FINGERPRINTS = ("content", "names")  # what stands for the files of data
 STAGES = ("stage0", "stage1")  # of training, before the last
 # Keys whose value is the name of a file of a group
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
@@ -225,8 +226,8 @@ def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _words() -> dict[str, tuple[str, ...]]:
-    """{key: what it may be} of all settings of recipes and schedules that are one of a few words."""
-    known: dict[str, tuple[str, ...]] = {}
+    """{key: what it may be} of all settings that are one of a few words."""
+    known: dict[str, tuple[str, ...]] = {"fingerprint": FINGERPRINTS}
     for place in ("recipe", "teacher.recipe", "stage_recipe"):
         known |= choices_of(recipe_keys(), place)
     for place in ("scale", *(f"scale.{stage}" for stage in STAGES)):
