@@ -44,7 +44,9 @@ def follow(
             labels = object_masks(method, answer, frame, size)
             milliseconds = 1000 * (time.perf_counter() - begin)
             if not _is_finite(answer):
-                raise NotFinite(f"{type(method).__name__} answered NaN or infinity to frame {number} of {video}")
+                raise NotFinite(
+                    f"{type(method).__name__} answered NaN or infinity to frame {number} (from 0) of {video}"
+                )
             yield labels, milliseconds
         else:
             assert given is not None, "a video starts with a mask"
