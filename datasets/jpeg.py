@@ -54,10 +54,10 @@ def read_header(data: bytes) -> Header | None:
 
 def damage(data: bytes, header: Header) -> str:
     """What is wrong with a JPEG, in words; "" where nothing shows."""
-    end = data.find(END, header.scan)
-    if end < 0:
+    if data.find(END, -64) < 0 and data.find(END, header.scan) < 0:
         return "it is cut off"
-    return "it has a hole of zeros" if header.filled and data.find(HOLE, header.scan, end) >= 0 else ""
+    hole = data.find(HOLE, header.scan) if header.filled else -1
+    return "it has a hole of zeros" if hole >= 0 and data.find(END, header.scan, hole) < 0 else ""
 
 
 def _shortest_codes(body: bytes) -> dict[int, int]:

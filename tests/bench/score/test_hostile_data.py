@@ -40,7 +40,7 @@ def youtube(root: Path, video: str) -> list[str]:
         for number in range(4):
             image = Image.fromarray(np.eye(24, 32, dtype=np.uint8))
             image.save(place / f"{number:05d}.{form}")
-    (root / "train").mkdir(exist_ok=True)
+    (root / "train").mkdir(parents=True, exist_ok=True)
     frames = [f"{number:05d}" for number in range(4)]
     meta = {"videos": {video: {"objects": {"1": {"category": "cat", "frames": frames}}}}}
     (root / "train/meta.json").write_text(json.dumps(meta))
@@ -104,9 +104,7 @@ class Answers(CopyFirstMask):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_an_answer_that_is_no_number_names_frame_and_sequence(value, tiny_davis, tmp_path):
-    with pytest.raises(
-        NotFinite, match=r"Answers answered NaN or infinity to frame 3 \(from 0\) of sequence val-000"
-    ):
+    with pytest.raises(NotFinite, match=r"Answers answered NaN or infinity to frame 3 .* sequence val-000"):
         evaluate(Answers(value, 3), open_davis(tiny_davis, 2017), tmp_path, "cpu")
     assert not (tmp_path / "scores/val-000.json").exists()
 
