@@ -83,11 +83,10 @@ def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
     Raises DataError for one that is no regular file or whose name is not fit for other files.
     """
-    files = []
+    files, what = [], f"a file in {folder}"
     for entry in visible(folder):
-        path = Path(entry.path)
-        if path.suffix.lower() in suffixes:
-            checked_name(entry.name, f"a file in {folder}")
+        if entry.name.lower().endswith(suffixes):
+            path = folder / checked_name(entry.name, what)
             if not entry.is_file(follow_symlinks=False):
                 check_regular(path, "file")
             files.append(path)

@@ -44,8 +44,8 @@ class Sequence:
             lacks = f"sequence {self.name} has no mask for its first frame {self.frames[0].name}"
             raise DataError(f"{lacks}: semi-supervised segmentation starts from it")
         what = f"a frame of sequence {self.name}"
-        for frame in self.frames:
-            checked_name(frame.stem, what)
+        for name in getattr(self.frames, "names", None) or [frame.name for frame in self.frames]:
+            checked_name(name, what)
         for category in self.categories.values():
             checked_name(category, f"a class of sequence {self.name}")
         for object_id, index in (self.appears or {}).items():

@@ -18,12 +18,18 @@ from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
 from bench.system.files import inside, read_json, replace_atomically, write_json
 from bench.system.workers import threads
+from datasets.clips import ImageCache
 from datasets.errors import DataError
 from datasets.images import frame_size, read_ids, write_mask
 from datasets.sequence import Sequence, VideoSet
 from methods.backbones.frozen import joined_norms
 from methods.outside import MaskFolder
 from methods.space_time import SpaceTimeMethod
+
+# Of a sequence's masks in memory, 160 frames of 480p: of its ground truth, the rest of which is read twice, and of
+# predictions, so many of which are written at once: a method that waits for a disk after every frame is slower.
+HELD_MB = 64
+Predicted = tuple[np.ndarray, float | None]  # the mask of a frame, and the milliseconds of its step
 
 
 @dataclass(frozen=True)
@@ -99,20 +105,25 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     """Masks of one sequence into the folder; its frame scores and the time of each step."""
     if sequence.has_truth and sequence.appears is None and len(sequence) < 3:
         raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
+    truths = ImageCache(HELD_MB)
+
+    def truth(index: int) -> np.ndarray:
+        return truths.get(sequence.mask_file(index), partial(sequence.annotation, index))
+
     for index in sequence.annotated:
-        sequence.annotation(index)  # a damaged one is told before any work
+        truth(index)  # a damaged one is told before any work
     masks, judged = inside(folder, "masks", sequence.name), judged_frames(sequence)
     size: list[int] = []
     step_ms: list[float] = []
 
     def predicted() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Writes every frame's mask and gives those to be scored: no more than one is in memory."""
-        for index, (mask, milliseconds) in enumerate(_predict(method, sequence, device)):
-            replace_atomically(masks / f"{sequence.frames[index].stem}.png", partial(write_mask, mask=mask))
-            size[:] = mask.shape
-            step_ms.extend([] if milliseconds is None else [milliseconds])
-            if index in judged:
-                yield index, mask, sequence.annotation(index)
+        """Writes every frame's mask and gives those to be scored."""
+        for batch in _in_batches(_predict(method, sequence, device)):
+            for index, mask, milliseconds in batch:
+                replace_atomically(masks / f"{sequence.frames[index].stem}.png", partial(write_mask, mask=mask))
+                step_ms.extend([] if milliseconds is None else [milliseconds])
+            size[:] = batch[-1][1].shape
+            yield from ((index, mask, truth(index)) for index, mask, _ in batch if index in judged)
 
     with torch.no_grad(), joined_norms():
         scores = score_frames(sequence.name, predicted(), sequence.object_ids, sequence.appears, extra_metrics())
@@ -128,7 +139,7 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     }
 
 
-def _predict(method, sequence: Sequence, device: str) -> Iterator[tuple[np.ndarray, float | None]]:
+def _predict(method, sequence: Sequence, device: str) -> Iterator[Predicted]:
     """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of its step, where there was one."""
     if isinstance(method, MaskFolder):
         unknown: set[int] = set()
@@ -142,6 +153,17 @@ def _predict(method, sequence: Sequence, device: str) -> Iterator[tuple[np.ndarr
     at = range(len(sequence))
     given = ((sequence.frame(t), sequence.given_mask(t) if t in sequence.given else None) for t in at)
     yield from follow(method, given, device, video=f"sequence {sequence.name}")
+
+
+def _in_batches(found: Iterator[Predicted]) -> Iterator[list[tuple[int, np.ndarray, float | None]]]:
+    """Lists of them with their numbers, of HELD_MB of masks each, the last of the rest."""
+    batch: list[tuple[int, np.ndarray, float | None]] = []
+    for index, (mask, milliseconds) in enumerate(found):
+        if batch and (len(batch) + 1) * mask.nbytes > HELD_MB * 2**20:
+            yield batch
+            batch = []
+        batch.append((index, mask, milliseconds))
+    yield batch
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:

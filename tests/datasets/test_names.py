@@ -147,7 +147,7 @@ def test_a_sequence_takes_no_other_names_whatever_made_it(tmp_path):
     files = (tmp_path / "0.jpg",), (tmp_path / "0.png",)
     with pytest.raises(DataError, match=r"a sequence of .* is called '\.\./x'"):
         Sequence("../x", *files)
-    with pytest.raises(DataError, match=r"a frame of sequence cat is called 'a\\nb'"):
+    with pytest.raises(DataError, match=r"a frame of sequence cat is called 'a\\nb.jpg'"):
         Sequence("cat", (tmp_path / "a\nb.jpg",), files[1])
     with pytest.raises(DataError, match=r"a class of sequence cat is called '\.\.'"):
         Sequence("cat", *files, categories={1: ".."})
