@@ -144,6 +144,7 @@ class Record:
     versions: str = ""
     git_commit: str = ""
     config_hash: str = ""
+    fingerprint: str = ""  # what stands for the files of its data: "content" or, as sizes do not tell all, "names"
     weights: str = ""  # file the network came from
     overlay: str = ""  # picture of its masks
     pictures: str = ""  # {sequence: folder of its frames, errors in ERROR_COLOURS} as JSON

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.errors import DataError
+from datasets.files import check_regular
 from datasets.folder import list_frames
 from datasets.images import check_size, read_frame
 
@@ -50,8 +51,7 @@ def open_video(path: Path) -> Video:
     av = _library()  # for a folder too: who reads a video will write one
     if path.is_dir():
         return Video(path, None, len(list_frames(path.name, path)))
-    if not path.is_file():
-        raise DataError(f"video not found: {path}")
+    check_regular(path, "video")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:

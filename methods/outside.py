@@ -78,7 +78,7 @@ def identity(name: str) -> list[str]:
     """
     if is_masks(name):
         folder = _path(name)
-        return [MASKS, _digest(sorted(folder.rglob("*.png")), folder)]
+        return [MASKS, _digest(sorted(file for file in folder.rglob("*.png") if file.is_file()), folder)]
     if entry := _entry_point(name):
         return [name, entry.value, entry.dist.version if entry.dist else "", _digest(_sources(name))]
     return [_attribute(name), _digest(_sources(name))]

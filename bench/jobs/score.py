@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder, tell
 from bench.plan.cells import EXTRA_METRICS, content_hash, placeless
-from bench.plan.data import fingerprint, locate
+from bench.plan.data import locate
+from bench.plan.fingerprint import fingerprint
 from bench.record import Record, to_jsonl
 from bench.score.accuracy import FIGURES, SequenceScores, summarize
 from bench.score.fields import score_fields, seen_unseen
@@ -45,7 +46,7 @@ def run(config: DictConfig, runs: Path) -> int:
         raise ConfigError(f"check={config.check}: choose official, or leave it out")
     if config.check:
         load_official()
-    dataset = locate(config.dataset, "dataset", runs)
+    dataset = locate(config, "dataset", runs)
     if config.protocol == "official" and not layout_of(dataset["kind"]).official_tool:
         raise ConfigError(
             f"protocol=official is that of DAVIS's tool, which cannot evaluate {dataset['name']}: leave it out"
@@ -61,7 +62,12 @@ def run(config: DictConfig, runs: Path) -> int:
     scores = [one.scores for one in scored]
     summary = summarize(scores)
     content = {**summary, **seen_unseen(scores, videos), "protocol": asdict(protocol)}
-    record = _record(folder, dataset, protocol, scored, content)
+    key = [fingerprint(folder, runs, config.fingerprint), placeless(dataset), asdict(protocol), *EXTRA_METRICS]
+    record = replace(
+        _record(folder, dataset, protocol, scored, content),
+        config_hash=content_hash(key),
+        fingerprint=config.fingerprint,
+    )
     write_text(out / "title.txt", _title(folder, dataset, config))
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     write_text(out / "scores.csv", _csv(scores, videos))
@@ -98,7 +104,6 @@ def _record(
 ) -> Record:
     scores = [one.scores for one in scored]
     sizes = {one.size for one in scored}
-    key = [fingerprint(folder), placeless(dataset), asdict(protocol), *EXTRA_METRICS]
     return Record(
         label=folder.name,
         method="predictions",
@@ -114,7 +119,6 @@ def _record(
         precision="unknown",
         versions=versions(),
         git_commit=git_commit(),
-        config_hash=content_hash(key),
         weights=str(folder),
     )
 

@@ -14,7 +14,7 @@ from bench.measure.room import check_room
 from bench.measure.scene import Scene
 from bench.plan.ablation import given_network
 from bench.plan.cells import EVALUATION_VERSION, Network, content_hash, file_hash, name_for_files
-from bench.plan.data import fingerprint
+from bench.plan.fingerprint import fingerprint
 from bench.run.networks import build
 from bench.run.work import is_tight
 from bench.score.pictures import is_picture
@@ -43,7 +43,7 @@ def run(config: DictConfig, runs: Path) -> int:
     if outside.is_masks(config.method):
         raise ConfigError(f"'{config.method}' has nothing to run: masks are there already")
     network = given_network(config)
-    task = _task(config, network)
+    task = _task(config, network, runs)
     stem = re.sub(r"[^\w.-]+", "-", task.video.path.stem)[:LONGEST_STEM]
     out = results_folder(config, f"segment-{stem}-{name_for_files(network.method)}-{task.key[:8]}")
     device = pick_device(config.device)
@@ -101,7 +101,7 @@ def _agree(out: Path, key: str) -> None:
         raise ConfigError(f"another run segments something else into {out}: choose another output=")
 
 
-def _task(config: DictConfig, network: Network) -> Task:
+def _task(config: DictConfig, network: Network, runs: Path) -> Task:
     for key, what in (("video", "clip.mp4, or a folder of frames"), ("mask", "first.png")):
         if not config[key]:
             raise ConfigError(f"job=segment needs {key}=/path/to/{what}")
@@ -112,10 +112,8 @@ def _task(config: DictConfig, network: Network) -> Task:
             raise ConfigError(f"{key}={value}: give a {'whole ' * (key != 'fps')}number of at least {least}")
     place, mask_path = (Path(config[key]).expanduser().absolute() for key in ("video", "mask"))
     video = open_video(place)
-    # What changes when the video does, without reading it all.
-    facts = video.path.stat()
-    stamp = [fingerprint(video.path)] if video.path.is_dir() else [facts.st_size, facts.st_mtime_ns]
-    content = [EVALUATION_VERSION, [str(video.path), *stamp], file_hash(str(mask_path)), config.start, config.size]
+    stamp = fingerprint(video.path, runs, config.fingerprint)
+    content = [EVALUATION_VERSION, [str(video.path), stamp], file_hash(str(mask_path)), config.start, config.size]
     task = Task(video, read_drawn_mask(mask_path), config.start, config.size, content_hash([*content, network.key]))
     check_first_frame(task, mask_path)
     return task

@@ -214,13 +214,18 @@ def identity(method: str) -> str | list[str]:
 
 def name_for_files(method: str) -> str:
     """A method's name as part of the name of a file or folder."""
-    return re.sub(r"[^\w.-]", "-", outside.short_name(method))
+    return for_files(outside.short_name(method))
+
+
+def for_files(name: str) -> str:
+    """Any name as a part of that of a file or folder, of at most 100 bytes: what does not fit in becomes -."""
+    return re.sub(r"[^\w.-]", "-", name).encode()[:100].decode(errors="ignore")
 
 
 def trained_folder(training: Training, runs: Path) -> Path:
     """Where a training keeps its checkpoints: `runs/trained/<method>-<recipe>-s<seed>-<key>`."""
     name = name_for_files(training.method)
-    return runs / "trained" / f"{name}-{training.recipe.name}-s{training.seed}-{training.key}"
+    return runs / "trained" / f"{name}-{for_files(training.recipe.name)}-s{training.seed}-{training.key}"
 
 
 def weights_file(network: Network, runs: Path) -> Path | None:

@@ -156,6 +156,7 @@ class Common:
     device: str
     pictures: str | list[str]
     picture_frames: bool
+    fingerprint: str = choice("content", "names")
     processes: Literal["auto"] | int = number(least=1, most=MANY)
     ranks: Literal["auto"] | int = number(least=1, most=MANY)
     runs: str | None

@@ -20,6 +20,7 @@ from bench.run.sampling_picture import sampling_picture
 from bench.run.work import Item
 from bench.run.work import describe as describe_error
 from bench.score.held_out import held_out_score
+from bench.score.inference import NotFinite
 from bench.system.errors import USER_ERRORS, ConfigError
 from bench.system.files import drop_unfinished, write_json, write_text
 from bench.tasks import TASKS, Task
@@ -96,11 +97,13 @@ def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
 
 
 def _reason(error: BaseException, cell: Cell, runs: Path) -> str:
-    """Why a cell failed, in a line. Of the suite's methods only RuntimeError and MemoryError may fail a cell.
+    """Why a cell failed, in a line. Of the suite's methods only what memory and numbers do may fail a cell.
 
     Others' code may raise anything but what is about data and disks; the traceback goes to the cell's folder.
     """
     method = cell.network.method
+    if isinstance(error, NotFinite):
+        return str(error)
     if not methods.entry(method).others:
         lost = isinstance(error, MethodError) and cell.network.trainings  # weights that hold no numbers any more
         if not lost and not isinstance(error, RuntimeError | MemoryError):

@@ -75,5 +75,6 @@ def blank(cell: Cell, setup: Setup, status: str = "ok") -> Record:
         varied=json.dumps(cell.varied),
         reference=cell.reference,
         config_hash=cell.key,
+        fingerprint=setup.config.fingerprint,
         **setup.facts,
     )

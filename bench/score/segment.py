@@ -100,7 +100,9 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
         threads(threads_for(*task.seen_size)),
         tqdm(total=task.frames, initial=done, desc=f"segment {count}", unit="frame", mininterval=2) as bar,
     ):
-        for found, milliseconds in follow(method, frames(), device, task.mask.shape, started=done > 0):
+        for found, milliseconds in follow(
+            method, frames(), device, task.mask.shape, done > 0, str(task.video.path), task.start + done
+        ):
             mask = task.mask if milliseconds is None else found
             step_ms += [] if milliseconds is None else [milliseconds]
             replace_atomically(folder / "masks" / f"{names.pop()}.png", partial(write_mask, mask=mask))

@@ -12,11 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from bench.record import as_cell
-from bench.system.errors import DiskFull, say
+from bench.system.errors import ConfigError, DiskFull, say
 from bench.system.shapes import fits
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TEMPORARY = "tmp"
+
+
+def inside(folder: Path, *parts: str) -> Path:
+    """The place of these names below a folder that a job owns: for what is written under names from elsewhere.
+
+    Raises ConfigError where it leads out of the folder, also by a link.
+    """
+    path = folder.joinpath(*parts)
+    try:
+        within = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no path can have
+        within = False
+    if not within:
+        raise ConfigError(
+            f"{path} leads out of {folder}, where nothing may be written: remove the link or rename it"
+        )
+    return path
 
 
 def replace_atomically(path: Path, write) -> None:
@@ -47,7 +64,8 @@ def write_checkpoint(path: Path, content: dict) -> None:
 def drop_unfinished(folder: Path) -> None:
     """Remove what a killed process was writing below the folder. Nobody else may be writing there."""
     for path in folder.rglob(f".*.{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
