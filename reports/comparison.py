@@ -11,7 +11,7 @@ import numpy as np
 from bench.record import Record
 from reports.rows import aggregate, group_rows, main_score, succeeded
 from reports.significance import SIGNIFICANCE, holm
-from reports.statistics import FEWEST_SEEDS, MOST_SEEDS, PairedDifference, paired_difference, seeds_needed
+from reports.statistics import MOST_SEEDS, PairedDifference, paired_difference, seeds_needed
 
 EFFECT = 0.5  # J&F: the difference that papers still argue about
 TEACHER = "(teacher)"  # ends the label of a network that was trained to teach, on terms of its own
@@ -34,9 +34,7 @@ class Comparison:
         """Significant or not at 5 %, or why there is no verdict."""
         if not math.isnan(self.p_holm):
             return SIGNIFICANT if self.p_holm < SIGNIFICANCE else NOT_SIGNIFICANT
-        seeds = self.difference.seeds
-        few = ("one seed", "two seeds")[seeds - 1] if seeds < FEWEST_SEEDS else "one sequence"
-        return f"{few}: {NO_VERDICT}"
+        return f"{self.difference.lacking}: {NO_VERDICT}"
 
     @property
     def seeds_text(self) -> str:

@@ -109,8 +109,8 @@ def _comparisons(compared: dict[str, Comparison], main: Column) -> list[str]:
     lines = [PAIRED.format(score=main.title, sequence=sequence)]
     for verdict in dict.fromkeys(row.verdict for row in compared.values() if NO_VERDICT in row.verdict):
         names = [name for name, row in compared.items() if row.verdict == verdict]
-        advice = "" if "sequence" in verdict else " It takes three: seeds=3."
-        lines.append(f"{verdict.capitalize()} ({', '.join(names)}).{advice}")
+        advice = "" if "sequence" in verdict else ": seeds=3"
+        lines.append(f"{verdict.capitalize()} ({', '.join(names)}). It takes three{advice}.")
     fixed = [name for name, row in compared.items() if row.difference.seeds == 1 and NO_VERDICT not in row.verdict]
     if fixed:
         lines.append(
@@ -119,11 +119,12 @@ def _comparisons(compared: dict[str, Comparison], main: Column) -> list[str]:
     for reference in dict.fromkeys(found.reference for found in compared.values()):
         rows = {name: row for name, row in compared.items() if row.reference == reference and row.seeds_needed}
         if rows:
-            worst = max(rows, key=lambda name: rows[name].seeds_needed or 0)
+            most = max(rows.values(), key=lambda row: row.seeds_needed or 0)
+            names = [name for name, row in rows.items() if row.seeds_needed == most.seeds_needed]
             lines.append(
-                f"It might take {rows[worst].seeds_text} seeds to show a difference of {EFFECT} {main.title} "
-                f"between {worst} and {reference}{', the pair that varies most' if len(rows) > 1 else ''} (power "
-                f"0.8, paired t test at 5 %, these {sequence}s, upper 80 % bound of the spread over seeds)."
+                f"It might take {most.seeds_text} seeds to show a difference of {EFFECT} {main.title} between "
+                f"{reference} and {', '.join(names)} (power 0.8, paired t test at 5 %, these {sequence}s, upper "
+                f"80 % bound of the spread over seeds)."
             )
     return lines
 

@@ -12,14 +12,14 @@ SIGNIFICANCE = 0.05  # two-sided: the intervals are those of 95 %
 class TwoWay:
     """The mean (...) of values over sequences and seeds, its standard error (...), and what it is significant by.
 
-    seed_share: (...), how much of the error's square is over seeds, in [0, 1].
+    freedom: degrees of freedom of the fewer of these (mostly the seeds), and of the others.
+    share: (...), how much of the error's square is over the fewer, in [0, 1].
     """
 
     mean: np.ndarray
     error: np.ndarray
-    seed_share: np.ndarray
-    sequences: int
-    seeds: int
+    share: np.ndarray
+    freedom: tuple[int, int]
 
     @property
     def p(self) -> np.ndarray:
@@ -34,16 +34,15 @@ class TwoWay:
         return float(self.mean - half), float(self.mean + half)
 
     def _tails(self, ratio: np.ndarray) -> np.ndarray:
-        """Student's two tails beyond a ratio of mean to error: over sequences and over seeds, by their shares.
+        """Student's two tails beyond a ratio of mean to error, with either degrees of freedom, by their shares.
 
         Cochran and Cox (Experimental Designs, 1957, section 4.14) weigh critical values so, where a variance is a
         sum of two with degrees of freedom of their own. Satterthwaite's one number of degrees of freedom, which
         comes from the same few seeds as the error, finds too much: at three seeds and 30 sequences, one of 8 rows
         without any effect in up to 15 % of the tables, after Holm's correction.
         """
-        by_sequence = stats.t.sf(ratio, self.sequences - 1)
-        by_seed = stats.t.sf(ratio, max(1, self.seeds - 1))
-        return 2 * (self.seed_share * by_seed + (1 - self.seed_share) * by_sequence)
+        few, many = (stats.t.sf(ratio, freedom) for freedom in self.freedom)
+        return 2 * (self.share * few + (1 - self.share) * many)
 
 
 def two_way(values: np.ndarray, weights: np.ndarray) -> TwoWay:
@@ -54,20 +53,21 @@ def two_way(values: np.ndarray, weights: np.ndarray) -> TwoWay:
     that over sequences, plus that over seeds, minus that of the interaction, which both hold; it is at least
     either of the first two. With a single seed, where nothing varies by seed, it is that over sequences.
     """
-    share = weights / weights.sum()
-    squares, (sequences, seeds) = (share**2).sum(), values.shape[-2:]
-    of_sequences, of_seeds = values.mean(axis=-1), share @ values
-    mean = of_seeds.mean(axis=-1)
-    variance = over_sequences = squares * of_sequences.var(axis=-1, ddof=1)
-    over_seeds = np.zeros_like(mean)
-    if seeds > 1:
-        over_seeds = of_seeds.var(axis=-1, ddof=1) / seeds
-        rest = values - of_sequences[..., None] - values.mean(axis=-2, keepdims=True)
-        rest += of_sequences.mean(axis=-1)[..., None, None]
-        both = squares * (rest**2).sum(axis=(-2, -1)) / ((sequences - 1) * (seeds - 1) * seeds)
-        variance = np.maximum(np.maximum(over_sequences, over_seeds), over_sequences + over_seeds - both)
-    seed_share = np.divide(over_seeds, variance, out=np.zeros_like(mean), where=variance > 0)
-    return TwoWay(mean, np.sqrt(variance), seed_share, sequences, seeds)
+    weights = weights / weights.sum()
+    squares, (sequences, seeds) = (weights**2).sum(), values.shape[-2:]
+    of_sequences, of_seeds = values.mean(axis=-1), weights @ values
+    mean, over_sequences = of_seeds.mean(axis=-1), squares * of_sequences.var(axis=-1, ddof=1)
+    if seeds == 1:
+        return TwoWay(mean, np.sqrt(over_sequences), np.ones_like(mean), (sequences - 1, sequences - 1))
+    over_seeds = of_seeds.var(axis=-1, ddof=1) / seeds
+    rest = values - of_sequences[..., None] - values.mean(axis=-2, keepdims=True)
+    rest += of_sequences.mean(axis=-1)[..., None, None]
+    both = squares * (rest**2).sum(axis=(-2, -1)) / ((sequences - 1) * (seeds - 1) * seeds)
+    variance = np.maximum(np.maximum(over_sequences, over_seeds), over_sequences + over_seeds - both)
+    fewer = over_seeds if seeds < sequences else over_sequences
+    share = np.divide(fewer, variance, out=np.ones_like(mean), where=variance > 0)
+    freedom = min(sequences, seeds) - 1, max(sequences, seeds) - 1
+    return TwoWay(mean, np.sqrt(variance), share, freedom)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

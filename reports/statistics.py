@@ -12,7 +12,8 @@ from scipy import stats
 from bench.record import Record
 from reports.significance import SIGNIFICANCE, two_way
 
-FEWEST_SEEDS = 3  # for a verdict on what was trained
+# Too few for a verdict: at two, Holm's small levels are exceeded.
+FEW_SEEDS, FEW_SEQUENCES = {1: "one seed", 2: "two seeds"}, {1: "one sequence", 2: "two sequences"}
 MOST_SEEDS = 50  # of which a table still says that they would be needed
 ASSURANCE = 0.8  # that the spread over all seeds is below the bound that is taken for it
 BATCH = 500_000  # numbers drawn at a time; the resamples of many sequences would not fit memory at once
@@ -25,7 +26,7 @@ class PairedDifference:
     low, high: of the bootstrap; NaN for a single pair.
     two_way_low, two_way_high: of the model in which sequences and seeds are random; NaN with a single sequence, or
     with a single seed of what was trained.
-    p: that the two-way model gives a mean of 0; NaN where there is no such interval, or below three seeds.
+    p: of a mean of 0 in the two-way model; NaN with too few seeds or sequences, and then `lacking` says which.
     """
 
     mean: float
@@ -36,6 +37,7 @@ class PairedDifference:
     two_way_low: float = math.nan
     two_way_high: float = math.nan
     p: float = math.nan
+    lacking: str = ""  # "one seed", "two seeds", "one sequence", "two sequences"
 
 
 def paired_difference(records_a: list[Record], records_b: list[Record]) -> PairedDifference:
@@ -57,8 +59,14 @@ def paired_difference(records_a: list[Record], records_b: list[Record]) -> Paire
         raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
     mean = float(np.average(differences.mean(axis=1), weights=weights))
     trained = any(record.train_steps for record in (*records_a, *records_b))
-    bootstrap, by_model = _interval(differences, weights), _two_way(differences, weights, trained)
-    return PairedDifference(mean, *bootstrap, differences.size, differences.shape[1], *by_model)
+    sequences, seeds = differences.shape
+    low = high = p = math.nan
+    if sequences > 1 and (seeds > 1 or not trained):
+        by_model = two_way(differences, weights)
+        low, high, p = *by_model.interval(), float(by_model.p)
+    lacking = (trained and FEW_SEEDS.get(seeds)) or FEW_SEQUENCES.get(sequences, "")
+    p = math.nan if lacking else p
+    return PairedDifference(mean, *_interval(differences, weights), differences.size, seeds, low, high, p, lacking)
 
 
 def interval(records: list[Record]) -> tuple[float, float]:
@@ -141,15 +149,6 @@ def _weights(records: list[Record], sequences: pd.Index) -> np.ndarray:
     """How many objects were evaluated in each sequence; records without it give every sequence the same weight."""
     objects = {k: n for r in records for k, n in json.loads(r.objects_per_sequence or "{}").items()}
     return np.array([objects.get(name, 1) for name in sequences], np.float64)
-
-
-def _two_way(values: np.ndarray, weights: np.ndarray, trained: bool) -> tuple[float, float, float]:
-    """Ends of the two-way interval of the mean of values (sequences, seeds), and p; see `PairedDifference`."""
-    sequences, seeds = values.shape
-    if sequences < 2 or (trained and seeds < 2):
-        return math.nan, math.nan, math.nan
-    found = two_way(values, weights)
-    return *found.interval(), float(found.p) if seeds >= FEWEST_SEEDS or not trained else math.nan
 
 
 def _interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -38,14 +38,15 @@ def difference_chart(records: list[Record], folder: Path) -> Figure | None:
             dots = paired(cells[name], cells[reference])[0].mean(axis=1)
             colour = (better if found.mean > 0 else worse) if significant else UNDECIDED
             axis.plot(dots, [y + 0.22] * len(dots), ".", color=colour, markersize=4, alpha=0.5)
-            ends = [found.two_way_low, found.two_way_high]
-            axis.plot(ends, [y, y], color=colour, linewidth=2.5, solid_capstyle="butt")
+            if not found.lacking:  # the interval of two seeds would be all that is seen
+                ends = [found.two_way_low, found.two_way_high]
+                axis.plot(ends, [y, y], color=colour, linewidth=2.5, solid_capstyle="butt")
             axis.plot(found.mean, y, "D", color=colour, markersize=6, markeredgecolor="white")
             axis.text(1.02, y, _text(found), transform=axis.get_yaxis_transform(), va="center", fontsize=SMALL)
         axis.set_yticks(range(len(names)), [wrapped(name) for name in names])
         axis.set_ylim(len(names) - 0.4, -0.6)
         axis.grid(axis="y", visible=False)
-        explain(axis, "diamond and bar: mean and 95 % interval (grey: n.s. or no verdict); dots: sequences")
+        explain(axis, "diamond: mean (grey: n.s., no verdict); bar: 95 % interval with a verdict; dots: sequences")
         axis.set_xlabel(wrapped(f"difference in {main_score(records).title} to {reference}", 70))
     return drawn
 
@@ -68,7 +69,7 @@ def sequences_chart(records: list[Record], folder: Path) -> Figure | None:
         if len(shown) > SHOWN:
             shown = pd.concat([shown.head(SHOWN // 2), shown.tail(SHOWN // 2)])
         means, places, found = shown.mean(axis=1), range(len(shown)), compared[name].difference
-        if not math.isnan(found.two_way_low):
+        if not found.lacking:
             axis.axvspan(found.two_way_low, found.two_way_high, color=FAINT, alpha=0.2, linewidth=0)
         axis.axvline(found.mean, color=FAINT, linestyle="--", linewidth=1.2)
         axis.barh(places, means, color=[better if mean > 0 else worse for mean in means], height=0.75)

@@ -124,13 +124,20 @@ def test_a_single_pair_has_no_interval_and_is_never_called_a_difference(pair_wit
 
 
 @pytest.mark.parametrize(
-    ("shape", "has_interval", "has_p"),
-    [((6, 3), True, True), ((6, 2), True, False), ((6, 1), False, False), ((1, 5), False, False)],
+    ("shape", "has_interval", "lacking"),
+    [
+        ((3, 3), True, ""),
+        ((6, 2), True, "two seeds"),
+        ((6, 1), False, "one seed"),
+        ((1, 5), False, "one sequence"),
+        ((2, 5), True, "two sequences"),
+    ],
 )
-def test_it_takes_three_seeds_and_two_sequences_to_know_what_varies(pair_with, shape, has_interval, has_p):
+def test_it_takes_three_seeds_and_three_sequences_for_a_verdict(pair_with, shape, has_interval, lacking):
     found = paired_difference(*pair_with(np.random.default_rng(4).normal(1, 2, shape)))
     assert math.isnan(found.two_way_low) != has_interval
-    assert math.isnan(found.p) != has_p
+    assert math.isnan(found.p) == bool(lacking)
+    assert found.lacking == lacking
 
 
 def test_the_two_way_interval_is_wider_than_the_bootstrap_at_three_seeds(pair_with):
