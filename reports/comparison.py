@@ -72,7 +72,8 @@ def compare_soups(records: list[Record]) -> dict[str, Comparison]:
 
     The best is the best in this table, which understates what a soup gains. Holm's correction is over the soups.
     """
-    rows, references = group_rows(records), {}
+    rows = group_rows(records)
+    references: dict[str, str] = {}
     scores = aggregate(records).set_index("label")[main_score(records).name].dropna()
     for name, cells in rows.items():
         labels = json.loads(cells[0].ingredients or "[]")

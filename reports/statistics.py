@@ -60,12 +60,13 @@ def paired_difference(records_a: list[Record], records_b: list[Record]) -> Paire
     mean = float(np.average(differences.mean(axis=1), weights=weights))
     trained = any(record.train_steps for record in (*records_a, *records_b))
     sequences, seeds = differences.shape
+    lacking = FEW_SEEDS.get(seeds, "") if trained else ""
+    lacking = lacking or FEW_SEQUENCES.get(sequences, "")
     low = high = p = math.nan
     if sequences > 1 and (seeds > 1 or not trained):
-        by_model = two_way(differences, weights)
-        low, high, p = *by_model.interval(), float(by_model.p)
-    lacking = (trained and FEW_SEEDS.get(seeds)) or FEW_SEQUENCES.get(sequences, "")
-    p = math.nan if lacking else p
+        model = two_way(differences, weights)
+        low, high = model.interval()
+        p = math.nan if lacking else float(model.p)
     return PairedDifference(mean, *_interval(differences, weights), differences.size, seeds, low, high, p, lacking)
 
 

@@ -14,7 +14,8 @@ TABLES = 4000
 def drawn(rng, spreads, tables: int, sequences: int, seeds: int) -> np.ndarray:
     """Scores or differences without any effect: (tables, sequences, seeds)."""
     shapes = (tables, sequences, 1), (tables, 1, seeds), (tables, sequences, seeds)
-    return sum(spread * rng.normal(size=shape) for spread, shape in zip(spreads, shapes, strict=True))
+    sequence, seed, both = (spread * rng.normal(size=shape) for spread, shape in zip(spreads, shapes, strict=True))
+    return sequence + seed + both
 
 
 def test_it_is_students_interval_where_sequences_alone_vary():
