@@ -112,6 +112,7 @@ class Record:
     varied: str = ""  # what sets this row of the ablation apart: {config key: value} as JSON
     reference: str = ""  # label of the row that this one is compared with; empty: the first trained one
     soup: str = _setting("", "Weights averaged")  # how many of which networks
+    ingredients: str = ""  # labels of the rows of this table that a soup averages, as JSON
     initialisation: str = _setting("", "Initialisation")  # of the backbones
     train_batch: int = column(0, "Batch", group="training", digits=0)
     train_steps: int = column(0, "Steps", group="training", digits=0)

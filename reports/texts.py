@@ -12,9 +12,9 @@ def spread(mean: float, deviation: float, digits: int | None = 1) -> str:
     return " ± ".join(ends) or MISSING
 
 
-def difference(mean: float, within_noise: bool) -> str:
+def difference(mean: float, remark: str = "") -> str:
     """A row minus its reference."""
-    return MISSING if math.isnan(mean) else f"{mean:+.1f}{' (noise)' if within_noise else ''}"
+    return MISSING if math.isnan(mean) else f"{mean:+.1f}{f' ({remark})' if remark else ''}"
 
 
 def interval(low: float, high: float) -> str:

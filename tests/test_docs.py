@@ -173,7 +173,7 @@ def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):
     data = {"name": "x", "kind": "embedded", "fingerprint": "x"}
     labels = [cell.label for cell in plan_ablation(config, Data(data, data))]
     assert labels == ["copy_first_mask", "mobilevos_r18 (teacher)"] + [
-        name for name in ("temperature=0.1", "temperature=1", "temperature=4", "no logits") for _ in range(2)
+        name for name in ("temperature=0.1", "temperature=1", "temperature=4", "no logits") for _ in range(3)
     ]
 
 

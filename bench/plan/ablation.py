@@ -60,7 +60,11 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         for training in filter(None, (cell.network.training for cell in trained)):
             check_held_out(f"ablation={ablation.name}", training)
     for label, node in (ablation.get("soups") or {}).items():
-        cells += [Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds]
+        wanted = tuple(node.get("of") or dict.fromkeys(cell.label for cell in trained))
+        cells += [
+            Cell(str(label), _soup(str(label), node, wanted, trained, s), data.dataset, s, ingredients=wanted)
+            for s in seeds
+        ]
     return cells
 
 
@@ -211,14 +215,13 @@ def _recipe(node: DictConfig) -> Recipe:
     return recipe
 
 
-def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network:
-    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}.
+def _soup(label: str, node: DictConfig, wanted: tuple[str, ...], cells: list[Cell], seed: int) -> Network:
+    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}; wanted: labels.
 
     Raises ConfigError, before anything is trained, for what `make_soup` will lack.
     """
     place = f"ablation.soups.{label}"
     check(settings_of(SoupNode, place), {f"{place}.{key}": value for key, value in plain(node).items()})
-    wanted = node.get("of") or list(dict.fromkeys(cell.label for cell in cells))
     members = [cell.network for cell in cells if cell.label in wanted and cell.seed == seed]
     unknown = set(wanted) - {cell.label for cell in cells}
     pick = node.get("pick", "uniform")

@@ -150,6 +150,7 @@ class Cell:
 
     varied: the configuration keys that set its row of the table apart, with their values.
     reference: label of the row that its row is compared with; empty: the first trained one.
+    ingredients: labels of the rows that a soup averages.
     """
 
     label: str
@@ -158,6 +159,7 @@ class Cell:
     seed: int
     varied: dict[str, Any] = field(default_factory=dict)
     reference: str = ""
+    ingredients: tuple[str, ...] = ()
 
     @property
     def cost_only(self) -> bool:
