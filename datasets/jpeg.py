@@ -29,7 +29,8 @@ class Header:
 
 def read_header(data: bytes) -> Header | None:
     """Of a whole JPEG or its beginning; None where that ends too early or markers are not where they should be."""
-    at, frame, tables = 2, b"", {}
+    at, frame = 2, b""
+    tables: dict[int, int] = {}
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF or marker in ALONE:

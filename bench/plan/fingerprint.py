@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.system.errors import DiskFull
-from bench.system.files import read_json, write_json
+from bench.system.files import read_json, set_aside, write_json
 from bench.system.locks import alone
 from datasets.errors import DataError
 from datasets.files import check_regular, files_below
@@ -97,12 +97,12 @@ def _hashed(manifest: Path, stamps: dict[str, Status], paths: dict[str, Path], k
 
 def _known(manifest: Path, stamps: dict[str, Status]) -> dict[str, str]:
     """The hashes of those files that are as they were; a damaged manifest has none."""
-    kept = read_json(manifest)
-    if kept is None and not manifest.exists():
+    kept = read_json(manifest, {"files": dict, "check": str})
+    if kept is None:
         return {}
-    files = kept.get("files") if isinstance(kept, dict) else None
-    if not isinstance(files, dict) or kept.get("check") != _check(files):
-        warnings.warn(f"{manifest} is damaged: all files are read again", stacklevel=2)
+    files = kept["files"]
+    if kept["check"] != _check(files):
+        set_aside(manifest)
         return {}
     return {
         name: files[name][-1] for name, stamp in stamps.items() if name in files and files[name][:-1] == [*stamp]

@@ -307,11 +307,12 @@ JOBS: dict[str, type[Common]] = {
 
 def settings(job: str) -> dict[str, Setting]:
     """{dotted key: what it may be} of the configuration of a job."""
-    return _settings(JOBS.get(job, Common), recipe_keys())
+    kinds: tuple[Any, Any] = JOBS.get(job, Common), recipe_keys()
+    return _settings(*kinds)
 
 
 @cache
-def _settings(job: type[Common], recipe: type[Settings]) -> dict[str, Setting]:
+def _settings(job: Any, recipe: Any) -> dict[str, Setting]:
     found = dict(settings_of(job))
     for place in ("recipe", "teacher.recipe", "stage_recipe"):
         found |= settings_of(recipe, place)

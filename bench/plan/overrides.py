@@ -112,10 +112,11 @@ def _lines_of_file(text: str) -> list[str]:
         raise ConfigError(f"overrides={name} cannot be read: {first_line(error)}") from None
     if not is_small:
         raise ConfigError(f"overrides={name} cannot be read: give a file of at most {LARGEST_FILE >> 20} MiB")
-    values = [one for value in found.values() for one in _values(value)] if isinstance(found, dict) else [{}]
-    if not all(isinstance(one, SCALARS) for one in values) or not all(isinstance(key, str) for key in found):
+    lines = found if isinstance(found, dict) else {0: found}
+    values = [one for value in lines.values() for one in _values(value)]
+    if not all(isinstance(one, SCALARS) for one in values) or not all(isinstance(key, str) for key in lines):
         raise ConfigError(f"overrides={name}: give lines of the form `dotted.key: value`")
-    return [f"{key}={_in_hydra_grammar(value)}" for key, value in found.items()]
+    return [f"{key}={_in_hydra_grammar(value)}" for key, value in lines.items()]
 
 
 def _load(text: str) -> Any:

@@ -135,10 +135,11 @@ def _field(default: Any, **metadata: Any) -> Any:
 
 
 @cache
-def settings_of(kind: type, prefix: str = "") -> dict[str, Setting]:
+def settings_of(kind: Any, prefix: str = "") -> dict[str, Setting]:
     """{dotted key: what it may be} of the dataclass `kind`, and of those in it, at the key `prefix`."""
     found: dict[str, Setting] = {}
     hints = get_type_hints(kind)
+    inner: Any
     for each in fields(kind):
         key = f"{prefix}.{each.name}" if prefix else each.name
         found[key] = Setting(hints[each.name], **each.metadata)

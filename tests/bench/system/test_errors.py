@@ -91,4 +91,4 @@ def test_a_name_that_the_terminal_cannot_show_ends_nothing():
     with bench(*CHECK[:1], "method=ε", env=os.environ | {"PYTHONIOENCODING": "ascii"}) as process:
         assert process.wait() == 2
         told = process.stderr.read()
-        assert told.startswith("error: ") and "method=\\u03b5" in told
+        assert told.startswith("error: ") and "'\\u03b5'" in told
