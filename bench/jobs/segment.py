@@ -28,7 +28,6 @@ from datasets.video import open_video
 from methods import outside
 
 FPS = 24.0  # of a folder of frames
-SMALLEST = 32  # px of the longer side
 STARTED, TIMINGS = "started.json", "timings.json"
 LONGEST_STEM = 60  # characters of the video's name in that of its folder
 SHAPE = {  # of timings.json
@@ -105,11 +104,6 @@ def _task(config: DictConfig, network: Network, runs: Path) -> Task:
     for key, what in (("video", "clip.mp4, or a folder of frames"), ("mask", "first.png")):
         if not config[key]:
             raise ConfigError(f"job=segment needs {key}=/path/to/{what}")
-    for key, least in (("start", 0), ("size", SMALLEST), ("fps", 1)):
-        value = config[key]
-        whole = key == "fps" or isinstance(value, int)
-        if value is not None and (isinstance(value, bool | str) or not whole or value < least):
-            raise ConfigError(f"{key}={value}: give a {'whole ' * (key != 'fps')}number of at least {least}")
     place, mask_path = (Path(config[key]).expanduser().absolute() for key in ("video", "mask"))
     video = open_video(place)
     stamp = fingerprint(video.path, runs, config.fingerprint)

@@ -283,9 +283,6 @@ def test_memory_does_not_grow_with_the_video(run, places, tmp_path, monkeypatch)
         ({"video": "/nowhere.mp4"}, r"video not found: /nowhere\.mp4"),
         ({"mask": "/nowhere.png"}, r"mask not found: /nowhere\.png"),
         ({"start": 6}, r"clip\.mp4 has 6 frames: there is no frame start=6"),
-        ({"start": -1}, r"start=-1: give a whole number of at least 0"),
-        ({"size": "big"}, r"size=big: give a whole number of at least 32"),
-        ({"fps": 0}, r"fps=0: give a number of at least 1"),
         ({"weights": "/nowhere.pt"}, r"checkpoint not found: /nowhere\.pt"),
     ],
 )
@@ -293,6 +290,19 @@ def test_a_mistake_is_named_and_nothing_is_begun(changes, message, run, tmp_path
     with pytest.raises(USER_ERRORS, match=message):
         run(**changes)
     assert not (tmp_path / "out/masks").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("start=-1", "start=-1: give a whole number of at least 0"),
+        ("size=big", "size=big: give a whole number of at least 32"),
+        ("fps=0", "fps=0: give a number of at least 1"),
+    ],
+)
+def test_a_wrong_number_is_told_when_the_configuration_is_composed(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(["job=segment", wrong])
 
 
 def test_a_mask_must_fit_the_video(run, tmp_path):
