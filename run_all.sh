@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
 # Runs the suite: ./run_all.sh [key=value ...]; ./run_all.sh --help
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
+script="${BASH_SOURCE[0]}"
+while [ -L "$script" ]; do # through links, also where readlink knows no -f
+    link="$(readlink "$script")"
+    case "$link" in /*) script="$link" ;; *) script="$(dirname "$script")/$link" ;; esac
+done
+source "$(dirname "$script")/bench/setup.sh"
 extras=reports,video
 for argument in "$@"; do
     [ "$argument" != launcher=slurm ] || extras=reports,video,cluster
 done
 set_up "$extras"
+# What a library has to say must not end a run.
+unset PYTHONWARNINGS
 
 BENCH_RESULT="$(mktemp)"
 export BENCH_RESULT

@@ -2,7 +2,12 @@
 # Runs the tests: ./run_tests.sh [pytest arguments]; without arguments also the linter and the type checker.
 # VOS_BENCH_EXTRAS=phone installs that extra too (several: joined by commas), for tests that are skipped without.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/bench/setup.sh"
+script="${BASH_SOURCE[0]}"
+while [ -L "$script" ]; do # through links, also where readlink knows no -f
+    link="$(readlink "$script")"
+    case "$link" in /*) script="$link" ;; *) script="$(dirname "$script")/$link" ;; esac
+done
+source "$(dirname "$script")/bench/setup.sh"
 set_up "reports,video,dev,search,cluster${VOS_BENCH_EXTRAS:+,$VOS_BENCH_EXTRAS}"
 
 cd "$root"

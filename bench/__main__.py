@@ -1,19 +1,25 @@
 """The command line: `python -m bench key=value ...`; `./run_all.sh` calls it and then `python -m reports`."""
 
+import os
 import signal
 import sys
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
+
+from omegaconf import OmegaConf
 
 import methods
 from bench.plan.compose import choices, load_config
 from bench.plan.launcher import check_launcher
-from bench.system.errors import USER_ERRORS, show_warning
+from bench.system.errors import READER_GONE, ConfigError, message_of, reader_gone, say, show_warning
 from bench.system.files import room_in
 from bench.system.stopping import EXIT_CODE, Stopped, listening
 from bench.train.place import Place, find_place, launched
+from methods.errors import MethodError
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
@@ -76,15 +82,36 @@ def main(arguments: list[str]) -> int:
             return together.launch(place.size, config.device, arguments)
         job = import_module(f"bench.jobs.{config.job}")
         runs = Path(config.runs or ROOT / "runs").expanduser().absolute()
-        with listening(), together.joined(place, config.device) if together else nullcontext(), room_in(runs):
+        if runs.exists() and not runs.is_dir():
+            raise ConfigError(f"runs={runs} is no folder: choose another")
+        joined = together.joined(place, config.device) if together else nullcontext()
+        with listening(), joined, room_in(runs), ends_itself():
             return job.run(config, runs)
-    except USER_ERRORS as error:
-        if not quiet:
-            print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as error:  # or a scheduler's SIGTERM
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return EXIT_CODE if isinstance(error, Stopped) else 130
+    except Exception as error:
+        return _told(error, quiet)
+
+
+def _told(error: Exception, quiet: bool) -> int:
+    """The exit code of an error, which is told; it is raised where it is a mistake of ours."""
+    if isinstance(error, BrokenPipeError) and reader_gone():
+        return READER_GONE
+    if (message := message_of(error)) is None:
+        raise error
+    if not quiet:
+        say(f"error: {message}")
+    return 2
+
+
+@contextmanager
+def ends_itself() -> Iterator[None]:
+    """A job's exit code is its own: a method that ends the program is an error."""
+    try:
+        yield
+    except SystemExit as error:
+        raise MethodError(message_of(error)) from None
 
 
 def _asked(arguments: list[str]) -> str:
@@ -95,12 +122,24 @@ def _asked(arguments: list[str]) -> str:
         names |= {"methods": methods.available(), "optional": methods.optional()}
         return HELP.format(**{key: ", ".join(found) for key, found in names.items()})
     if "--config" in arguments:
-        from omegaconf import OmegaConf
-
         return OmegaConf.to_yaml(load_config([a for a in arguments if a != "--config"]))
     return ""
 
 
+def _whole(code: int) -> int:
+    """The exit code once all that was printed has been read; quietly that of SIGPIPE where nobody reads."""
+    try:
+        print(end="", flush=True)
+    except BrokenPipeError:
+        code = READER_GONE
+    if code == READER_GONE:  # what is left goes nowhere: Python would tell of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in whose background this runs ignores it
-    sys.exit(main(sys.argv[1:]))
+    for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show ends nothing
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_whole(main(sys.argv[1:])))

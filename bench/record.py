@@ -13,6 +13,7 @@ ERROR_COLOURS = {
     "another object": (240, 228, 66),
     "true boundary": (255, 255, 255),
 }
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet's begin with
 # What columns say of themselves below a table.
 J_AND_F = "J is the region similarity (intersection over union) and F the boundary accuracy, in percent."
 MIOU = (
@@ -111,6 +112,7 @@ class Record:
     varied: str = ""  # what sets this row of the ablation apart: {config key: value} as JSON
     reference: str = ""  # label of the row that this one is compared with; empty: the first trained one
     soup: str = _setting("", "Weights averaged")  # how many of which networks
+    ingredients: str = ""  # labels of the rows of this table that a soup averages, as JSON
     initialisation: str = _setting("", "Initialisation")  # of the backbones
     train_batch: int = column(0, "Batch", group="training", digits=0)
     train_steps: int = column(0, "Steps", group="training", digits=0)
@@ -144,6 +146,7 @@ class Record:
     versions: str = ""
     git_commit: str = ""
     config_hash: str = ""
+    fingerprint: str = ""  # what stands for the files of its data: "content" or, as sizes do not tell all, "names"
     weights: str = ""  # file the network came from
     overlay: str = ""  # picture of its masks
     pictures: str = ""  # {sequence: folder of its frames, errors in ERROR_COLOURS} as JSON
@@ -178,6 +181,17 @@ def value(record: Record, name: str) -> Any:
 def to_jsonl(records: list[Record]) -> str:
     """One JSON object a line."""
     return "".join(json.dumps(asdict(record)) + "\n" for record in records)
+
+
+def as_cell(value: Any) -> Any:
+    """As a csv file may hold it: a text that a spreadsheet would run as a formula begins with an apostrophe."""
+    if not isinstance(value, str) or not value.startswith(FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def read_records(path: Path) -> list[Record]:

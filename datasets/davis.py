@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from datasets.errors import DataError
+from datasets.files import read_text
 from datasets.folder import read_sequence, subfolders
+from datasets.names import checked_name
 from datasets.sequence import VideoSet
 
 LAYOUT = "JPEGImages/<resolution>/<sequence>/, Annotations/<resolution>/<sequence>/ and ImageSets/<year>/"
@@ -46,9 +48,9 @@ def _listed(root: Path, year: int, split: str, resolution: str) -> list[str]:
         there = sorted(str(p.relative_to(image_sets)) for p in image_sets.glob("*/*.txt"))
         lists = f"no list of sequences {path}; lists in {image_sets}: {', '.join(there) or 'none'}"
         raise DataError(f"{lists}. Choose the year and split of one of them, or add the list")
-    first_words = (line.split()[0] for line in path.read_text().splitlines() if line.strip())
+    first_words = (line.split()[0] for line in read_text(path, "list of sequences").splitlines() if line.strip())
     # A line is a sequence's name, or "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/...".
     names = dict.fromkeys(Path(word).parent.name if "/" in word else word for word in first_words)
     if not names:
         raise DataError(f"the list of sequences {path} is empty: write one name per line")
-    return list(names)
+    return [checked_name(name, f"a sequence listed in {path}") for name in names]

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from datasets.errors import DataError
+from datasets.files import check_regular, visible
+from datasets.names import checked_name
 from datasets.sequence import Sequence, VideoSet
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -73,12 +75,21 @@ def list_frames(name: str, folder: Path) -> list[Path]:
 
 def subfolders(parent: Path) -> list[Path]:
     """The folders in a folder, without hidden ones, in order of name."""
-    return sorted(f for f in parent.glob("[!.]*") if f.is_dir())
+    return [path for entry in visible(parent) if (path := Path(entry.path)).is_dir()] if parent.is_dir() else []
 
 
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files of `folder` with one of these suffixes, in natural order, without hidden ones."""
-    files = (f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    """Files of `folder` with one of these suffixes, in natural order, without hidden ones.
+
+    Raises DataError for one that is no regular file or whose name is not fit for other files.
+    """
+    files, what = [], f"a file in {folder}"
+    for entry in visible(folder):
+        if entry.name.lower().endswith(suffixes):
+            path = folder / checked_name(entry.name, what)
+            if not entry.is_file(follow_symlinks=False):
+                check_regular(path, "file")
+            files.append(path)
     return sorted(files, key=natural)
 
 

@@ -1,5 +1,6 @@
 """A video with masks, read lazily from files: what every evaluation set is made of."""
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.errors import DataError
-from datasets.images import check_size, frame_size, read_frame, read_mask
+from datasets.images import MAX_OBJECT_ID, check_size, frame_size, read_frame, read_mask
+from datasets.names import checked_name
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Sequence:
     `appears` takes an object id to the index of the frame whose mask gives it, the least of them 0
     (YouTube-VOS); None: frame 0 gives every object of its mask. `categories` takes an object id to its
     class and is empty when classes are not known. `stride` is the distance between annotated frames in
-    frames of the original video (YouTube-VOS: 5).
+    frames of the original video (YouTube-VOS: 5). Names of sequence, frames and classes are single parts of paths.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Sequence:
     stride: int = 1
 
     def __post_init__(self) -> None:
+        checked_name(self.name, f"a sequence of {self.frames[0].parent if self.frames else 'no frames'}")
         if not self.frames:
             raise DataError(f"sequence {self.name} has no frames")
         if len(self.masks) != len(self.frames):
@@ -40,7 +43,14 @@ class Sequence:
         if self.masks[0] is None:
             lacks = f"sequence {self.name} has no mask for its first frame {self.frames[0].name}"
             raise DataError(f"{lacks}: semi-supervised segmentation starts from it")
+        what = f"a frame of sequence {self.name}"
+        for name in getattr(self.frames, "names", None) or [frame.name for frame in self.frames]:
+            checked_name(name, what)
+        for category in self.categories.values():
+            checked_name(category, f"a class of sequence {self.name}")
         for object_id, index in (self.appears or {}).items():
+            if not 0 < object_id <= MAX_OBJECT_ID:
+                raise DataError(f"object {object_id} of sequence {self.name}: ids are 1 to {MAX_OBJECT_ID}")
             if not 0 <= index < len(self.masks) or self.masks[index] is None:
                 late = f"object {object_id} of sequence {self.name}"
                 raise DataError(f"{late} should appear in frame {index}, which has no mask")
@@ -129,6 +139,11 @@ class VideoSet:
     name: str
     sequences: tuple[Sequence, ...]
     unseen: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        names = Counter(sequence.name for sequence in self.sequences)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise DataError(f"two sequences of {self.name} are called {twice[0]}: rename one")
 
     def __len__(self) -> int:
         return len(self.sequences)

@@ -3,13 +3,16 @@
 import csv
 import os
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
 from datasets.errors import DataError
+from datasets.files import files_below, read_text
 from datasets.folder import FRAME_SUFFIXES
 from datasets.images import check_size, read_frame, read_mask
+from datasets.names import checked_name
 from datasets.sequence import VideoSet
 
 LAYOUT = "JPEGImages/<set>/<id>.jpg and Annotations/<set>/<id>.png"
@@ -66,22 +69,22 @@ def frames_of(videos: VideoSet) -> list[StaticImage]:
 
 
 def _index_names(index: Path) -> list[str]:
-    with index.open(newline="") as file:
-        rows = csv.DictReader(file)
+    rows = csv.DictReader(StringIO(read_text(index, "list of images"), newline=""))
+    try:
         if "id" not in (rows.fieldnames or ()):
             raise DataError(f"{index} has no column id; it should hold <set>/<id> of each image")
-        return [row["id"] for row in rows]
+        ids = [row["id"] or "" for row in rows]
+    except csv.Error as error:
+        raise DataError(f"cannot read {index} in line {rows.line_num}: {error}; correct it") from None
+    for part in (part for one in ids for part in one.split("/")):
+        checked_name(part, f"a part of an id in {index}")
+    return ids
 
 
 def _named_files(root: Path, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
     """Files below a folder with one of these suffixes, without hidden ones, by their relative paths' stems."""
-    files = [
-        Path(folder, file)
-        for folder, _, inside in os.walk(root, followlinks=True)  # sets are often linked from elsewhere
-        for file in inside
-        if file.lower().endswith(suffixes) and not file.startswith(".")
-    ]
-    return sorted((path.relative_to(root).with_suffix("").as_posix(), path) for path in files)
+    files = (name for name, _ in files_below(root) if name.lower().endswith(suffixes))  # sets are often linked
+    return sorted((os.path.splitext(name)[0], root / name) for name in files)
 
 
 def _find(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.errors import DataError
+from datasets.files import check_regular
 from datasets.folder import list_frames
 from datasets.images import check_size, read_frame
 
@@ -50,8 +51,7 @@ def open_video(path: Path) -> Video:
     av = _library()  # for a folder too: who reads a video will write one
     if path.is_dir():
         return Video(path, None, len(list_frames(path.name, path)))
-    if not path.is_file():
-        raise DataError(f"video not found: {path}")
+    check_regular(path, "video")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -69,7 +69,7 @@ def open_video(path: Path) -> Video:
 def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     """Write uint8 (H, W, 3) RGB pictures of one size as H.264 that every browser plays.
 
-    Its format wants even sides: an odd one loses its last row or column.
+    Its format wants even sides: an odd one loses its last row or column, a single one is doubled.
     """
     _library()
     from imageio.v3 import imopen
@@ -78,8 +78,9 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     with imopen(path, "w", plugin="pyav", options=options) as file:  # type: ignore[call-overload]
         file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
         for picture in pictures:
-            height, width = (side - side % 2 for side in picture.shape[:2])
-            file.write_frame(picture[:height, :width])
+            doubled = picture.repeat(1 + (picture.shape[0] == 1), 0).repeat(1 + (picture.shape[1] == 1), 1)
+            height, width = (side - side % 2 for side in doubled.shape[:2])
+            file.write_frame(doubled[:height, :width])
 
 
 def _of_file(path: Path, start: int) -> Iterator[tuple[str, np.ndarray]]:

@@ -9,12 +9,15 @@ from pathlib import Path
 from statistics import median
 
 from datasets.errors import DataError
+from datasets.files import read_text
 from datasets.folder import pair_files
+from datasets.names import checked_name
 from datasets.sequence import Sequence, VideoSet
 from datasets.split import hold_out, name_hash, name_parts
 
 LAYOUT = "<split>/meta.json, <split>/JPEGImages/<video>/00000.jpg and <split>/Annotations/<video>/00000.png"
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError)  # what reading JSON of another shape raises
+# What reading JSON of another shape raises, or of lists in lists without end
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 STRIDE = 5  # every fifth frame of a 30 fps video is annotated
 
 
@@ -162,12 +165,14 @@ def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
     path = root / split / "meta.json"
     if not path.is_file():
         raise DataError(f"no YouTube-VOS data at {root}: {path} not found; the folder should hold {LAYOUT}")
+    text = read_text(path, "list of videos")
     try:
-        videos = json.loads(path.read_text(encoding="utf-8"))["videos"].items()
+        videos = json.loads(text)["videos"].items()
     except MALFORMED as error:
         raise DataError(f'cannot read {path}: no {{"videos": ...}} in JSON ({error!r}); fetch it again') from None
     meta: dict[str, dict[int, Listed]] = {}
     for video, entry in videos:
+        checked_name(video, f"a video in {path}")
         try:
             objects = entry["objects"].items()
             meta[video] = {int(i): Listed(one.get("category"), tuple(sorted(one["frames"]))) for i, one in objects}
@@ -176,6 +181,12 @@ def _read_meta(root: Path, split: str) -> dict[str, dict[int, Listed]]:
         if not meta[video] or not all(listed.frames for listed in meta[video].values()):
             shape = '{"objects": {"1": {"category": "cat", "frames": ["00000", ...]}}}'
             raise DataError(f"{path}: video {video} should have {shape} with an object or more; fetch it again")
+        for object_id, listed in meta[video].items():
+            what = f"of object {object_id} of video {video} in {path}"
+            if listed.category is not None:
+                checked_name(listed.category, f"the class {what}")
+            for frame in listed.frames:
+                checked_name(frame, f"a frame {what}")
     if not meta:
         raise DataError(f"{path} lists no video: fetch it again")
     return meta

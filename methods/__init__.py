@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from methods import outside
 from methods.errors import MethodError
+from methods.options import check_options
 from methods.registry import METHODS, Entry, entry, register
 
 if TYPE_CHECKING:
@@ -57,9 +58,11 @@ def create(name: str, **options) -> "Method | outside.MaskFolder":
     if outside.is_outside(name):
         return outside.create(name, options)
     found = entry(name)
-    module, factory = found.factory.split(":")
+    module, name_there = found.factory.split(":")
+    factory = getattr(import_module(module), name_there)
+    check_options(factory, options)
     try:
-        method = getattr(import_module(module), factory)(**{**found.preset, **options})
+        method = factory(**{**found.preset, **options})
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise

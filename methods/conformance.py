@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from methods.interface import Method
+from methods.outside import FOREIGN
 
 HEIGHT, WIDTH = 50, 70
 IDS = (3, 7)
@@ -70,7 +71,7 @@ class Outcome:
 def check_all(
     method: Method,
     device: str,
-    describe: Callable[[Exception], str] = repr,
+    describe: Callable[[BaseException], str] = repr,
     promises: Sequence[Promise] | None = None,
 ) -> Iterator[Outcome]:
     """Check one promise after another, by default all; `describe` makes a line of a method's own exception."""
@@ -81,7 +82,7 @@ def check_all(
                 remark = promise.check(method, device) or ""
         except NotGiven as reason:
             kept, remark = None, str(reason)
-        except Exception as error:
+        except FOREIGN as error:
             kept, remark = False, str(error) if isinstance(error, Broken) else describe(error)
         yield Outcome(promise, kept, remark)
 

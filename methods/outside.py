@@ -29,6 +29,7 @@ GROUP = "vos_bench.methods"
 MASKS = "masks:"
 IN_FILE = re.compile(r"(?P<file>.+\.py):(?P<attribute>\w+)")
 HELP = "docs/own_method.md"
+FOREIGN = (Exception, SystemExit)  # what code of others may raise: a script that reads its arguments exits
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def identity(name: str) -> list[str]:
     """
     if is_masks(name):
         folder = _path(name)
-        return [MASKS, _digest(sorted(folder.rglob("*.png")), folder)]
+        return [MASKS, _digest(sorted(file for file in folder.rglob("*.png") if file.is_file()), folder)]
     if entry := _entry_point(name):
         return [name, entry.value, entry.dist.version if entry.dist else "", _digest(_sources(name))]
     return [_attribute(name), _digest(_sources(name))]
@@ -91,7 +92,7 @@ def find(name: str) -> Callable[..., Any]:
         if entry := _entry_point(name):
             return entry.load()
         module = _load(name)
-    except (Exception, SystemExit) as error:  # a script that reads its arguments exits
+    except FOREIGN as error:
         raise MethodError(describe_failure(error, name)) from None
     found = getattr(module, _attribute(name), None)
     if not callable(found):
@@ -106,7 +107,7 @@ def create(name: str, options: dict[str, Any]):
     make = find(name)
     try:
         method = make(**options)
-    except Exception as error:
+    except FOREIGN as error:
         raise MethodError(describe_failure(error, name)) from None
     if isinstance(method, MaskFolder):
         return method

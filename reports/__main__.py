@@ -7,17 +7,39 @@ no records, 1 when a notebook fails.
 """
 
 import argparse
+import json
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from bench.record import Record, read_records
 
+READER_GONE = 128 + 13  # 141, as a shell tells of a process that ended by SIGPIPE
+
 
 def main(arguments: list[str] | None = None) -> int:
+    try:
+        code = _main(arguments)
+        print(end="", flush=True)
+    except BrokenPipeError:  # nobody reads on, as after `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would tell of it at its end
+        return READER_GONE
+    except (OSError, MemoryError, RecursionError) as error:
+        print(f"error: {error or type(error).__name__}", file=sys.stderr)
+        return 2
+    return code
+
+
+def _main(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reports", description="Tables and figures from records.")
     parser.add_argument("folder", type=Path, help="the folder that holds records.jsonl")
     folder = parser.parse_args(arguments).folder
     try:
+        for path in filter(
+            Path.is_file, (folder / name for name in ("report.json", "search.json", "measure.json"))
+        ):
+            _check(path)
         whole = (folder / "report.json").is_file()
         search = (folder / "search.json").is_file()  # whose first trial may not have ended yet
         records = [] if whole or search else _read(folder / "records.jsonl")
@@ -65,6 +87,16 @@ def _read(path: Path) -> list[Record]:
     return records
 
 
+def _check(path: Path) -> None:
+    """Raise ValueError for JSON that no job has written."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"cannot read {path}: it is not what a job writes there; run the job again")
+
+
 def _title(folder: Path) -> str:
     path = folder / "title.txt"
     lines = path.read_text(encoding="utf-8").strip().splitlines() if path.is_file() else []
@@ -72,4 +104,7 @@ def _title(folder: Path) -> str:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show ends nothing
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

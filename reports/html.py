@@ -12,8 +12,8 @@ import pandas as pd
 
 from reports.marks import WORDS, is_published, ranks
 from reports.side_by_side import NOT_MEASURED
-from reports.table import Table, markdown_table
-from reports.texts import MISSING
+from reports.table import Table, markdown_list, markdown_table
+from reports.texts import MISSING, plain_markdown
 
 PICTURES = "pictures"  # folder of a report
 TEMPLATE = Path(__file__).parent / "page.html"
@@ -44,8 +44,8 @@ def show_table(table: Table) -> Shown:
     html = f'<p class="title">{escape(table.title)}</p>\n{html_table(table.texts, table.better)}'
     if notes:
         html += f'<details class="notes"><summary>Notes</summary><ul>\n{notes}</ul></details>\n'
-    lines = [f"**{table.title}**", "", *markdown_table(table.texts), ""]
-    return Shown(html, "\n".join([*lines, *(f"- {sentence}" for sentence in table.sentences)]) + "\n\n")
+    lines = [f"**{plain_markdown(table.title)}**", "", *markdown_table(table.texts), ""]
+    return Shown(html, "\n".join([*lines, *markdown_list(table.sentences)]) + "\n\n")
 
 
 def show_text(markdown: str) -> Shown:
@@ -64,7 +64,7 @@ def show_pictures(pictures: dict[Path, str]) -> Shown:
         source = f"data:{KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
         text = escape(caption)
         html = f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>\n'
-        shown += Shown(html, f"![{caption}]({PICTURES}/{path.name})\n\n")
+        shown += Shown(html, f"![{plain_markdown(caption)}]({PICTURES}/{path.name})\n\n")
     return Shown(f'<div class="pictures">\n{shown.html}</div>\n', shown.markdown) if pictures else shown
 
 

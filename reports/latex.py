@@ -65,8 +65,8 @@ def latex_table(table: pd.DataFrame, title: str, sentences: list[str], better: M
 
 
 def escape(text: str) -> str:
-    """Plain text for LaTeX, on one line."""
-    return " ".join(text.split()).translate(SPECIAL)
+    """Plain text for LaTeX, on one line, without what cannot be printed."""
+    return "".join(filter(str.isprintable, " ".join(text.split()))).translate(SPECIAL)
 
 
 def _lettered(table: pd.DataFrame, sentences: list[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from bench.record import COLUMNS, Column, Record, columns
-from reports.comparison import EFFECT, Comparison
+from reports.comparison import EFFECT, NO_VERDICT, Comparison, compare_soups, remark
 from reports.published import CERTAINTY, DAVIS, published_about, published_columns
 from reports.rows import distinct, group_rows, main_score, succeeded, values
 from reports.shares import share_notes
+from reports.texts import difference, interval
 
 DAVIS_SCORES = (
     "J&F is the mean of J and F. Both are averaged over frames (without the first and the last), then over all "
@@ -19,8 +20,8 @@ SEEN_SCORES = (
 SPREAD = "± is the sample standard deviation over the seeds."
 PAIRED = (
     "Δ {score} is the difference to the row marked reference, paired by {sequence} and seed and averaged over "
-    "objects, with a 95 % bootstrap interval over {sequence}s and seeds (too narrow when seeds are few); noise = "
-    "the interval contains 0."
+    "objects, with a two-way 95 % interval: {sequence}s and seeds are both a sample. n.s. = not significant at 5 % "
+    "after Holm's correction over all rows that are compared with one reference; the interval is not corrected."
 )
 PUBLISHED = (
     "Published figures are not measured here: they are joined by the method's name and are of the full-size "
@@ -46,8 +47,8 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     lines += [] if prompted else [_scores(done)]
     if any(len(succeeded(cells)) > 1 for cells in rows.values()):
         lines.append(SPREAD)
-    trained = {name for name, cells in rows.items() if any(cell.train_steps for cell in cells)}
-    lines += _comparisons(compared, trained, main)
+    lines += _comparisons(compared, main)
+    lines += _soups(rows, compare_soups(records))
     lines += share_notes(records)
     lines += [] if prompted else _sizes(done)
     costs = [column for column in shown if column.group == "cost" or (prompted and column.group == "training")]
@@ -102,28 +103,48 @@ def _sizes(records: list[Record]) -> list[str]:
     ]
 
 
-def _comparisons(compared: dict[str, Comparison], trained: set[str], main: Column) -> list[str]:
-    """How rows were compared, and how many seeds would tell smaller differences from noise."""
+def _comparisons(compared: dict[str, Comparison], main: Column) -> list[str]:
+    """How rows were compared, which without a verdict, and how many seeds would show smaller differences."""
     if not compared:
         return []
-    once = {name: row.reference for name, row in compared.items() if row.difference.seeds == 1}
-    single = [name for name, reference in once.items() if trained & {name, reference}]
-    lines = [PAIRED.format(score=main.title, sequence="image" if main.name == "miou" else "sequence")]
-    if single:
+    sequence = "image" if main.name == "miou" else "sequence"
+    lines = [PAIRED.format(score=main.title, sequence=sequence)]
+    for verdict in dict.fromkeys(row.verdict for row in compared.values() if NO_VERDICT in row.verdict):
+        names = [name for name, row in compared.items() if row.verdict == verdict]
+        advice = "" if "sequence" in verdict else ": seeds=3"
+        lines.append(f"{verdict.capitalize()} ({', '.join(names)}). It takes three{advice}.")
+    fixed = [name for name, row in compared.items() if row.difference.seeds == 1 and NO_VERDICT not in row.verdict]
+    if fixed:
         lines.append(
-            f"Compared on one seed: {', '.join(single)}. The interval leaves out the noise of training; "
-            f"seeds=3 includes it."
+            f"Nothing was trained on either side: the interval is over {sequence}s alone ({', '.join(fixed)})."
         )
     for reference in dict.fromkeys(found.reference for found in compared.values()):
-        rows = {name: row.seeds_needed for name, row in compared.items() if row.reference == reference}
-        needed = {name: count for name, count in rows.items() if count}
-        if needed:
-            worst = max(needed, key=needed.__getitem__)
+        rows = {name: row for name, row in compared.items() if row.reference == reference and row.seeds_needed}
+        if rows:
+            most = max(rows.values(), key=lambda row: row.seeds_needed or 0)
+            names = [name for name, row in rows.items() if row.seeds_needed == most.seeds_needed]
             lines.append(
-                f"About {needed[worst]} seeds would show a difference of {EFFECT} {main.title} between {worst} and "
-                f"{reference}{', the noisiest pair' if len(needed) > 1 else ''} (power 0.8, paired t test "
-                f"at 5 %, on these sequences)."
+                f"It might take {most.seeds_text} seeds to show a difference of {EFFECT} {main.title} between "
+                f"{reference} and {', '.join(names)} (power 0.8, paired t test at 5 %, these {sequence}s, upper "
+                f"80 % bound of the spread over seeds)."
             )
+    return lines
+
+
+def _soups(rows: dict[str, list[Record]], compared: dict[str, Comparison]) -> list[str]:
+    """What each soup took with each seed, and what it gains over the best row that it is made of."""
+    lines = []
+    for name, found in compared.items():
+        taken: dict[str, list[str]] = {}
+        for cell in succeeded(rows[name]):
+            taken.setdefault(cell.soup, []).append(str(cell.seed))
+        told = "; ".join(f"{soup} with seed {', '.join(seeds)}" for soup, seeds in taken.items())
+        gain = found.difference
+        lines.append(
+            f"{name} ({told}) minus {found.reference}, the best in this table of the rows that it is made of: "
+            f"{difference(gain.mean, remark(found.verdict))}, two-way interval "
+            f"{interval(gain.two_way_low, gain.two_way_high)} (Holm's correction over the soups)."
+        )
     return lines
 
 

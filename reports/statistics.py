@@ -1,9 +1,8 @@
-"""Is one row of a table really better than another? Paired differences, bootstrap intervals, power."""
+"""Is one row of a table really better than another? Paired differences with their intervals, and power."""
 
 import json
 import math
 from dataclasses import dataclass
-from itertools import count
 from statistics import NormalDist
 
 import numpy as np
@@ -11,16 +10,23 @@ import pandas as pd
 from scipy import stats
 
 from bench.record import Record
+from reports.significance import SIGNIFICANCE, two_way
 
-SIGNIFICANCE = 0.05  # two-sided: the intervals are those of 95 %
+# Too few for a verdict: at two, Holm's small levels are exceeded.
+FEW_SEEDS, FEW_SEQUENCES = {1: "one seed", 2: "two seeds"}, {1: "one sequence", 2: "two sequences"}
+MOST_SEEDS = 50  # of which a table still says that they would be needed
+ASSURANCE = 0.8  # that the spread over all seeds is below the bound that is taken for it
 BATCH = 500_000  # numbers drawn at a time; the resamples of many sequences would not fit memory at once
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of a - b in J&F (percent) over (sequence, seed) pairs, with a 95 % interval [low, high].
+    """Mean of a - b in J&F (percent) over (sequence, seed) pairs, with two 95 % intervals.
 
-    A single pair has no interval: its ends are NaN.
+    low, high: of the bootstrap; NaN for a single pair.
+    two_way_low, two_way_high: of the model in which sequences and seeds are random; NaN with a single sequence, or
+    with a single seed of what was trained.
+    p: of a mean of 0 in the two-way model; NaN with too few seeds or sequences, and then `lacking` says which.
     """
 
     mean: float
@@ -28,30 +34,40 @@ class PairedDifference:
     high: float
     pairs: int
     seeds: int
-
-    @property
-    def within_noise(self) -> bool:
-        """True unless the interval excludes 0."""
-        return not (self.low > 0 or self.high < 0)
+    two_way_low: float = math.nan
+    two_way_high: float = math.nan
+    p: float = math.nan
+    lacking: str = ""  # "one seed", "two seeds", "one sequence", "two sequences"
 
 
 def paired_difference(records_a: list[Record], records_b: list[Record]) -> PairedDifference:
     """Compare the records of two rows on one dataset, sequence by sequence and seed by seed.
 
-    Only seeds that succeeded in both, and sequences that all of these have, are compared. The interval is a
-    percentile bootstrap: each resample draws sequences with replacement and, independently, seeds with
-    replacement, and averages the differences of the drawn pairs, each weighing as many objects as its
-    sequence has, as in J&F. Every sequence is met by every seed, so the pairs are not independent of each
-    other (Owen, The pigeonhole bootstrap, 2007). With few seeds the interval is narrower than it should be,
-    and with one it holds the sequences' variation alone. The resamples are the same on every call. Raises
-    ValueError when the two have no pair in common.
+    Only seeds that succeeded in both, and sequences that all of these have, are compared. Every sequence is met by
+    every seed, so the pairs are not independent of each other: sequences and seeds vary, each on its own (see
+    `reports.significance.two_way`). Where nothing was trained on either side, sequences alone do. Raises ValueError
+    when the two have no pair in common.
+
+    The bootstrap is of percentiles: each resample draws sequences with replacement and, independently, seeds with
+    replacement, and averages the differences of the drawn pairs, each weighing as many objects as its sequence has,
+    as in J&F (Owen, The pigeonhole bootstrap, 2007). With few seeds its interval is narrower than it should be, and
+    with one it holds the sequences' variation alone. The resamples are the same on every call.
     """
     found, weights = paired(records_a, records_b)
     differences = found.to_numpy()
     if not differences.size:
         raise ValueError("nothing to compare: no sequence and seed has a per-sequence score in both")
     mean = float(np.average(differences.mean(axis=1), weights=weights))
-    return PairedDifference(mean, *_interval(differences, weights), differences.size, differences.shape[1])
+    trained = any(record.train_steps for record in (*records_a, *records_b))
+    sequences, seeds = differences.shape
+    lacking = FEW_SEEDS.get(seeds, "") if trained else ""
+    lacking = lacking or FEW_SEQUENCES.get(sequences, "")
+    low = high = p = math.nan
+    if sequences > 1 and (seeds > 1 or not trained):
+        model = two_way(differences, weights)
+        low, high = model.interval()
+        p = math.nan if lacking else float(model.p)
+    return PairedDifference(mean, *_interval(differences, weights), differences.size, seeds, low, high, p, lacking)
 
 
 def interval(records: list[Record]) -> tuple[float, float]:
@@ -69,23 +85,34 @@ def seeds_needed(
 ) -> int | None:
     """Seeds from which on a difference of `effect` J&F (percent) would show with probability `power`.
 
-    It would show in a two-sided paired t test at 5 % over the seeds, each of which gives one difference,
-    averaged over the sequences; the power is that of the noncentral t distribution (Cohen, Statistical Power
-    Analysis for the Behavioral Sciences, 1988, chapter 2). The standard deviation is taken from the seeds
-    at hand, so few of them give a rough number. Sequences count as fixed: the answer is about these
-    videos, not about others. None with fewer than two seeds in common.
+    Each seed gives one difference, averaged over the sequences. The few at hand say little of the spread of such
+    differences: it is taken to be its upper confidence bound of 80 %, one-sided, by the chi-square distribution
+    (Browne, On the use of a pilot sample for sample size determination, Statistics in Medicine, 1995). Sequences
+    count as fixed: the answer is about these videos, not about others. None with fewer than two seeds in common;
+    MOST_SEEDS + 1 stands for all above MOST_SEEDS.
     """
     found, weights = paired(records_a, records_b)
     differences = found.to_numpy()
     if not differences.size or differences.shape[1] < 2:
         return None
+    freedom = differences.shape[1] - 1
     spread = np.average(differences, axis=0, weights=weights).std(ddof=1)
+    bound = spread * math.sqrt(freedom / stats.chi2.isf(ASSURANCE, freedom))
+    return seeds_to_show(effect, bound, power, MOST_SEEDS)
+
+
+def seeds_to_show(effect: float, spread: float, power: float = 0.8, most: int = 1000) -> int:
+    """Seeds of which a two-sided paired t test at 5 % shows `effect` with probability `power`, at most `most` + 1.
+
+    spread: the standard deviation of the seeds' differences. The power is that of the noncentral t distribution
+    (Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, chapter 2).
+    """
     if spread < 1e-9:  # the same difference for every seed, up to rounding
         return 2
     ratio = effect / spread
     quantiles = NormalDist().inv_cdf(1 - SIGNIFICANCE / 2) + NormalDist().inv_cdf(power)
     fewest = max(2, math.floor((quantiles / ratio) ** 2))  # were the deviation known: the t test needs more
-    return next(seeds for seeds in count(fewest) if _power(ratio, seeds) >= power)
+    return next((seeds for seeds in range(fewest, most + 1) if _power(ratio, seeds) >= power), most + 1)
 
 
 def _power(ratio: float, seeds: int) -> float:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.record import as_cell
 from reports.latex import latex_table
 from reports.marks import WORDS
+from reports.texts import markdown_cell, plain_markdown
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Table:
         texts = {
             ".md": markdown_page(self.texts, self.title, self.sentences, self.appendix),
             ".tex": latex_table(self.texts, self.title, self.sentences, self.better),
-            ".csv": self.numbers.to_csv(index=False, lineterminator="\n"),
+            ".csv": csv_text(self.numbers),
         }
         for ending, text in texts.items():
             (folder / f"{name}{ending}").write_text(text, encoding="utf-8")
@@ -41,7 +43,7 @@ class Table:
 
 def markdown_page(table: pd.DataFrame, title: str, sentences: list[str], appendix: Sequence[str]) -> str:
     """Title, table, the sentences as a list, and the lines of the appendix."""
-    lines = [f"# {title}", "", *markdown_table(table), "", *(f"- {_one_line(s)}" for s in sentences)]
+    lines = [f"# {plain_markdown(title)}", "", *markdown_table(table), "", *markdown_list(sentences)]
     return "\n".join([*lines, *appendix]) + "\n"
 
 
@@ -49,8 +51,13 @@ def markdown_table(table: pd.DataFrame) -> list[str]:
     """Its lines; numbers, which stand at the right, are texts already."""
     rules = ["---" if column in WORDS else "---:" for column in table]
     rows = [list(table.columns), rules, *table.to_numpy().tolist()]
-    return ["| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
+    return ["| " + " | ".join(map(markdown_cell, row)) + " |" for row in rows]
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def markdown_list(sentences: Sequence[str]) -> list[str]:
+    return [f"- {plain_markdown(sentence)}" for sentence in sentences]
+
+
+def csv_text(numbers: pd.DataFrame) -> str:
+    """Lines of a csv file that no spreadsheet takes for formulas."""
+    return numbers.rename(columns=as_cell).map(as_cell).to_csv(index=False, lineterminator="\n")

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from bench.record import COLUMNS, Column, Record, columns, value
-from reports.comparison import Comparison, compare
+from reports.comparison import Comparison, compare, remark
 from reports.notes import column_notes, notes
 from reports.prompted import prompted_sections
 from reports.published import DAVIS, load_quantities, published_columns, published_section, two_readings
 from reports.rows import aggregate, by_sequence, distinct, group_rows, main_score
-from reports.table import Table
+from reports.table import Table, csv_text
 from reports.texts import MISSING, difference, interval, number, shortened, spread
 
 
@@ -21,8 +21,8 @@ def summarize(records: list[Record]) -> pd.DataFrame:
 
     Scores have the digits of their column, "mean ± sample standard deviation" from two seeds on; a label without
     a successful seed shows its status instead ("failed: <why>"). Seeds is "<succeeded>/<run>" when some did
-    not succeed. "Δ J&F" and "95 % interval" are of the row minus its reference (see `compare`). Columns with
-    "full size" are of the published network at 480x864 with one object; those with "Published" are joined by
+    not succeed. "Δ J&F" and the two-way "95 % interval" are of the row minus its reference (see `compare`). Columns
+    with "full size" are of the published network at 480x864 with one object; those with "Published" are joined by
     method and label, or by the method alone (see `published_columns`).
     """
     return _texts(records, _numbers(records, compare(records)))
@@ -33,7 +33,8 @@ def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     paths, sequences = tabulate(records, title).write(folder), by_sequence(records)
     if sequences.empty:
         return paths
-    sequences.round(2).to_csv(Path(folder) / "sequences.csv", lineterminator="\n")
+    text = csv_text(sequences.round(2).reset_index())
+    (Path(folder) / "sequences.csv").write_text(text, encoding="utf-8")
     return [*paths, Path(folder) / "sequences.csv"]
 
 
@@ -85,19 +86,23 @@ def _narrowed(table: pd.DataFrame, main: Column, shown: Iterable[Column]) -> tup
 
 def _numbers(records: list[Record], compared: dict[str, Comparison]) -> pd.DataFrame:
     """Raw numbers per label: `aggregate`, the comparison (its reference row has its own name there), and what
-    is published. `within_noise` is True, False or empty; `seeds_needed` is empty below two seeds."""
+    is published. `<score>_difference_low` and `_high` are of the bootstrap, those of `two_way` have it in their
+    name; `verdict` is that of `p_holm`; `seeds_needed` is empty below two seeds."""
     rows = aggregate(records)
     score = main_score(records).name.removesuffix("_mean")
-    ends = {"": "mean", "_low": "low", "_high": "high"}
-    fields = {f"{score}_difference{end}": field for end, field in ends.items()} | {"within_noise": "within_noise"}
+    ends = {"": "mean"} | {f"_{end}": end for end in ("low", "high", "two_way_low", "two_way_high")}
+    named = {f"{score}_difference{end}": field for end, field in ends.items()}
     found = [compared.get(name) for name in rows["label"]]
     differences = [row and row.difference for row in found]
     names = {row.reference: row.reference for row in compared.values()}
     names |= {name: row.reference for name, row in compared.items()}
     beside = {
         "reference": [names.get(name, "") for name in rows["label"]],
-        **{name: [getattr(each, field, math.nan) for each in differences] for name, field in fields.items()},
-        "seeds_needed": [row and row.seeds_needed for row in found],
+        **{name: [getattr(each, field, math.nan) for each in differences] for name, field in named.items()},
+        "p": [getattr(each, "p", math.nan) for each in differences],
+        "p_holm": [getattr(row, "p_holm", math.nan) for row in found],
+        "verdict": [row.verdict if row else "" for row in found],
+        "seeds_needed": [row.seeds_text if row else "" for row in found],
     }
     pairs = [(cells[0].method, cells[0].label) for cells in group_rows(records).values()]
     return pd.concat([rows, pd.DataFrame(beside, dtype=object), published_columns(pairs)], axis=1)
@@ -115,10 +120,10 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
         table.loc[row, main.heading()] = shortened(cells[row][0].status)
     table["Seeds"] = [f"{n}" if n == run else f"{n}/{run}" for n, run in zip(rows["n"], rows["cells"], strict=True)]
     score = main.name.removesuffix("_mean")
-    differences = zip(rows[f"{score}_difference"], rows["within_noise"], strict=True)
-    table[f"Δ {main.title}"] = [difference(*found) for found in differences]
+    differences = zip(rows[f"{score}_difference"], rows["verdict"], strict=True)
+    table[f"Δ {main.title}"] = [difference(mean, remark(verdict)) for mean, verdict in differences]
     table.loc[rows["reference"] == rows["label"], f"Δ {main.title}"] = "reference"
-    ends = zip(rows[f"{score}_difference_low"], rows[f"{score}_difference_high"], strict=True)
+    ends = zip(rows[f"{score}_difference_two_way_low"], rows[f"{score}_difference_two_way_high"], strict=True)
     table["95 % interval"] = [interval(*pair) for pair in ends]
     for column in shown:
         if column.group in ("cost", "training" if main.name == "miou" else "cost"):

@@ -12,9 +12,9 @@ def spread(mean: float, deviation: float, digits: int | None = 1) -> str:
     return " ± ".join(ends) or MISSING
 
 
-def difference(mean: float, within_noise: bool) -> str:
+def difference(mean: float, remark: str = "") -> str:
     """A row minus its reference."""
-    return MISSING if math.isnan(mean) else f"{mean:+.1f}{' (noise)' if within_noise else ''}"
+    return MISSING if math.isnan(mean) else f"{mean:+.1f}{f' ({remark})' if remark else ''}"
 
 
 def interval(low: float, high: float) -> str:
@@ -39,6 +39,17 @@ def shortened(status: str) -> str:
     """A status on one line that fits a cell."""
     status = " ".join(status.split())
     return status if len(status) <= LONGEST_STATUS else status[: LONGEST_STATUS - 1] + "…"
+
+
+def plain_markdown(text: str) -> str:
+    """The text on one line as Markdown shows it: no HTML, no picture and no link."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return line.replace("<", "&lt;").replace("](", r"]\(")
+
+
+def markdown_cell(text: str) -> str:
+    """The text as a cell of a table."""
+    return plain_markdown(text).replace("|", r"\|")
 
 
 def file_name(text: str) -> str:

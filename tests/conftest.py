@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,28 @@ def tiny_davis(tmp_path_factory) -> Path:
 
     spec = EmbeddedSpec(train_sequences=2, train_frames=5, val_sequences=2, val_frames=5, height=48, width=64)
     return ensure_embedded(tmp_path_factory.mktemp("tiny"), spec, workers=1, progress=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_databases(tmp_path_factory) -> Iterator[None]:
+    """MLflow takes seconds to make a database: it does so once, and tests that have none yet get a copy."""
+    from bench.system.databases import first_use
+    from bench.tracking import store
+
+    made = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+
+    @contextmanager
+    def first_use_of_a_copy(url: str) -> Iterator[None]:
+        place = Path(url.removeprefix("sqlite:///"))
+        if url.startswith("sqlite:///") and not place.exists():
+            if not made.exists():
+                from mlflow import MlflowClient
+
+                MlflowClient(f"sqlite:///{made}")
+            shutil.copyfile(made, place)
+        with first_use(url):
+            yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "first_use", first_use_of_a_copy)
+        yield

@@ -18,6 +18,7 @@ from datasets.embedded import EmbeddedSpec, store
 from datasets.images import read_frame, read_mask
 from datasets.video import write_video
 from reports.__main__ import main as report
+from reports.figures import style
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,6 +47,12 @@ def commands() -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """What a command has trained, those after it find."""
+    return tmp_path_factory.mktemp("docs") / "runs"
+
+
 @pytest.fixture
 def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     """What stands for the placeholder paths of the documentation; the embedded set is a tiny one."""
@@ -53,6 +60,7 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     monkeypatch.setattr(store, "EmbeddedSpec", lambda: spec)
     for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
         monkeypatch.setattr(held_out, name, value)
+    monkeypatch.delitem(style.FORMATS, "pdf")  # tests of figures write it
     (tmp_path / "best.yaml").write_text("recipe.representation.omega: 0.5\n")
     davis = shutil.copytree(tiny_davis, tmp_path / "DAVIS")
     shutil.copytree(davis / "ImageSets/2017", davis / "ImageSets/2016")
@@ -108,7 +116,7 @@ def test_the_documentation_has_commands():
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_documented_command_runs(command, places, tmp_path, capsys):
+def test_a_documented_command_runs(command, places, runs, tmp_path, capsys):
     for placeholder, path in places.items():
         command = command.replace(placeholder, path)
     arguments = [a for a in shlex.split(command)[1:] if not a.startswith("imagenet.resnet")]
@@ -123,7 +131,7 @@ def test_a_documented_command_runs(command, places, tmp_path, capsys):
     if "--help" in arguments or "--config" in arguments:
         assert main(arguments) == 0
         return
-    extra = [f"runs={tmp_path}/runs", f"output={tmp_path}/out", "measure=false", "device=cpu", "processes=1", *TINY]
+    extra = [f"runs={runs}", f"output={tmp_path}/out", "measure=false", "device=cpu", "processes=1", *TINY]
     extra += TINY_STAGES if {"scale=paper", "scale=cpu"} & {*arguments} else []
     search = "job=search" in arguments
     if search:
@@ -165,7 +173,7 @@ def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):
     data = {"name": "x", "kind": "embedded", "fingerprint": "x"}
     labels = [cell.label for cell in plan_ablation(config, Data(data, data))]
     assert labels == ["copy_first_mask", "mobilevos_r18 (teacher)"] + [
-        name for name in ("temperature=0.1", "temperature=1", "temperature=4", "no logits") for _ in range(2)
+        name for name in ("temperature=0.1", "temperature=1", "temperature=4", "no logits") for _ in range(3)
     ]
 
 

@@ -8,16 +8,17 @@ from omegaconf import DictConfig
 from bench.jobs.results import results_folder, tell
 from bench.plan.ablation import Data
 from bench.plan.cells import Cell
-from bench.plan.data import check_apart, locate, locate_stages
+from bench.plan.data import check_apart, locate_all
 from bench.run.grid import run_grid
+from bench.system.errors import say
 
 
 def locate_data(config: DictConfig, runs: Path) -> Data:
     """The data to learn from, stage by stage, and to be evaluated on; ConfigError where these are not apart."""
-    stages = locate_stages(config, runs)
-    training, dataset = locate(config.training, "training", runs), locate(config.dataset, "dataset", runs)
-    check_apart(dataset, [training, *stages.values()])
-    return Data(training, dataset, stages)
+    found = locate_all(config, runs, "training", "dataset")
+    dataset = found.pop("dataset")
+    check_apart(dataset, list(found.values()))
+    return Data(found.pop("training"), dataset, found)
 
 
 def run_cells(cells: list[Cell], config: DictConfig, name: str, title: str, runs: Path) -> int:
@@ -33,5 +34,5 @@ def run_cells(cells: list[Cell], config: DictConfig, name: str, title: str, runs
             tell(out)
     failed = [record for record in records if record.status != "ok"]
     for record in failed:
-        print(f"warning: {record.label} seed {record.seed} {record.status}", file=sys.stderr)
+        say(f"warning: {record.label} seed {record.seed} {record.status}")
     return 1 if failed and len(failed) == len(records) else 0

@@ -1,5 +1,6 @@
 """job=check: does a method do what the adapter promises?"""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from bench.jobs.results import results_folder
 from bench.plan.cells import Network, name_for_files
 from bench.run.networks import build
 from bench.system.environment import pick_device
-from bench.system.errors import ConfigError
+from bench.system.errors import ConfigError, say
 from bench.system.files import full_path, write_json
 from methods import outside
 from methods.conformance import Outcome, check_all
@@ -28,15 +29,14 @@ def run(config: DictConfig, runs: Path) -> int:
     outcomes = []
     for outcome in check_all(method, device, lambda error: outside.describe_failure(error, name)):
         outcomes.append(outcome)
-        print(_line(outcome), flush=True)
+        say(_line(outcome), sys.stdout)
     failed = sum(outcome.kept is False for outcome in outcomes)
     content = [
         {"promise": o.promise.name, "kept": o.kept, "remark": o.remark, "mend": o.promise.mend} for o in outcomes
     ]
     write_json(out / "check.json", {"method": name, "device": device, "promises": content})
     kept = sum(outcome.kept is True for outcome in outcomes)
-    print(f"{outside.label(name)}: {kept} of {kept + failed} promises kept")
-    print(f"results: {out}")
+    say(f"{outside.label(name)}: {kept} of {kept + failed} promises kept\nresults: {out}", sys.stdout)
     return 1 if failed else 0
 
 

@@ -24,7 +24,7 @@ def run(config: DictConfig, runs: Path) -> int:
     if any(weights is None and methods.is_trainable(name) for name, weights in entries):
         data = locate_data(config, runs)
     else:
-        data = Data({}, locate(config.dataset, "dataset", runs))
+        data = Data({}, locate(config, "dataset", runs))
     cells = plan(config, data)
     for name, _ in entries:
         if outside.is_masks(name):  # before anything is trained

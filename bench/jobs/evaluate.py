@@ -13,7 +13,7 @@ from methods.outside import label
 
 
 def run(config: DictConfig, runs: Path) -> int:
-    cells = plan(config, Data({}, locate(config.dataset, "dataset", runs)))
+    cells = plan(config, Data({}, locate(config, "dataset", runs)))
     name = cells[0].dataset["name"]
     folder = f"evaluate-{name_for_files(config.method)}-{name}"
     return run_cells(cells, config, folder, f"{label(config.method)} on {name}", runs)

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,12 @@ from bench.export.verify import verify
 from bench.jobs.results import results_folder
 from bench.plan.cells import Network, name_for_files
 from bench.plan.compose import to_dataclass
+from bench.plan.keys import Shape
 from bench.run.networks import build
 from bench.system.environment import git_commit
 from bench.system.files import full_path, sha256, write_json
 
 MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What an exported file is made for: the size of its frames and how many objects it follows."""
-
-    height: int = 480
-    width: int = 864
-    objects: int = 1
 
 
 def run(config: DictConfig, runs: Path) -> int:

@@ -40,10 +40,6 @@ def run(config: DictConfig, runs: Path) -> int:
     """
     if config.target not in TARGETS:
         raise ConfigError(f"target={config.target}: choose one of {', '.join(TARGETS)}")
-    if not isinstance(config.measure, DictConfig):
-        raise ConfigError(
-            f"measure={config.measure}: job=measure always measures; its settings are measure.<key>=..."
-        )
     settings, names = to_dataclass(config.measure, Conditions), wanted(config)
     device = pick_device(config.device)
     check(settings, device)
@@ -107,7 +103,7 @@ def _measure(name: str, options: dict, settings: Conditions, device: str, begin)
         return measure_method(name, options, settings, device, begin)
     except (MethodError, ConfigError) as error:
         return {"status": f"failed: {error}", "warnings": []}
-    except Exception as error:
+    except outside.FOREIGN as error:
         if not methods.entry(name).others:
             raise
         return {"status": f"failed: {outside.describe_failure(error, name)}", "warnings": []}

@@ -1,11 +1,12 @@
 """Where a job leaves its tables. No torch: job=score starts quickly."""
 
 import os
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bench.system.errors import ConfigError
+from bench.system.errors import ConfigError, say
 from bench.system.files import write_text
 
 OUT = Path(__file__).resolve().parents[2] / "reports" / "out"
@@ -22,6 +23,6 @@ def results_folder(config: DictConfig, name: str) -> Path:
 
 def tell(out: Path) -> None:
     """Print the folder and, for run_all.sh, write it to the file that $BENCH_RESULT names."""
-    print(f"results: {out}")
+    say(f"results: {out}", sys.stdout)
     if os.environ.get("BENCH_RESULT"):
         write_text(Path(os.environ["BENCH_RESULT"]), str(out))

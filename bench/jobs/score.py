@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.jobs.results import results_folder, tell
 from bench.plan.cells import EXTRA_METRICS, content_hash, placeless
-from bench.plan.data import fingerprint, locate
+from bench.plan.data import locate
+from bench.plan.fingerprint import fingerprint
 from bench.record import Record, to_jsonl
 from bench.score.accuracy import FIGURES, SequenceScores, summarize
 from bench.score.fields import score_fields, seen_unseen
@@ -20,7 +21,7 @@ from bench.score.folder import PROTOCOLS, Protocol, Scored, choose_protocol, fin
 from bench.score.official import agrees, compare, load_official, official_scores
 from bench.system.databases import without_passwords
 from bench.system.environment import git_commit, versions
-from bench.system.errors import ConfigError
+from bench.system.errors import ConfigError, say
 from bench.system.files import csv_text, write_json, write_text
 from bench.system.workers import count_processes
 from datasets.layouts import layout_of
@@ -45,7 +46,7 @@ def run(config: DictConfig, runs: Path) -> int:
         raise ConfigError(f"check={config.check}: choose official, or leave it out")
     if config.check:
         load_official()
-    dataset = locate(config.dataset, "dataset", runs)
+    dataset = locate(config, "dataset", runs)
     if config.protocol == "official" and not layout_of(dataset["kind"]).official_tool:
         raise ConfigError(
             f"protocol=official is that of DAVIS's tool, which cannot evaluate {dataset['name']}: leave it out"
@@ -54,14 +55,19 @@ def run(config: DictConfig, runs: Path) -> int:
     videos = open_evaluation(dataset)
     tasks = find_tasks(videos, folder, protocol)
     if without := len(videos) - len(tasks):
-        print(f"warning: {without} sequences have no truth and are left out", file=sys.stderr)
+        say(f"warning: {without} sequences have no truth and are left out")
     scored = score_all(tasks, protocol, processes, folder.name)
     _warn(scored, protocol)
 
     scores = [one.scores for one in scored]
     summary = summarize(scores)
     content = {**summary, **seen_unseen(scores, videos), "protocol": asdict(protocol)}
-    record = _record(folder, dataset, protocol, scored, content)
+    key = [fingerprint(folder, runs, config.fingerprint), placeless(dataset), asdict(protocol), *EXTRA_METRICS]
+    record = replace(
+        _record(folder, dataset, protocol, scored, content),
+        config_hash=content_hash(key),
+        fingerprint=config.fingerprint,
+    )
     write_text(out / "title.txt", _title(folder, dataset, config))
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
     write_text(out / "scores.csv", _csv(scores, videos))
@@ -81,17 +87,15 @@ def _warn(scored: list[Scored], protocol: Protocol) -> None:
     extra = [found for one in scored for found in one.extra]
     if extra:
         file, object_id = extra[0]
-        print(
+        say(
             f"warning: ids that are not judged count as background: {len(extra)} mask(s) hold some, the first is "
-            f"id {object_id} in {file}; policy.extra=error stops at it",
-            file=sys.stderr,
+            f"id {object_id} in {file}; policy.extra=error stops at it"
         )
     long = [one.scores.name for one in scored if len(one.scores.j) > 255]
     if long and protocol.decay == "8bit":
-        print(
+        say(
             f"warning: the decay of {long[0]} is that of wrong frames or of none, as the official tool counts in "
-            f"8 bits; policy.decay=exact is right",
-            file=sys.stderr,
+            f"8 bits; policy.decay=exact is right"
         )
 
 
@@ -100,7 +104,6 @@ def _record(
 ) -> Record:
     scores = [one.scores for one in scored]
     sizes = {one.size for one in scored}
-    key = [fingerprint(folder), placeless(dataset), asdict(protocol), *EXTRA_METRICS]
     return Record(
         label=folder.name,
         method="predictions",
@@ -116,7 +119,6 @@ def _record(
         precision="unknown",
         versions=versions(),
         git_commit=git_commit(),
-        config_hash=content_hash(key),
         weights=str(folder),
     )
 
@@ -142,16 +144,17 @@ def _csv(scores: list[SequenceScores], videos: VideoSet) -> str:
 
 
 def _report_check(found: dict, protocol: Protocol) -> int:
-    print(
+    say(
         f"official: largest difference {found['largest_difference']:.2g} ({found['where']}) over "
-        f"{found['objects']} objects"
+        f"{found['objects']} objects",
+        sys.stdout,
     )
     for who in ("ours", "official"):
         if others := found[f"only_{who}"]:
-            print(f"official: judged by {who} alone: {', '.join(others)}")
+            say(f"official: judged by {who} alone: {', '.join(others)}", sys.stdout)
     if agrees(found) or asdict(protocol) != OFFICIAL:
         return 0
-    print("error: davis2017-evaluation does not agree; see above", file=sys.stderr)
+    say("error: davis2017-evaluation does not agree; see above")
     return 1
 
 

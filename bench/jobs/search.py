@@ -15,7 +15,7 @@ from tqdm import tqdm
 from bench.jobs.results import results_folder, tell
 from bench.plan.ablation import Data, ablation_seeds, check_held_out
 from bench.plan.cells import content_hash
-from bench.plan.data import locate, locate_stages
+from bench.plan.data import locate_all
 from bench.run.pool import work_apart
 from bench.run.work import Item
 from bench.search.options import Settings, read_settings
@@ -41,8 +41,6 @@ def run(config: DictConfig, runs: Path) -> int:
     settings = read_settings(config)
     if settings.sampler == "grid":
         settings = replace(settings, trials=min(settings.trials, grid_size(read_space(settings.space))))
-    if not isinstance(config.workers, int) or config.workers < 1:
-        raise ConfigError(f"workers={config.workers}: give a number of processes from 1 upwards")
     load_optuna()
     search = _plan(config, settings, runs)
     ranks = ranks_here()
@@ -90,7 +88,8 @@ def _plan(config: DictConfig, settings: Settings, runs: Path) -> Search:
     """Everything a user can get wrong is told here, before anything is trained."""
     space, seeds, device = read_space(settings.space), ablation_seeds(config), pick_device(config.device)
     url = storage_url(settings, runs)
-    data = Data(locate(config.training, "training", runs), {}, locate_stages(config, runs))
+    found = locate_all(config, runs, "training")
+    data = Data(found.pop("training"), {}, found)
     name = f"search-{settings.name}"
     search = Search(config, data, settings, space, seeds, "", url, runs, device, name)
     plain = [search.student({}, seed) for seed in seeds]

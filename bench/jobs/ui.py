@@ -24,11 +24,12 @@ END = 10
 def run(config: DictConfig, runs: Path) -> int:
     """Serve the store's pages until Ctrl-C; print where they are once they answer. A server has its own."""
     uri, host, port = store_uri(config.tracking_uri, runs), config.host, config.port
+    shown = without_password(uri)
     if is_empty(uri):
-        raise ConfigError(f"no MLflow store at {uri}: ./run_all.sh fills it; runs= and tracking_uri= name others")
+        raise ConfigError(f"no MLflow store at {shown}: ./run_all.sh fills it; runs= and tracking_uri= name others")
     if is_server(uri):
         check_store(uri)
-        print(f"MLflow: {without_password(uri)}")
+        print(f"MLflow: {shown}")
         return 0
     _check_free(host, port)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
@@ -41,7 +42,7 @@ def run(config: DictConfig, runs: Path) -> int:
     server = subprocess.Popen(command, env=os.environ | lean, stdout=sys.stderr, start_new_session=True)
     try:
         address = _wait_for(server, host, port)
-        print(f"MLflow: {address} shows {without_password(uri)}; Ctrl-C ends it", flush=True)
+        print(f"MLflow: {address} shows {shown}; Ctrl-C ends it", flush=True)
         return server.wait()
     except KeyboardInterrupt:
         print("\nMLflow has ended")
@@ -54,8 +55,6 @@ def run(config: DictConfig, runs: Path) -> int:
 
 
 def _check_free(host: str, port: int) -> None:
-    if not isinstance(port, int) or not 0 < port < 2**16:
-        raise ConfigError(f"port={port}: give a number from 1 to 65535")
     with socket.socket(socket.AF_INET6 if ":" in str(host) else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
         try:

@@ -1,7 +1,7 @@
 """Losses on where networks look: attention maps (arXiv 2401.13937), and where their features are large."""
 
 from bench.losses.base import Loss, Reads, Seen, Sums, counted, register, weighed
-from bench.system.choices import choice
+from bench.system.choices import choice, number
 
 
 @register("attention")
@@ -12,7 +12,7 @@ class Attention(Loss):
     """
 
     measure: str = choice("cka", "kl")
-    teacher_map: int | None = None
+    teacher_map: int | None = number(None, least=1)
 
     reads = Reads.MAPS
 

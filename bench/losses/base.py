@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, dataclass_transform
 
 from bench.losses.pixels import Sampling, sampled_pixels
+from bench.system.choices import number
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +103,7 @@ class Loss:
     One on attention maps may have a setting teacher_map: which of the teacher's, counted from 1; None: the last.
     """
 
-    weight: float = 0.0
+    weight: float = number(0.0, least=0)
 
     name: ClassVar[str]
     reads: ClassVar[Reads]

@@ -1,6 +1,7 @@
 """Poly-1 cross-entropy (Leng et al., ICLR 2022), plain or bootstrapped."""
 
 from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
+from bench.system.choices import number
 
 
 @register("poly_ce")
@@ -11,11 +12,11 @@ class PolyCrossEntropy(Loss):
     1 to that between the shares `start` and `end` of the schedule (STCN: steps 20K and 70K of 150K).
     """
 
-    weight: float = 1.0
-    epsilon: float = 1.0
-    share: float = 1.0
-    start: float = 0.13
-    end: float = 0.47
+    weight: float = number(1.0, least=0)
+    epsilon: float = number(1.0, least=-1)
+    share: float = number(1.0, above=0, most=1)
+    start: float = number(0.13, least=0, most=1)
+    end: float = number(0.47, least=0, most=1)
 
     reads = Reads.LABELS | Reads.ANSWERS
 

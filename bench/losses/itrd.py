@@ -1,6 +1,7 @@
 """The two losses of ITRD (Miles et al., BMVC 2022) on the features of sampled pixels."""
 
 from bench.losses.base import Loss, Projected, Reads, Seen, Sums, register, weighed
+from bench.system.choices import number
 
 
 @register("itrd_mutual_information")
@@ -20,7 +21,7 @@ class MutualInformation(Loss):
 class Correlation(Projected):
     """ITRD's correlation loss of the sampled pixels' features, the student's through a linear layer."""
 
-    alpha: float = 1.01
+    alpha: float = number(1.01, above=0)
 
     reads = Reads.LABELS | Reads.PIXELS
 

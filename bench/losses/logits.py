@@ -2,14 +2,14 @@
 
 from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
 from bench.losses.pixels import EMBEDDING_STRIDE
-from bench.system.choices import choice
+from bench.system.choices import choice, number
 
 
 @register("logits")
 class Logits(Loss):
     """Distillation of the teacher's logits, on `all` pixels or near a `boundary` alone."""
 
-    temperature: float = 0.1
+    temperature: float = number(0.1, above=0)
     pixels: str = choice("all", "boundary")
 
     reads = Reads.ANSWERS | Reads.TEACHERS_ANSWERS | Reads.LABELS

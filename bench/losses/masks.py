@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bench.losses.base import Loss, Reads, Seen, Sums, counted, register
+from bench.system.choices import number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,7 @@ class Masks(Loss):
     predicted_iou: weight of the latter.
     """
 
-    predicted_iou: float = 1.0
+    predicted_iou: float = number(1.0, least=0)
 
     reads = Reads.LABELS | Reads.PROMPTED
 

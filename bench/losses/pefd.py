@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
+from bench.system.choices import number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 class ProjectorEnsemble(Loss):
     """PEFD: the mean of several projections of the student's features points where the teacher's do."""
 
-    projectors: int = 3
+    projectors: int = number(3, least=1, most=1024)
 
     reads = Reads.FEATURES
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.system.choices import choice
+from bench.system.choices import choice, number
 from methods.distillation import SAMPLERS
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class Sampling:
     """
 
     pixels: str = choice(*SAMPLERS, default="boundary")
-    count: int = 256
-    boundary_width: int = 1
+    count: int = number(256, least=1)
+    boundary_width: int = number(1, least=1, most=1024)
 
 
 def sampled_pixels(

@@ -1,7 +1,7 @@
 """MobileVOS's representation loss."""
 
 from bench.losses.base import Loss, Reads, Seen, Sums, register, weighed
-from bench.system.choices import choice
+from bench.system.choices import choice, number
 from methods.distillation import NORMALIZERS
 
 
@@ -9,7 +9,7 @@ from methods.distillation import NORMALIZERS
 class Representation(Loss):
     """MobileVOS's representation loss; omega 1 is distillation alone, 0 contrastive learning alone."""
 
-    omega: float = 0.95
+    omega: float = number(0.95, least=0, most=1)
     normalizer: str = choice(*NORMALIZERS)
 
     reads = Reads.LABELS | Reads.PIXELS

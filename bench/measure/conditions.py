@@ -10,39 +10,18 @@ from torch import nn
 
 from bench.measure.protocols import PROTOCOLS
 from bench.measure.scene import Scene
+from bench.plan.keys import Measured
 from bench.system.errors import ConfigError, first_line
 from methods.interface import Method, Remembering
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 GPU_FRAMES = 70  # of a video: DAVIS 2016 val has 69 on average
 CPU_FRAMES = 11  # two writes of a memory that keeps every 5th frame
-LEAST = {
-    **dict.fromkeys(("height", "width", "objects", "aot_objects"), (1, "1 or more")),
-    **dict.fromkeys(("lengths", "object_counts"), (1, "numbers of 1 or more")),
-    "frames": (2, "2 or more, the first is the annotated one"),
-    "threads": (1, "1 or more, or null for torch's own choice"),
-}
 
 
 @dataclass
-class Conditions:
-    """The keys `measure.*`; bench/configs/job/measure.yaml says what each means."""
-
-    protocols: list[str]
-    height: int
-    width: int
-    objects: int
-    aot_objects: int
-    memory_frames: int | None
-    frames: int | None
-    max_seconds: float
-    lengths: list[int]
-    object_counts: list[int]
-    precision: str
-    channels_last: bool
-    compile: bool
-    cuda_graphs: bool
-    threads: int | None
+class Conditions(Measured):
+    """The keys `measure.*`, and what follows from them."""
 
     def scene(self, device: str, protocol: str = "core") -> Scene:
         """What a protocol segments."""
@@ -57,10 +36,6 @@ def check(conditions: Conditions, device: str) -> None:
     for name in conditions.protocols:
         if name not in PROTOCOLS:
             raise ConfigError(f"measure.protocols: unknown protocol '{name}'; known: {', '.join(PROTOCOLS)}")
-    for key, (least, wanted) in LEAST.items():
-        value = getattr(conditions, key)
-        if value is not None and min(value if isinstance(value, list) else [value], default=least) < least:
-            raise ConfigError(f"measure.{key}={value}: give {wanted}")
     if max(conditions.objects, conditions.aot_objects, *conditions.object_counts) >= conditions.width:
         raise ConfigError(f"measure.width={conditions.width}: too narrow, each object gets a stripe of the frame")
     precision, gpu = f"measure.precision={conditions.precision}", device.startswith("cuda")

@@ -22,6 +22,7 @@ from bench.system.locks import alone
 from methods import outside
 from methods.interface import Method, Stepped
 
+FOUND = dict[str, float | str | None]  # what the file of a network holds
 # Options that make a network smaller than the published one
 SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
 
@@ -41,7 +42,7 @@ def full_size(network: Network, runs: Path, device: str, fields: list[str] | Non
     for part in [[field] for field in wanted] if others else [wanted] if wanted else []:
         try:
             found = measured(name, options, part, runs, device)
-        except Exception as error:
+        except outside.FOREIGN as error:
             if not others:
                 raise
             reason = outside.describe_failure(error, name)
@@ -65,10 +66,10 @@ def measured(
     key = content_hash([identity(name), options, environment["device"], environment["versions"]])
     path = runs / "measured" / f"{name_for_files(name)}-{key}.json"
     name_shown = outside.short_name(name)
-    if set(wanted) <= (found := read_json(path, dict) or {}).keys():
+    if set(wanted) <= (found := read_json(path, FOUND) or {}).keys():
         return found
     with alone(path.with_suffix(".lock"), f"measuring {name_shown}"):
-        found = read_json(path, dict) or {}
+        found = read_json(path, FOUND) or {}
         missing = [field for field in wanted if field not in found]
         method, scene = methods.create(name, **options), Scene(device=device)
         for field in tqdm(missing, f"measure {name_shown}", leave=False, mininterval=2, delay=2):

@@ -11,26 +11,13 @@ import torch
 from torch import Tensor
 
 from bench.phone.adb import Answer, Phone
+from bench.plan.keys import PhoneSettings
 from bench.system.errors import ConfigError, DiskFull, first_line
 from methods.steps import Step
 
 
 class ProcessFailed(Exception):
     """A process on the phone failed; the phone did not."""
-
-
-@dataclass(frozen=True)
-class PhoneSettings:
-    """Which phone, reached how: the keys `phone.<name>` of job=measure and job=phone.doctor.
-
-    None for `serial`: the only phone there is; for `adb`: the one that is installed.
-    """
-
-    serial: str | None = None  # or host:port
-    adb: str | None = None
-    runtime: str = "executorch"  # or litert
-    benchmark_model: str | None = None  # litert's program on the phone
-    folder: str = "/data/local/tmp/vos-bench"  # of the phone, for everything that is copied to it
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from pathlib import Path
 from torch import Tensor
 
 from bench.phone.process import Runner, run
-from bench.phone.runtime import Cargo, PhoneSettings, ProcessFailed, Task
+from bench.phone.runtime import Cargo, ProcessFailed, Task
 from bench.phone.state import big_cores, flags, gate, read_state
 from bench.plan.cells import content_hash
-from bench.system.errors import ConfigError
+from bench.plan.keys import PhoneTimes
+from bench.system.choices import check, settings_of
 from bench.system.files import read_json, write_json
 
 SUSTAINED_RUNS = 1024  # MLPerf Mobile
@@ -25,29 +26,12 @@ PLACES = ("serial", "adb", "folder", "wait_s", "benchmark_model")  # change no n
 
 
 @dataclass(frozen=True)
-class Protocol(PhoneSettings):
-    """The keys `phone.*` of job=measure; bench/configs/job/measure.yaml says what each means."""
-
-    threads: list[int] = field(default_factory=lambda: [1, 4])
-    repeats: int = 3
-    warmups: int = 10
-    runs: int = 50
-    seconds: float = 5.0
-    max_seconds: float = 120.0
-    limit_c: float = 35.0
-    wait_s: float = 600.0
-    sustained: float | None = None
+class Protocol(PhoneTimes):
+    """The keys `phone.*` of job=measure, and what follows from them."""
 
     def check(self) -> None:
         """Raise ConfigError, naming the key, for what is impossible."""
-        least = {"repeats": 1, "warmups": 0, "runs": 1, "seconds": 0, "max_seconds": 0, "wait_s": 0}
-        for key, lowest in least.items():
-            if getattr(self, key) < lowest:
-                raise ConfigError(f"phone.{key}={getattr(self, key)}: give {lowest} or more")
-        if not self.threads or min(self.threads) < 1:
-            raise ConfigError(f"phone.threads={list(self.threads)}: give numbers of 1 or more")
-        if self.sustained is not None and self.sustained <= 0:
-            raise ConfigError(f"phone.sustained={self.sustained:g}: give seconds, or null to leave it out")
+        check(settings_of(PhoneTimes, "phone"), {f"phone.{key}": value for key, value in asdict(self).items()})
 
     @property
     def modes(self) -> dict[str, "Protocol"]:
@@ -109,7 +93,7 @@ def measure(
         for stage in cargo.stages
     ]
     session = Session(runs / "phone" / f"session-{key}", len(jobs))
-    found = {job: read_json(session.folder / f"{job.name}.json") for job in jobs}
+    found = {job: read_json(session.folder / f"{job.name}.json", dict) for job in jobs}
     session.repeats = {job: repeat for job, repeat in found.items() if repeat is not None}
     session.reused = len(session.repeats)
     yield session

@@ -9,9 +9,11 @@ from omegaconf import DictConfig
 import methods
 from bench.losses.base import Reads
 from bench.plan.cells import Cell, Network, Questions, Soup, Training, task_of, task_of_method
-from bench.plan.compose import STAGES, plain, rows, to_dataclass, to_recipe, with_override
+from bench.plan.compose import plain, rows, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
+from bench.plan.keys import STAGES, SoupNode
 from bench.plan.recipe import Recipe, Schedule
+from bench.system.choices import check, settings_of
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
 from methods import outside
@@ -58,7 +60,11 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         for training in filter(None, (cell.network.training for cell in trained)):
             check_held_out(f"ablation={ablation.name}", training)
     for label, node in (ablation.get("soups") or {}).items():
-        cells += [Cell(str(label), _soup(str(label), node, trained, seed), data.dataset, seed) for seed in seeds]
+        wanted = tuple(node.get("of") or dict.fromkeys(cell.label for cell in trained))
+        cells += [
+            Cell(str(label), _soup(str(label), node, wanted, trained, s), data.dataset, s, ingredients=wanted)
+            for s in seeds
+        ]
     return cells
 
 
@@ -126,8 +132,8 @@ def student_network(config: DictConfig, data: Data, seed: int) -> Network:
 
 def ablation_seeds(config: DictConfig) -> list[int]:
     """`seeds=3` means 0, 1, 2; `seeds=[4, 7]` is taken as it is; none takes the ablation's."""
-    seeds = config.seeds if config.seeds is not None else config.ablation.seeds
-    seeds = [int(seed) for seed in (range(seeds) if isinstance(seeds, int) else seeds)]
+    seeds = config.seeds if config.seeds is not None else config.ablation.get("seeds", [])
+    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds={config.seeds}: give at least one seed, and each once")
     return seeds
@@ -207,17 +213,16 @@ def _recipe(node: DictConfig) -> Recipe:
             raise ConfigError(
                 f"recipe.{name} goes with no other loss on clips: set the weight of {', '.join(others)} to 0"
             )
-    if not 0 <= recipe.finetune < 1:
-        raise ConfigError(f"recipe.finetune={recipe.finetune}: give a share of at least 0 and below 1")
     return recipe
 
 
-def _soup(label: str, node: DictConfig, cells: list[Cell], seed: int) -> Network:
-    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}.
+def _soup(label: str, node: DictConfig, wanted: tuple[str, ...], cells: list[Cell], seed: int) -> Network:
+    """`node`: {pick: uniform or greedy, of: labels (none: all rows), trajectory: true or false}; wanted: labels.
 
     Raises ConfigError, before anything is trained, for what `make_soup` will lack.
     """
-    wanted = node.get("of") or list(dict.fromkeys(cell.label for cell in cells))
+    place = f"ablation.soups.{label}"
+    check(settings_of(SoupNode, place), {f"{place}.{key}": value for key, value in plain(node).items()})
     members = [cell.network for cell in cells if cell.label in wanted and cell.seed == seed]
     unknown = set(wanted) - {cell.label for cell in cells}
     pick = node.get("pick", "uniform")

@@ -9,9 +9,10 @@ from typing import Any
 
 import methods
 from bench.plan.recipe import Recipe, Schedule, differences
-from bench.system.errors import ConfigError
+from bench.system.choices import number
 from bench.system.files import sha256
 from methods import outside
+from methods.errors import check_is_file
 
 # Raise the first when a change of the code or of a default changes what a training reaches: it is then redone, and
 # all that is evaluated of it. Raise the second when what is evaluated changes: finished trainings then stay.
@@ -108,6 +109,8 @@ class Network:
     @property
     def key(self) -> str:
         source = self.training or self.soup
+        if not source and self.weights and not self.folder:  # hashing a folder, or a pipe, would take for ever
+            check_is_file(self.weights)
         content = source.key if source else file_hash(self.weights)
         return content_hash([identity(self.method), self.options, content])
 
@@ -135,20 +138,12 @@ class Questions:
     """The keys `ablation.prompts.*`: so many images, evenly spread, and points on each, drawn by the seed.
 
     distances: of a background point from the foreground point, in pixels of an input of 1024.
-    Raises ConfigError for numbers that ask nothing.
     """
 
-    images: int = 50
-    points: int = 4
-    seed: int = 0
-    distances: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        for key in ("images", "points"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"ablation.prompts.{key}={getattr(self, key)}: give 1 or more")
-        if not all(1 <= distance <= SPAN for distance in self.distances):
-            raise ConfigError(f"ablation.prompts.distances={self.distances}: give pixels from 1 to {SPAN}")
+    images: int = number(50, least=1)
+    points: int = number(4, least=1, most=1024)
+    seed: int = number(0, least=0, below=2**32)
+    distances: list[int] = number([], least=1, most=SPAN)
 
 
 @dataclass(frozen=True)
@@ -157,6 +152,7 @@ class Cell:
 
     varied: the configuration keys that set its row of the table apart, with their values.
     reference: label of the row that its row is compared with; empty: the first trained one.
+    ingredients: labels of the rows that a soup averages.
     """
 
     label: str
@@ -165,6 +161,7 @@ class Cell:
     seed: int
     varied: dict[str, Any] = field(default_factory=dict)
     reference: str = ""
+    ingredients: tuple[str, ...] = ()
 
     @property
     def cost_only(self) -> bool:
@@ -221,13 +218,18 @@ def identity(method: str) -> str | list[str]:
 
 def name_for_files(method: str) -> str:
     """A method's name as part of the name of a file or folder."""
-    return re.sub(r"[^\w.-]", "-", outside.short_name(method))
+    return for_files(outside.short_name(method))
+
+
+def for_files(name: str) -> str:
+    """Any name as a part of that of a file or folder, of at most 100 bytes: what does not fit in becomes -."""
+    return re.sub(r"[^\w.-]", "-", name).encode()[:100].decode(errors="ignore")
 
 
 def trained_folder(training: Training, runs: Path) -> Path:
     """Where a training keeps its checkpoints: `runs/trained/<method>-<recipe>-s<seed>-<key>`."""
     name = name_for_files(training.method)
-    return runs / "trained" / f"{name}-{training.recipe.name}-s{training.seed}-{training.key}"
+    return runs / "trained" / f"{name}-{for_files(training.recipe.name)}-s{training.seed}-{training.key}"
 
 
 def weights_file(network: Network, runs: Path) -> Path | None:

@@ -1,60 +1,33 @@
 """From `key=value` arguments to one checked configuration. Imports neither torch nor mlflow: errors are quick."""
 
-import re
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 import methods
 from bench.losses.base import table
-from bench.plan.recipe import Recipe, Schedule, Settings, recipe_keys
-from bench.system.choices import choices_of
+from bench.plan.keys import Scale, missing, settings
+from bench.plan.overrides import FREE, PLACED, in_hydra_terms, read, without_addresses
+from bench.plan.recipe import Recipe, Settings, recipe_keys
+from bench.system.choices import check
+from bench.system.databases import hide
 from bench.system.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 GROUPS = {path.parent.name for path in CONFIGS.glob("*/*.yaml")}
-STAGES = ("stage0", "stage1")  # of training, before the last
-# Keys whose value is the name of a file of a group
-PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
 OmegaConf.register_new_resolver("half", lambda number: max(1, number // 2), replace=True)
-# Keys of a method, of sbatch or of a dataclass that the file leaves at its defaults
-FREE = re.compile(
-    r"((teacher\.)?options|inference)\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\b"
-)
+MOST_ROWS = 1000  # of an ablation
 MISTAKES = (HydraException, OmegaConfBaseException, ConfigCompositionException)
 T = TypeVar("T")
-
-
-@dataclass
-class Stage:
-    """How the schedules of an earlier stage differ from those of the last."""
-
-    teacher: dict[str, Any] = field(default_factory=dict)
-    student: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Scale:
-    """How big: the same code at other widths, resolutions and numbers of steps."""
-
-    name: str = "laptop"
-    options: dict[str, Any] = field(default_factory=dict)  # constructor options by method
-    teacher_method: str = "stcn"
-    teacher_options: dict[str, Any] = field(default_factory=dict)  # over those of `options`
-    teacher: Schedule = field(default_factory=Schedule)
-    student: Schedule = field(default_factory=Schedule)
-    stage0: Stage = field(default_factory=Stage)
-    stage1: Stage = field(default_factory=Stage)
 
 
 def choices(group: str) -> list[str]:
@@ -62,39 +35,47 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
-def load_config(overrides: list[str]) -> DictConfig:
+def load_config(arguments: list[str]) -> DictConfig:
     """Compose the configuration of a command line. Raises ConfigError with one message for a mistake.
 
     `overrides=/path/to/file.yaml` stands for the lines of that file, {dotted key: value}.
     """
-    overrides = [text for given in overrides for text in _lines_of_file(given)]
+    try:
+        return _composed(read(arguments))
+    except ConfigError as error:
+        raise ConfigError(hide(str(error), *(text for text in arguments if "://" in text))) from None
+
+
+def _composed(overrides: list[str]) -> DictConfig:
     _check_choices(overrides)
     store = ConfigStore.instance()
     store.store(name="schema", group="recipe", node=recipe_keys())
     store.store(name="schema", group="scale", node=Scale)
     try:
         with initialize_config_module("bench.configs", version_base="1.3"):
-            terms = [_in_hydra_terms(text) for text in overrides]
-            config = compose("config", terms, return_hydra_config=True)
+            config = compose("config", list(map(in_hydra_terms, overrides)), return_hydra_config=True)
             with open_dict(config):
                 if config.job == "compare":  # which composes them anew for methods of another family
-                    config.arguments = [text for text in overrides if not text.startswith("tracking_uri=")]
+                    config.arguments = without_addresses(overrides)
                 config.ablation.name = config.hydra.runtime.choices.ablation
-                if "search" in config:
+                if config.job == "search":
                     config.search.name = config.hydra.runtime.choices.search
                 del config["hydra"]
-    except MISTAKES as error:
+    except (*MISTAKES, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:  # all Hydra's
         raise ConfigError(_explain(error, overrides)) from None
     if str(config.job) not in choices("job"):  # its module is imported by this name
         raise ConfigError(f"unknown job '{config.job}'; known: {', '.join(choices('job'))}")
+    known, values = settings(config.job), _flat(plain(config))
+    check(known, values)
+    if lost := missing(values, config.job):
+        raise ConfigError(f"~{lost[0]}: job={config.job} cannot do without this key")
+    if config.job == "ablate":
+        for varied in rows(config.ablation).values():
+            check(known, _flat(varied))
     listed = [name for name, _ in method_entries(config)]
     for name in (config.method, config.teacher.method or config.scale.teacher_method, *listed):
         if name is not None:  # job=measure: all methods
             methods.check_name(name)
-    _check_words({key: OmegaConf.select(config, key) for key in _words()})
-    if config.job == "ablate":
-        for varied in rows(config.ablation).values():
-            _check_words(_flat(varied))
     return config
 
 
@@ -107,10 +88,13 @@ def rows(ablation: DictConfig) -> dict[str, dict[str, Any]]:
     given = plain(ablation, resolve=True)
     sweeps = given.get("sweep") or []
     for sweep in [sweeps] if isinstance(sweeps, dict) else sweeps:
-        for values in product(*(each if isinstance(each, list) else [each] for each in sweep.values())):
+        tried = {str(key): each if isinstance(each, list) else [each] for key, each in sweep.items()}
+        if prod(map(len, tried.values())) > MOST_ROWS:
+            raise ConfigError(f"ablation.sweep: give lists of at most {MOST_ROWS} rows in all")
+        for values in product(*tried.values()):
             shown = ("none" if value is None else value for value in values)
-            label = ", ".join(f"{_in_label(key)}={v}" for key, v in zip(sweep, shown, strict=True))
-            found[label] = dict(zip(sweep, values, strict=True))
+            label = ", ".join(f"{_in_label(key)}={v}" for key, v in zip(tried, shown, strict=True))
+            found[label] = dict(zip(tried, values, strict=True))
     found |= {str(label): varied or {} for label, varied in (given.get("cells") or {}).items()}
     if not found:
         raise ConfigError("the ablation has no rows: give it `cells`, or a `sweep` of a key over values")
@@ -152,42 +136,12 @@ def to_recipe(node: DictConfig) -> Recipe:
 def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
     """A copy of the configuration with one dotted key replaced; raises ConfigError when there is none."""
     config = config.copy()
-    _check_words(_flat({key: value}))
     try:
         OmegaConf.update(config, key, value, merge=True, force_add=bool(FREE.match(key)))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{key}={value}: {_first_line(error)}") from None
+    check(settings(config.job), _flat({key: value}))
     return config
-
-
-def _lines_of_file(text: str) -> list[str]:
-    """`overrides=file` as the `key=value` texts of the file; any other text as it is."""
-    key, _, name = text.partition("=")
-    if key != "overrides":
-        return [text]
-    try:
-        found = yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"overrides={name} cannot be read: {_first_line(error)}") from None
-    if not isinstance(found, dict) or any(isinstance(value, dict) for value in found.values()):
-        raise ConfigError(f"overrides={name}: give lines of the form `dotted.key: value`")
-    return [f"{key}={_in_hydra_grammar(value)}" for key, value in found.items()]
-
-
-def _in_hydra_grammar(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{','.join(map(_in_hydra_grammar, value))}]"
-    if isinstance(value, str):
-        return QuotedString(value, Quote.single).with_quotes()
-    return "null" if value is None else str(value).lower()
-
-
-def _in_hydra_terms(text: str) -> str:
-    """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
-    if FREE.match(text):
-        return f"++{text}"
-    key = text.partition("=")[0]
-    return f"{PLACED[key]}@{text}" if key in PLACED else text
 
 
 def _check_choices(overrides: list[str]) -> None:
@@ -207,7 +161,7 @@ def _check_choices(overrides: list[str]) -> None:
 
 def _explain(error: Exception, overrides: list[str]) -> str:
     """Hydra's message in one line; for a key that does not exist, the nearest that does."""
-    chosen = [_in_hydra_terms(text) for text in overrides if text.partition("=")[0] in {*GROUPS, *PLACED}]
+    chosen = [in_hydra_terms(text) for text in overrides if text.partition("=")[0] in {*GROUPS, *PLACED}]
     try:
         with initialize_config_module("bench.configs", version_base="1.3"):
             known = list(_flat(plain(compose("config", chosen))))
@@ -217,7 +171,7 @@ def _explain(error: Exception, overrides: list[str]) -> str:
         key = text.partition("=")[0]
         if not key.startswith(("+", "~")) and key not in known:
             near = get_close_matches(key, known, n=1, cutoff=0.6)
-            return f"'{text}': there is no key '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
+            return f"there is no key '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
     return _first_line(error)
 
 
@@ -225,27 +179,10 @@ def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """{dotted key: value} of nested dictionaries, of which each is a value too."""
     found = {}
     for key, value in node.items():
-        found[prefix + key] = value
+        found[f"{prefix}{key}"] = value
         if isinstance(value, dict):
             found |= _flat(value, f"{prefix}{key}.")
     return found
-
-
-def _words() -> dict[str, tuple[str, ...]]:
-    """{key: what it may be} of all settings of recipes and schedules that are one of a few words."""
-    known: dict[str, tuple[str, ...]] = {}
-    for place in ("recipe", "teacher.recipe", "stage_recipe"):
-        known |= choices_of(recipe_keys(), place)
-    for place in ("scale", *(f"scale.{stage}" for stage in STAGES)):
-        known |= choices_of(Schedule, f"{place}.teacher") | choices_of(Schedule, f"{place}.student")
-    return known
-
-
-def _check_words(values: dict[str, Any]) -> None:
-    """Raise ConfigError for a value at a key of `_words` that it may not have; None stands for no value."""
-    for key, known in _words().items():
-        if values.get(key) is not None and values[key] not in known:
-            raise ConfigError(f"unknown {key} '{values[key]}'; known: {', '.join(known)}")
 
 
 def _first_line(error: BaseException) -> str:

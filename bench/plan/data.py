@@ -1,29 +1,32 @@
 """Finding what a configuration calls `dataset` (to evaluate on), `training` and its stages (to train on)."""
 
-import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bench.plan.compose import STAGES, plain, to_dataclass
+from bench.plan.compose import plain, to_dataclass
+from bench.plan.fingerprint import fingerprint, folder_names
+from bench.plan.keys import STAGES
 from bench.plan.recipe import Schedule
 from bench.system.errors import ConfigError
 from datasets.errors import DataError
 from datasets.layouts import call, layout_of
+from datasets.names import checked_name
 from datasets.opening import folders_read, open_clips, shares_to_raise
 from datasets.synthesis import Synthesis
 
 
-def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
+def locate(config: DictConfig, key: str, runs: Path) -> dict[str, Any]:
     """The config node `key` (`dataset`, `training`, `stage0`) with its folders found and a `fingerprint`.
 
-    Generates the embedded set on first use. The fingerprint stands for the names and sizes of all files, so that
-    results of other data under the same name are never mistaken for these. Raises ConfigError without a folder, for
-    a share out of range or for data of another use, and DataError for a folder that does not exist.
+    Generates the embedded set on first use. The fingerprint stands for the names and the content of all files (or,
+    as `config.fingerprint` wants it, their sizes), so that results of other data under the same name are never
+    mistaken for these. Raises ConfigError without a folder, for a share out of range or for data of another use,
+    and DataError for a name that is none or a folder that does not exist.
     """
-    spec = plain(node)
+    spec = plain(config[key])
+    checked_name(str(spec["name"]), f"{key}.name: the data")  # it becomes a part of paths
     layout, use = layout_of(str(spec["kind"])), "evaluation" if key == "dataset" else "training"
     if getattr(layout, use) is None:
         raise ConfigError(f"{key} '{spec['name']}': data of the kind {spec['kind']} is not for {use}")
@@ -42,13 +45,21 @@ def locate(node: DictConfig, key: str, runs: Path) -> dict[str, Any]:
         if not root.is_dir():
             raise DataError(f"{key}.{name}: no folder {root}")
         spec[name] = str(root)
-    prints = [fingerprint(folder, names_only) for folder, names_only in folders_read(spec, use)]
+    prints = [
+        folder_names(folder) if names_only else fingerprint(folder, runs, config.fingerprint)
+        for folder, names_only in folders_read(spec, use)
+    ]
     return {**spec, "fingerprint": "+".join(prints)}
 
 
-def locate_stages(config: DictConfig, runs: Path) -> dict[str, dict[str, Any]]:
-    """What the stages before the last train on."""
-    return {name: locate(config[name], name, runs) for name in STAGES if config[name].kind != "none"}
+def locate_all(config: DictConfig, runs: Path, *keys: str) -> dict[str, dict[str, Any]]:
+    """What `keys` name and, by their own, the stages before the last; what has to be generated comes last.
+
+    So a mistake in the others is told before that.
+    """
+    wanted = [*(stage for stage in STAGES if config[stage].kind != "none"), *keys]
+    wanted.sort(key=lambda key: layout_of(str(config[key].kind)).generate is not None)
+    return {key: locate(config, key, runs) for key in wanted}
 
 
 def check_apart(dataset: dict[str, Any], learnt: list[dict[str, Any]]) -> None:
@@ -91,22 +102,3 @@ def synthesis_of(spec: dict[str, Any], key: str) -> Synthesis:
         return to_dataclass(OmegaConf.create(given), Synthesis)
     except ConfigError as error:
         raise ConfigError(f"{key}.synthesis: {error}") from None
-
-
-def fingerprint(root: Path, names_only: bool = False) -> str:
-    """Hash of the relative names and sizes of all files below a folder.
-
-    `names_only` takes the names of folders, three deep, alone: BL30K has ten million files.
-    """
-    digest = hashlib.sha256()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders.sort()
-        below = Path(folder).relative_to(root)
-        if names_only:
-            digest.update(f"{below}: {' '.join(subfolders)}\n".encode())
-            if len(below.parts) == 2:
-                subfolders.clear()
-            continue
-        for path in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
-            digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()[:16]

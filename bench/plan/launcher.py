@@ -1,20 +1,17 @@
 """What `launcher.*` of the configuration says, checked before anything heavy loads."""
 
 import shutil
-from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
 
 from omegaconf import DictConfig
 
 from bench.plan.compose import choices, to_dataclass
+from bench.plan.keys import Slurm
 from bench.system.errors import ConfigError
 
 INSTALL = ".venv/bin/python -m pip install -e '.[cluster]' -c constraints.txt"
 PROGRAMS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
 JOBS = ("ablate", "evaluate")  # that run a grid of cells
-# In less time than that a job would be told to make room before it has started.
-LEAST = {"hours": 0.1, "cpus": 1, "gpus": 0, "memory_gb": 0.1, "at_once": 1, "retries": 0}
 # Parameters of sbatch on which the suite relies to find its jobs again, or that a key of `launcher` sets.
 OURS = {
     "array": "launcher.at_once",
@@ -26,22 +23,6 @@ OURS = {
     "mem": "launcher.memory_gb",
     **dict.fromkeys(("output", "error", "open-mode", "signal", "nodes", "ntasks", "wait", "parsable")),
 }
-
-
-@dataclass
-class Settings:
-    """The keys of launcher=slurm; bench/configs/launcher/slurm.yaml says what each means."""
-
-    name: str = "slurm"
-    partition: str | None = None
-    account: str | None = None
-    hours: float = 4.0
-    cpus: int = 1
-    gpus: int = 0
-    memory_gb: float | None = None
-    at_once: int = 16
-    retries: int = 3
-    sbatch: dict[str, Any] = field(default_factory=dict)
 
 
 def check_launcher(config: DictConfig) -> None:
@@ -66,13 +47,9 @@ def check_launcher(config: DictConfig) -> None:
         raise ConfigError(f"launcher=slurm needs submitit: {INSTALL}")
 
 
-def read_settings(config: DictConfig) -> Settings:
-    """The settings of launcher=slurm; ConfigError for a value that cannot work."""
-    settings = to_dataclass(config.launcher, Settings)
-    for name, least in LEAST.items():
-        value = getattr(settings, name)
-        if value is not None and value < least:
-            raise ConfigError(f"launcher.{name}={value}: give at least {least}")
+def read_settings(config: DictConfig) -> Slurm:
+    """The settings of launcher=slurm; ConfigError for a parameter of sbatch that the suite sets."""
+    settings = to_dataclass(config.launcher, Slurm)
     for key in settings.sbatch:
         name = key.replace("_", "-")
         if name in OURS:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.losses.base import Loss, Reads, table
 from bench.losses.pixels import Sampling
-from bench.system.choices import choice
+from bench.system.choices import choice, number
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Settings:
     name: str = "supervised"
     labels: str = choice("truth", "teacher")
     rest: str = choice("own", "teacher", "frozen")
-    finetune: float = 0.0
+    finetune: float = number(0.0, least=0, below=1)
     sampling: Sampling = field(default_factory=Sampling)
 
 
@@ -105,23 +105,23 @@ class Schedule:
     that these may take, in 1e9 bytes.
     """
 
-    steps: int = 1000
-    batch: int = 8
-    crop: int = 96
-    length: int = 3
-    max_objects: int = 2
-    lr: float = 1e-3
-    weight_decay: float = 1e-4
-    warmup: float = 0.05
+    steps: int = number(1000, least=0, most=10**9)
+    batch: int = number(8, least=1, most=2**16)
+    crop: int = number(96, least=16, most=2**14)
+    length: int = number(3, least=1, most=1024)
+    max_objects: int = number(2, least=1, most=254)
+    lr: float = number(1e-3, least=0)
+    weight_decay: float = number(1e-4, least=0)
+    warmup: float = number(0.05, least=0, most=1)
     decay: str = choice("cosine", "poly", "step")
-    drop_at: float = 0.83
-    lr_end: float = 0.0
-    backbone_lr: float = 1.0
-    clip_grad: float = 1.0
-    ema: float = 0.0
+    drop_at: float = number(0.83, least=0, most=1)
+    lr_end: float = number(0.0, least=0, most=1)
+    backbone_lr: float = number(1.0, least=0)
+    clip_grad: float = number(1.0, above=0)
+    ema: float = number(0.0, least=0, below=1)
     precision: str = choice("fp32", "bf16")
-    workers: int = 0
-    snapshots: int = 5
-    guided: float = 0.0
+    workers: int = number(0, least=0, most=1024)
+    snapshots: int = number(5, least=0, most=1024)
+    guided: float = number(0.0, least=0, most=1)
     embeddings: str = choice("fp32", "fp16")
-    embeddings_gb: float = 10.0
+    embeddings_gb: float = number(10.0, least=0)

@@ -31,13 +31,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
 
 class Notes(Mapping[Any, Any]):
-    """A folder of JSON files, by name."""
+    """A folder of JSON files of one shape (see `fits`), by name."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, shape: Any) -> None:
+        self.folder, self.shape = folder, shape
 
     def __getitem__(self, key: object) -> Any:
-        if (content := read_json(self.folder / f"{key}.json")) is None:
+        if (content := read_json(self.folder / f"{key}.json", self.shape)) is None:
             raise KeyError(key)
         return content
 
@@ -65,7 +65,7 @@ class Element:
     threads: int
 
     def __post_init__(self) -> None:
-        self.records, self.failures = Notes(self.folder / "records"), Notes(self.folder / "failures")
+        self.records, self.failures = Notes(self.folder / "records", Record), Notes(self.folder / "failures", str)
 
     def items(self, setup: Setup, data) -> list[Item]:
         """What there is to do for the cells, of which each job has the same list."""

@@ -21,6 +21,7 @@ from bench.run.sampling_picture import describe_sampling
 from bench.run.work import Item
 from bench.run.work import describe as describe_error
 from bench.score.held_out import held_out_score
+from bench.score.inference import NotFinite
 from bench.system.errors import USER_ERRORS, ConfigError
 from bench.system.files import drop_unfinished, write_json, write_text
 from bench.tasks import TASKS, Task
@@ -81,7 +82,8 @@ def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
         if cell.cost_only:
             record = blank(cell, setup)
         else:
-            record = stored(cell, runs) or _evaluated(cell, task, setup, data)
+            before = stored(cell, runs)
+            record = before or _evaluated(cell, task, setup, data)
             drawn: dict[str, Any] = task.draw(data, cell_folder(cell, runs), config)
             record = replace(record, **drawn)
         if costs:
@@ -89,22 +91,26 @@ def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
             record = replace(record, **found)
         if not cell.cost_only:
             record = _with_held_out(record, cell, setup)
-            write_json(cell_folder(cell, runs) / "record.json", asdict(record))
+            if record != before:  # a disk that is only read still shows what is finished
+                write_json(cell_folder(cell, runs) / "record.json", asdict(record))
         return record
-    except Exception as error:  # out of memory, say: the others may go on
+    except outside.FOREIGN as error:  # out of memory, say: the others may go on
         return blank(cell, setup, status=f"failed: {_reason(error, cell, runs)}")
 
 
-def _reason(error: Exception, cell: Cell, runs: Path) -> str:
-    """Why a cell failed, in a line. Of the suite's methods only RuntimeError and MemoryError may fail a cell.
+def _reason(error: BaseException, cell: Cell, runs: Path) -> str:
+    """Why a cell failed, in a line. Of the suite's methods only what memory and numbers do may fail a cell.
 
     Others' code may raise anything but what is about data and disks; the traceback goes to the cell's folder.
     """
     method = cell.network.method
+    if isinstance(error, NotFinite):
+        return str(error)
     if not methods.entry(method).others:
-        if not isinstance(error, RuntimeError | MemoryError):
+        lost = isinstance(error, MethodError) and cell.network.trainings  # weights that hold no numbers any more
+        if not lost and not isinstance(error, RuntimeError | MemoryError):
             raise error
-        return describe_error(error)
+        return str(error) if lost else describe_error(error)
     if isinstance(error, USER_ERRORS) and not isinstance(error, ConfigError | MethodError):
         raise error
     text = "".join(traceback.format_exception(error))

@@ -1,7 +1,9 @@
 """Running a grid of cells: train once, evaluate, record; what is finished is never done again."""
 
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,6 +21,7 @@ from bench.run.slurm import work_on_cluster
 from bench.run.work import Failures, Item, work
 from bench.system.databases import without_passwords
 from bench.system.environment import git_commit, pick_device, versions
+from bench.system.errors import say
 from bench.system.files import write_text
 from bench.system.workers import count_processes
 from bench.tasks import TASKS
@@ -49,7 +52,7 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
         setup = here(config, runs)
     write_text(out / "title.txt", title + "\n")
     write_text(out / "config.yaml", OmegaConf.to_yaml(without_passwords(config)))
-    with Tracker(config.tracking_uri, runs, out.name).invocation(title, config, setup.facts, out) as tracker:
+    with _tracked(title, config, setup, out) as tracker:
         records = [blank(cell, setup, status=NOT_RUN) for cell in cells]
         try:
             for item, record in (work_on_cluster if elsewhere else work_here)(cells, setup, data):
@@ -63,18 +66,37 @@ def run_grid(cells: list[Cell], config: DictConfig, title: str, runs: Path, out:
                     status = f"interrupted: {progress(cell.network, runs)}"
                     records[number] = replace(records[number], status=status)
             write_text(out / "records.jsonl", to_jsonl(records))
-            print(f"\nunfinished cells are marked in {out}", file=sys.stderr)
+            say(f"\nunfinished cells are marked in {out}")
             raise
         tracker.table = records
     write_text(out / "records.jsonl", to_jsonl(tracker.table))
     return tracker.table
 
 
-def _recorded(cell: Cell, record: Record, runs: Path, tracker: Tracker) -> Record:
+class Untracked:
+    """In place of a Tracker where `runs` can only be read: what is finished is shown, and recorded nowhere."""
+
+    table: list[Record]
+
+    def log(self, record: Record, cell: Path | None = None) -> Record:
+        return record
+
+
+def _tracked(
+    title: str, config: DictConfig, setup: Setup, out: Path
+) -> AbstractContextManager[Tracker | Untracked]:
+    runs = setup.runs
+    if runs.is_dir() and not os.access(runs, os.W_OK):
+        say(f"warning: {runs} cannot be written to: what is finished is shown, and nothing is recorded in MLflow")
+        return nullcontext(Untracked())
+    return Tracker(config.tracking_uri, runs, out.name).invocation(title, config, setup.facts, out)
+
+
+def _recorded(cell: Cell, record: Record, runs: Path, tracker: Tracker | Untracked) -> Record:
     evaluated = record.status == "ok" and not cell.cost_only
     folder = cell_folder(cell, runs) if evaluated else None
     if folder and not record.mlflow_run_id and (archive := folder / "submission.zip").exists():
-        print(f"for the evaluation server: {archive}")
+        say(f"for the evaluation server: {archive}", sys.stdout)
     return tracker.log(record, folder)
 
 

@@ -1,6 +1,5 @@
 """Networks with their weights: trained or mixed when they are not yet there, then loaded for use."""
 
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from torch import nn
 import methods
 from bench.plan.cells import Network, Training, content_hash, groups, trained_folder, weights_file
 from bench.run.work import Failures, Item, work
+from bench.system.errors import say
 from bench.system.files import drop_unfinished
 from bench.system.locks import alone
 from bench.tasks import TASKS
@@ -26,6 +26,8 @@ from methods.backbones.imagenet import initialize_backbones
 from methods.borrowed import rest_of, take_over
 from methods.checkpoint import load_weights, read_file
 from methods.errors import MethodError
+
+OURS = {"state_dict": dict, "meta": dict, "curve": list}  # what weights that the suite has trained hold
 
 
 def build(network: Network, runs: Path, device: str):
@@ -40,16 +42,30 @@ def build(network: Network, runs: Path, device: str):
                 if not _is_whole(path):
                     folders = [trained_folder(member, runs) for member in network.soup.members]
                     make_soup(network.soup, folders, path, device)
-        method = methods.create(network.method, **{**checkpoint_options(path), **options})
+        method = _made_as(path, network.method, options)
         load_weights(method, path)
     return method.to(device).eval() if isinstance(method, nn.Module) else method
+
+
+def _made_as(path: Path, name: str, options: dict) -> Any:
+    """The method with the options that its checkpoint was trained with, and those given."""
+    trained_with = checkpoint_options(path)
+    try:
+        return methods.create(name, **{**trained_with, **options})
+    except (TypeError, ValueError, RuntimeError) as error:
+        if not trained_with:
+            raise
+        raise MethodError(f"{path} was trained with {trained_with}, options of no {name}: {error}") from None
 
 
 def checkpoint_options(path: Path) -> dict:
     """Constructor options that a checkpoint of this suite was trained with; {} for other checkpoints."""
     content = read_file(path)
     meta = content.get("meta") if isinstance(content, dict) else None
-    return dict(meta["options"]) if isinstance(meta, dict) and "options" in meta else {}
+    options = meta.get("options", {}) if isinstance(meta, dict) else {}
+    if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
+        raise MethodError(f"{path}: its meta.options are no options of a method")
+    return options
 
 
 def train_all(trainings: list[Training], runs: Path, device: str, on_step: OnStep | None = None) -> Failures:
@@ -193,7 +209,7 @@ def _is_whole(path: Path) -> bool:
 def _can_be_read(path: Path, *_: int) -> bool:
     """Asked again only of a file that has changed."""
     try:
-        read_file(path)
+        read_file(path, holding=OURS)
     except MethodError:
         return False
     return True
@@ -203,13 +219,13 @@ def _to_be_made(path: Path) -> bool:
     """Whether a checkpoint of the suite's own is not there, or damaged, which is told."""
     missing = not _is_whole(path)
     if missing and path.exists():
-        print(f"warning: {path} is damaged: it is made again", file=sys.stderr)
+        say(f"warning: {path} is damaged: it is made again")
     return missing
 
 
 def _saved_step(path: Path) -> int:
     try:
-        return read_file(path)["step"]
+        return read_file(path, holding={"step": int})["step"]
     except MethodError:  # absent or damaged
         return 0
 

@@ -46,7 +46,7 @@ def stored(cell: Cell, runs: Path) -> Record | None:
     One of an older version, which lacks a field, is not: what it lacks has to be evaluated.
     """
     folder = cell_folder(cell, runs)
-    values = read_json(folder / "record.json", dict) or {}
+    values = read_json(folder / "record.json", Record) or {}
     if not {field.name for field in fields(Record)} <= values.keys():
         return None
     record = to_record(values)
@@ -58,13 +58,13 @@ def stored(cell: Cell, runs: Path) -> Record | None:
 
 def named_after(record: Record, cell: Cell) -> Record:
     """A record as that of another cell with the same content."""
-    return replace(record, label=cell.label, varied=json.dumps(cell.varied), reference=cell.reference)
+    return replace(record, **_of_row(cell))
 
 
 def blank(cell: Cell, setup: Setup, status: str = "ok") -> Record:
     """A record without results."""
     return Record(
-        label=cell.label,
+        **_of_row(cell),
         method=outside.short_name(cell.network.method),
         recipe=cell.recipe_name,
         dataset=cell.dataset["name"],
@@ -72,8 +72,14 @@ def blank(cell: Cell, setup: Setup, status: str = "ok") -> Record:
         status=status,
         scale=setup.config.scale.name if cell.network.trainings else "",
         options=json.dumps(cell.network.options, sort_keys=True),
-        varied=json.dumps(cell.varied),
-        reference=cell.reference,
         config_hash=cell.key,
+        fingerprint=setup.config.fingerprint,
         **setup.facts,
     )
+
+
+def _of_row(cell: Cell) -> dict[str, Any]:
+    """The fields of a record that are of the row of a table, not of what was evaluated."""
+    ingredients = json.dumps(cell.ingredients) if cell.ingredients else ""
+    varied = json.dumps(cell.varied)
+    return {"label": cell.label, "varied": varied, "reference": cell.reference, "ingredients": ingredients}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.plan.launcher import Settings
+from bench.plan.keys import Slurm
 from bench.system.errors import ConfigError
 
 NAME = "vos-bench"
@@ -27,7 +27,7 @@ PATIENCE = 60  # seconds that a program of Slurm may take
 class Scheduler:
     """The Slurm that this machine belongs to."""
 
-    settings: Settings
+    settings: Slurm
 
     def submit(self, element: Callable, count: int, folder: Path) -> list:
         """So many jobs (submitit.Job) that all do the same, as one array.

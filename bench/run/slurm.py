@@ -20,7 +20,7 @@ from bench.run.records import Setup, blank, named_after, stored
 from bench.run.scheduler import Scheduler
 from bench.run.work import Item, held_by_another
 from bench.system.databases import without_passwords
-from bench.system.errors import USER_ERRORS
+from bench.system.errors import USER_ERRORS, printable
 from bench.system.stopping import Stopped
 from bench.tasks import TASKS
 
@@ -155,4 +155,4 @@ class Jobs:
 
 
 def _tell(text: str) -> None:
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=sys.stderr)

@@ -1,6 +1,5 @@
 """The one loop by which everything is done: in this process, in workers beside it and in jobs of a cluster."""
 
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from bench.system.errors import USER_ERRORS
+from bench.system.errors import USER_ERRORS, say
+from bench.system.locks import hold
+from methods.outside import FOREIGN
 
 SECONDS_BETWEEN_LOOKS = 0.5
 Failures = dict[str, str]  # key -> why it failed
@@ -68,7 +69,7 @@ def work(
                     outcome = item.do()
                 except USER_ERRORS:
                     raise
-                except Exception as error:
+                except FOREIGN as error:
                     if not item.may_fail:
                         raise
                     tight, why = is_tight(error), describe(error)
@@ -85,7 +86,7 @@ def work(
         elif left:
             waited_for = {doing for other in left if other.ready() and (doing := held_by_another(other))}
             for doing in sorted(waited_for - told):
-                print(f"another run is {doing}: waiting for what it finds", file=sys.stderr)
+                say(f"another run is {doing}: waiting for what it finds")
             told |= waited_for
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
@@ -107,9 +108,8 @@ def held_by_another(item: Item, own: ExitStack | None = None) -> str:
     """What another process does that holds one of its locks; "" where nobody did, and now `own` holds all."""
     with ExitStack() as mine:
         for path in sorted(item.locks):
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                mine.enter_context(FileLock(path).acquire(blocking=False))
+                mine.enter_context(hold(path))
             except Timeout:
                 return item.locks[path]
         if own is not None:
@@ -117,12 +117,12 @@ def held_by_another(item: Item, own: ExitStack | None = None) -> str:
     return ""
 
 
-def is_tight(error: Exception) -> bool:
+def is_tight(error: BaseException) -> bool:
     """Whether it is for want of memory."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(w in str(error) for w in TIGHT)
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """Why something failed, in a line; the traceback of anything but a want of memory is printed."""
     if is_tight(error):
         return f"out of memory: {(str(error).splitlines() or ['allocation failed'])[0]}"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bench.score.pictures import errors, is_picture, overlay_strip
 from bench.system.errors import ConfigError
-from bench.system.files import replace_atomically
+from bench.system.files import inside, replace_atomically
 from datasets.images import VOID, read_ids
 from datasets.sequence import Sequence, VideoSet
 
@@ -48,7 +48,7 @@ def draw_cell(
         sequence.name: str(drawn / sequence.name)
         for sequence in chosen
         if sequence.has_truth
-        and _draw_errors(sequence, folder / "masks" / sequence.name, drawn / sequence.name, with_frames)
+        and _draw_errors(sequence, folder / "masks" / sequence.name, inside(drawn, sequence.name), with_frames)
     }
     return str(strip) if strip.exists() else "", pictures
 

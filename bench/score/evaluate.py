@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,20 @@ from bench.score.folder import Protocol, find_tasks, judged_frames, read_predict
 from bench.score.inference import follow, threads_for
 from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
-from bench.system.files import read_json, replace_atomically, write_json
+from bench.system.files import inside, read_json, replace_atomically, write_json
 from bench.system.workers import threads
+from datasets.clips import ImageCache
 from datasets.errors import DataError
 from datasets.images import frame_size, read_ids, write_mask
 from datasets.sequence import Sequence, VideoSet
 from methods.backbones.frozen import joined_norms
 from methods.outside import MaskFolder
 from methods.space_time import SpaceTimeMethod
+
+# Of a sequence's masks in memory, 160 frames of 480p: of its ground truth, the rest of which is read twice, and of
+# predictions, so many of which are written at once: a method that waits for a disk after every frame is slower.
+HELD_MB = 64
+Predicted = tuple[np.ndarray, float | None]  # the mask of a frame, and the milliseconds of its step
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     read instead, as job=score does.
 
     Raises ConfigError when objects appear late and the method cannot add them, or when a sequence has too
-    few frames to be scored; MethodError for answers of the wrong shape; DataError for a mask that is missing.
+    few frames to be scored; MethodError for answers of the wrong shape or that are no numbers; DataError for a
+    mask that is missing.
     """
     late = next((s.name for s in videos.sequences if any((s.appears or {}).values())), None)
     if isinstance(method, MaskFolder):
@@ -63,7 +71,7 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
     frames = sum(len(sequence) for sequence in videos.sequences)
     with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
         for sequence in videos.sequences:
-            path = folder / "scores" / f"{sequence.name}.json"
+            path = inside(folder, "scores", f"{sequence.name}.json")
             entry = _finished(path, sequence, folder)
             if entry is None:
                 with threads(threads_for(*frame_size(sequence.frames[0]))):
@@ -78,12 +86,12 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
 
 def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
     """What an earlier evaluation found of a sequence; None unless that and all masks are whole."""
-    entry = read_json(path, dict)
+    entry, masks = read_json(path, dict), folder / "masks" / sequence.name
     if entry is None:
         return None
     try:
         for frame in sequence.frames:
-            read_ids(_mask_file(folder, sequence, frame))
+            read_ids(masks / f"{frame.stem}.png")
         scores = _scores(entry)
         shapes = {scores.f.shape, scores.j.shape, *(scores.extra[metric.name].shape for metric in extra_metrics())}
         whole = len(shapes) == 1 and scores.object_ids == sequence.object_ids and "size" in entry
@@ -93,25 +101,37 @@ def _finished(path: Path, sequence: Sequence, folder: Path) -> dict | None:
         return None
 
 
-def _mask_file(folder: Path, sequence: Sequence, frame: Path) -> Path:
-    return folder / "masks" / sequence.name / f"{frame.stem}.png"
-
-
 def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) -> dict:
     """Masks of one sequence into the folder; its frame scores and the time of each step."""
     if sequence.has_truth and sequence.appears is None and len(sequence) < 3:
         raise ConfigError(f"sequence {sequence.name} has {len(sequence)} frames; scoring needs at least 3")
-    truths = {i: sequence.annotation(i) for i in sequence.annotated}  # a damaged one is told before any work
-    predictions, step_ms = _predict(method, sequence, device)
-    for path, mask in zip(sequence.frames, predictions, strict=True):
-        replace_atomically(_mask_file(folder, sequence, path), partial(write_mask, mask=mask))
-    judged = ((i, predictions[i], truths[i]) for i in judged_frames(sequence))
-    scores = score_frames(sequence.name, judged, sequence.object_ids, sequence.appears, extra_metrics())
+    truths = ImageCache(HELD_MB)
+
+    def truth(index: int) -> np.ndarray:
+        return truths.get(sequence.mask_file(index), partial(sequence.annotation, index))
+
+    for index in sequence.annotated:
+        truth(index)  # a damaged one is told before any work
+    masks, judged = inside(folder, "masks", sequence.name), judged_frames(sequence)
+    size: list[int] = []
+    step_ms: list[float] = []
+
+    def predicted() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Writes every frame's mask and gives those to be scored."""
+        for batch in _in_batches(_predict(method, sequence, device)):
+            for index, mask, milliseconds in batch:
+                replace_atomically(masks / f"{sequence.frames[index].stem}.png", partial(write_mask, mask=mask))
+                step_ms.extend([] if milliseconds is None else [milliseconds])
+            size[:] = batch[-1][1].shape
+            yield from ((index, mask, truth(index)) for index, mask, _ in batch if index in judged)
+
+    with torch.no_grad(), joined_norms():
+        scores = score_frames(sequence.name, predicted(), sequence.object_ids, sequence.appears, extra_metrics())
     extra = {name: _to_json(values) for name, values in scores.extra.items()}
     return {
         "name": sequence.name,
         "object_ids": list(sequence.object_ids),
-        "size": list(predictions[0].shape),
+        "size": size,
         "step_ms": step_ms,
         "j": _to_json(scores.j),
         "f": _to_json(scores.f),
@@ -119,20 +139,31 @@ def _evaluate_sequence(method, sequence: Sequence, folder: Path, device: str) ->
     }
 
 
-@torch.no_grad()
-@joined_norms()
-def _predict(method, sequence: Sequence, device: str) -> tuple[list[np.ndarray], list[float]]:
-    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of all steps."""
+def _predict(method, sequence: Sequence, device: str) -> Iterator[Predicted]:
+    """The mask of every frame, uint8 (H, W) object ids, and the milliseconds of its step, where there was one."""
     if isinstance(method, MaskFolder):
-        predictions = read_predictions(sequence, method.folder)
-        if unknown := set(np.unique(predictions)) - {0, *sequence.object_ids}:
+        unknown: set[int] = set()
+        for mask in read_predictions(sequence, method.folder):
+            unknown |= set(np.unique(mask).tolist()) - {0, *sequence.object_ids}
+            yield mask, None
+        if unknown:
             text = f"masks of {sequence.name} hold id {min(unknown)}, which is no object there"
             warnings.warn(f"{text}: it counts as background", stacklevel=2)
-        return predictions, []
+        return
     at = range(len(sequence))
     given = ((sequence.frame(t), sequence.given_mask(t) if t in sequence.given else None) for t in at)
-    masks, step_ms = zip(*follow(method, given, device), strict=True)
-    return list(masks), list(step_ms[1:])
+    yield from follow(method, given, device, video=f"sequence {sequence.name}")
+
+
+def _in_batches(found: Iterator[Predicted]) -> Iterator[list[tuple[int, np.ndarray, float | None]]]:
+    """Lists of them with their numbers, of HELD_MB of masks each, the last of the rest."""
+    batch: list[tuple[int, np.ndarray, float | None]] = []
+    for index, (mask, milliseconds) in enumerate(found):
+        if batch and (len(batch) + 1) * mask.nbytes > HELD_MB * 2**20:
+            yield batch
+            batch = []
+        batch.append((index, mask, milliseconds))
+    yield batch
 
 
 def _to_json(values: np.ndarray) -> list[list[float | None]]:

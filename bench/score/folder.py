@@ -193,11 +193,12 @@ def read_masks(task: Task, ids: tuple[int, ...]) -> Iterator[tuple[int, np.ndarr
         yield index, _prediction(file, sequence, ids, path, truth.shape), truth
 
 
-def read_predictions(sequence: Sequence, folder: Path) -> list[np.ndarray]:
+def read_predictions(sequence: Sequence, folder: Path) -> Iterator[np.ndarray]:
     """The given mask, then `folder/<sequence>/<frame>.png` of every frame, read as `read_masks` does."""
     first, ids, path = sequence.given_mask(0), sequence.object_ids, sequence.mask_file(0)
-    files = [folder / sequence.name / f"{frame.stem}.png" for frame in sequence.frames[1:]]
-    return [first, *(_prediction(file, sequence, ids, path, first.shape) for file in files)]
+    yield first
+    for frame in sequence.frames[1:]:
+        yield _prediction(folder / sequence.name / f"{frame.stem}.png", sequence, ids, path, first.shape)
 
 
 def _prediction(

@@ -3,14 +3,14 @@
 from bench.plan.cells import Training
 from bench.plan.data import open_training
 from bench.score.accuracy import score_frames, summarize
-from bench.score.inference import follow
+from bench.score.inference import NotFinite, follow
 
 SCORED_CLIPS = 24
 SCORED_FRAMES = 8
 
 
 def held_out_score(method, training: Training, device: str) -> float:
-    """J&F (0..1) of a network on clips of the part that `training` holds out of its data."""
+    """J&F (0..1) of a network on clips of what `training` holds out of its data; 0 where it answers NaN."""
     clips = open_training(training.data, training.schedule, seed=0, held_out=True, length=SCORED_FRAMES).source
     scores = []
     for number in range(SCORED_CLIPS):
@@ -20,5 +20,8 @@ def held_out_score(method, training: Training, device: str) -> float:
         given = zip(frames, [masks[0], *[None] * (len(frames) - 1)], strict=True)
         predictions = (mask for mask, _ in follow(method, given, device))
         judged = zip(range(len(masks)), predictions, masks, strict=True)
-        scores.append(score_frames(str(number), judged, ids))
+        try:
+            scores.append(score_frames(str(number), judged, ids))
+        except NotFinite:  # its training diverged: it is not chosen, and others go on
+            return 0.0
     return summarize(scores)["jf_mean"]

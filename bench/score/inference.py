@@ -15,27 +15,39 @@ from methods.masks import most_likely
 SMALL_FRAME = 160 * 160
 
 
+class NotFinite(MethodError):
+    """A method answered NaN or infinity: it has failed, whatever masks could be made of that."""
+
+
 def follow(
     method,
     frames: Iterable[tuple[np.ndarray, np.ndarray | None]],
     device: str,
     size: tuple[int, int] | None = None,
     started: bool = False,
+    video: str = "the video",
+    first: int = 0,
 ) -> Iterator[tuple[np.ndarray, float | None]]:
     """Each frame's mask, uint8 (H, W) object ids, and the milliseconds from a frame on the device to the mask.
 
     frames: uint8 (H, W, 3) RGB, each with the mask that gives its new objects or None. The first starts the method,
     unless it is `started`; it has its given mask and no time. size: (H, W) of masks where it is not the frames'.
-    Raises MethodError for an answer of the wrong shape.
+    video, first: what messages call it, and the number of its first frame here. Raises MethodError for an answer of
+    the wrong shape, and NotFinite.
     """
-    for pixels, given in frames:
+    for number, (pixels, given) in enumerate(frames, first):
         frame = to_tensor(pixels, device)
         mask = None if given is None else torch.from_numpy(given).long().to(device)
         if started:
             begin = time.perf_counter()
             answer = method.step(frame) if mask is None else method.add(frame, mask)
             labels = object_masks(method, answer, frame, size)
-            yield labels, 1000 * (time.perf_counter() - begin)
+            milliseconds = 1000 * (time.perf_counter() - begin)
+            if not _is_finite(answer):
+                raise NotFinite(
+                    f"{type(method).__name__} answered NaN or infinity to frame {number} (from 0) of {video}"
+                )
+            yield labels, milliseconds
         else:
             assert given is not None, "a video starts with a mask"
             method.start(frame, mask)
@@ -61,6 +73,11 @@ def object_masks(
         probabilities = interpolate(probabilities[None], size, mode="bilinear")[0]
     labels = most_likely(probabilities).cpu().numpy()  # the copy waits for the device
     return np.array([0, *method.object_ids], np.uint8)[labels]
+
+
+def _is_finite(x: torch.Tensor) -> bool:
+    """Whether all values are: their sum, which is quick, tells it unless it is too large itself."""
+    return bool(x.sum(dtype=torch.float32).isfinite()) or bool(x.isfinite().all())
 
 
 def threads_for(height: int, width: int) -> int | None:

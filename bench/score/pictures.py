@@ -11,6 +11,7 @@ from bench.system.files import replace_atomically
 
 PANEL_HEIGHT = 160  # px, of a strip
 ERRORS_HEIGHT = 240  # px; more than the frames of the embedded set have
+WIDEST = 8192  # px, of a panel: frames of a few pixels' height are not shown in proportion
 # Told apart by colour-blind readers (Okabe and Ito): blue, orange, green, purple, sky blue, vermilion, yellow.
 OBJECTS = np.array([
     (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0), (240, 228, 66)
@@ -36,7 +37,7 @@ def errors(frame: np.ndarray, prediction: np.ndarray, truth: np.ndarray) -> np.n
     frame: uint8 (H, W, 3); prediction, truth: uint8 (H, W) object ids; 255 in the truth, where nobody knows, shows
     no error. h is 240 px and w in proportion: the boundary is a line of the same width whatever the frame's size.
     """
-    size = (round(frame.shape[1] * ERRORS_HEIGHT / frame.shape[0]), ERRORS_HEIGHT)
+    size = panel_size(frame, ERRORS_HEIGHT)
     known = truth != 255
     prediction, truth = np.where(known, prediction, 0), np.where(known, truth, 0)
     prediction, truth = (
@@ -63,11 +64,16 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
 
 
+def panel_size(frame: np.ndarray, height: int) -> tuple[int, int]:
+    """(w, h) of a panel of this height in proportion to a frame (H, W, ...), from 1 to WIDEST px wide."""
+    return min(max(1, round(frame.shape[1] * height / frame.shape[0])), WIDEST), height
+
+
 def overlay_strip(frames: list[np.ndarray], masks: list[np.ndarray], path: Path) -> None:
     """One row of overlays, all of the same height, as a PNG."""
     panels = []
     for frame, mask in zip(frames, masks, strict=True):
-        size = (round(frame.shape[1] * PANEL_HEIGHT / frame.shape[0]), PANEL_HEIGHT)
+        size = panel_size(frame, PANEL_HEIGHT)
         panels.append(cv2.resize(overlay(frame, mask), size, interpolation=cv2.INTER_AREA))
     replace_atomically(path, Image.fromarray(np.concatenate(panels, 1)).save)
 

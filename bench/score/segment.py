@@ -15,13 +15,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from bench.score.inference import follow, threads_for
-from bench.score.pictures import overlay
-from bench.system.files import replace_atomically, write_checkpoint
+from bench.score.pictures import is_picture, overlay
+from bench.system.files import replace_atomically, set_aside, write_checkpoint
 from bench.system.workers import threads
 from datasets.errors import DataError
 from datasets.images import check_size, read_ids, write_mask
 from datasets.video import Video, write_video
 from methods.checkpoint import read_file
+from methods.errors import MethodError
 
 SECONDS_BETWEEN_STATES = 30
 OVERLAY_EDGE = 1920  # px of the longer side at most: an encoder keeps dozens of frames, and 4K ones fill memory
@@ -82,12 +83,10 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
     state, and otherwise starts again. Raises DataError where a frame cannot be read; the masks so far are kept.
     """
     state_file, done, step_ms = folder / "state.pt", 0, []
-    if state_file.is_file() and hasattr(method, "load_video_state"):
-        state = read_file(state_file, device)
-        if state["key"] == task.key:
-            method.load_video_state(state["method"])
-            step_ms = state["step_ms"]
-            done = 1 + len(step_ms)
+    if hasattr(method, "load_video_state") and (state := _saved(state_file, task, device)):
+        method.load_video_state(state["method"])
+        step_ms = state["step_ms"]
+        done = 1 + len(step_ms)
     count = f"{len(task.object_ids)} object" + "s" * (len(task.object_ids) > 1)
     saved = time.monotonic()
     names: list[str] = []  # of the frame that was read last
@@ -101,7 +100,9 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
         threads(threads_for(*task.seen_size)),
         tqdm(total=task.frames, initial=done, desc=f"segment {count}", unit="frame", mininterval=2) as bar,
     ):
-        for found, milliseconds in follow(method, frames(), device, task.mask.shape, started=done > 0):
+        for found, milliseconds in follow(
+            method, frames(), device, task.mask.shape, done > 0, str(task.video.path), task.start + done
+        ):
             mask = task.mask if milliseconds is None else found
             step_ms += [] if milliseconds is None else [milliseconds]
             replace_atomically(folder / "masks" / f"{names.pop()}.png", partial(write_mask, mask=mask))
@@ -111,6 +112,20 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
                 saved = time.monotonic()
             bar.update()
     return step_ms
+
+
+def _saved(path: Path, task: Task, device: str) -> dict | None:
+    """What a killed call left of this task; None where it or a mask that it has written is damaged."""
+    if not path.exists():
+        return None
+    try:
+        state = read_file(path, device, {"key": str, "step_ms": list, "method": dict})
+    except MethodError:
+        set_aside(path)
+        return None
+    masks = [is_picture(mask) for mask in path.parent.glob("masks/*.png")]
+    whole = state["key"] == task.key and all(masks) and len(masks) > len(state["step_ms"])
+    return state if whole else None
 
 
 def draw(task: Task, folder: Path, fps: float, gif: bool = False) -> list[Path]:

@@ -1,11 +1,11 @@
 """What `search.*` of the configuration says, checked before Optuna loads."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
 from bench.plan.compose import to_dataclass
+from bench.plan.keys import SearchSettings
 from bench.system.errors import ConfigError
 
 
@@ -30,21 +30,8 @@ PRUNERS = ("median", "hyperband", "none")
 
 
 @dataclass
-class Settings:
-    """The keys of `search`; bench/configs/job/search.yaml says what each means."""
-
-    name: str = ""
-    title: str = ""
-    space: dict[str, Any] = field(default_factory=dict)
-    objectives: list[str] = field(default_factory=lambda: ["jf"])
-    trials: int = 20
-    sampler: str = "tpe"
-    population: int = 10
-    pruner: str | None = None
-    reports: int = 4
-    seed: int = 0
-    storage: str | None = None
-    heartbeat: int = 10
+class Settings(SearchSettings):
+    """The keys of `search`, and what follows from them."""
 
     @property
     def directions(self) -> list[str]:
@@ -57,7 +44,7 @@ class Settings:
 
 
 def read_settings(config: DictConfig) -> Settings:
-    """Raises ConfigError for an unknown name or a number out of range."""
+    """Raises ConfigError for an unknown name."""
     settings = to_dataclass(config.search, Settings)
     for key, given, known in (
         ("sampler", [settings.sampler], SAMPLERS),
@@ -70,7 +57,4 @@ def read_settings(config: DictConfig) -> Settings:
     given = settings.objectives
     if "jf" not in given or len(set(given)) < len(given):
         raise ConfigError(f"search.objectives={','.join(given)}: give jf, and each once")
-    for key, lowest in {"trials": 1, "heartbeat": 1, "population": 2, "reports": 0}.items():
-        if getattr(settings, key) < lowest:
-            raise ConfigError(f"search.{key}={getattr(settings, key)}: give {lowest} or more")
     return settings

@@ -38,7 +38,7 @@ def read_space(space: dict[str, Any]) -> list[Dimension]:
     """`space` as in bench/configs/search/*.yaml; raises ConfigError, which names the key, for what is none."""
     if not space:
         raise ConfigError("search.space is empty: give it keys, each with a distribution")
-    return [_dimension(key, node) for key, node in space.items()]
+    return [_dimension(str(key), node) for key, node in space.items()]
 
 
 def grid_size(space: list[Dimension]) -> int:

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from bench.plan.cells import content_hash
 from bench.search.options import Settings
-from bench.system.databases import BUSY, INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
+from bench.system.databases import BUSY, INSTALL_POSTGRESQL, PATIENCE, first_use, hide, without_password
 from bench.system.errors import ConfigError
 
 INSTALL = ".venv/bin/python -m pip install -e '.[search]' -c constraints.txt"
@@ -97,7 +97,7 @@ def _storage(optuna, url: str, settings: Settings):
     except ImportError:
         raise ConfigError(f"search.storage={without_password(url)} has no driver: {INSTALL_POSTGRESQL}") from None
     except (SQLAlchemyError, sqlite3.Error, OSError, optuna.exceptions.OptunaError, RuntimeError) as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        reason = hide(str(error.__cause__ or error).strip().splitlines()[0], url)
         raise ConfigError(f"search.storage={without_password(url)} cannot be reached: {reason}") from None
 
 

@@ -17,7 +17,7 @@ def pick_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=wanted)
+        torch.zeros(1, device=wanted).tolist()  # "meta" has none
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device={wanted} cannot be used: {str(error).splitlines()[0]}") from None
     return wanted

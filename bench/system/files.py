@@ -11,10 +11,29 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from bench.system.errors import DiskFull
+from bench.record import as_cell
+from bench.system.errors import ConfigError, DiskFull, say
+from bench.system.shapes import fits
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TEMPORARY = "tmp"
+
+
+def inside(folder: Path, *parts: str) -> Path:
+    """The place of these names below a folder that a job owns: for what is written under names from elsewhere.
+
+    Raises ConfigError where it leads out of the folder, also by a link.
+    """
+    path = folder.joinpath(*parts)
+    try:
+        within = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no path can have
+        within = False
+    if not within:
+        raise ConfigError(
+            f"{path} leads out of {folder}, where nothing may be written: remove the link or rename it"
+        )
+    return path
 
 
 def replace_atomically(path: Path, write) -> None:
@@ -45,7 +64,8 @@ def write_checkpoint(path: Path, content: dict) -> None:
 def drop_unfinished(folder: Path) -> None:
     """Remove what a killed process was writing below the folder. Nobody else may be writing there."""
     for path in folder.rglob(f".*.{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -82,7 +102,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    csv.writer(text := StringIO(), lineterminator="\n").writerows(rows)
+    csv.writer(text := StringIO(), lineterminator="\n").writerows(map(as_cell, row) for row in rows)
     return text.getvalue()
 
 
@@ -90,10 +110,33 @@ def write_json(path: Path, content) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_json(path: Path, kind: type = object):
-    """The content of a JSON file, or None when it is absent, not of this kind, or damaged by a disk fault."""
+def read_json(path: Path, shape: Any = object):
+    """The content of a JSON file of this shape (see `fits`); None when it is absent.
+
+    None too when it is damaged by a disk fault or is other JSON: it is then set aside, which is told, so that what
+    it was for can be made anew.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # also text that is not UTF-8
+    except FileNotFoundError:
         return None
-    return content if isinstance(content, kind) else None
+    except (ValueError, RecursionError, IsADirectoryError):  # also text that is not UTF-8
+        content = None
+    if content is not None and fits(content, shape):
+        return content
+    set_aside(path)
+    return None
+
+
+def aside(path: Path) -> Path:
+    """Where a file is kept that cannot be used."""
+    return path.with_name(f"{path.name}.damaged")
+
+
+def set_aside(path: Path) -> None:
+    """Rename what cannot be used, and say so. On a disk that is only read it stays."""
+    try:
+        path.replace(aside(path))
+    except OSError:
+        return
+    say(f"warning: {path} is damaged, or not what this suite writes there: kept as {aside(path).name}, made anew")

@@ -1,6 +1,7 @@
 """Following objects through videos, from their masks in the first frame."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean, median
@@ -12,6 +13,8 @@ from torch import nn
 
 from bench.losses.base import Reads, Seen
 from bench.measure.full_size import VIDEO
+from bench.measure.room import check_room
+from bench.measure.scene import Scene
 from bench.plan.cells import Cell, Training
 from bench.plan.data import open_training
 from bench.plan.recipe import Schedule
@@ -24,6 +27,7 @@ from bench.tasks.task import Task
 from bench.train.answers import Tensors, answer, batches
 from bench.train.learner import DROPS, PIXELS, Learner, generator_at, weighted
 from datasets.clips import ClipStream
+from datasets.images import frame_size
 from datasets.opening import export_submission, open_evaluation
 from datasets.sequence import VideoSet
 from methods.interface import Method
@@ -61,6 +65,11 @@ class Videos(Task):
     def evaluate(
         self, cell: Cell, method: Method, teacher: Callable, data: VideoSet, folder: Path, device: str
     ) -> dict[str, Any]:
+        largest = max(data.sequences, key=lambda sequence: math.prod(frame_size(sequence.frames[0])))
+        (height, width), objects = frame_size(largest.frames[0]), len(largest.object_ids)
+        if 1 <= objects < width:
+            scene = Scene(height, width, objects, device=device)
+            check_room(method, scene, len(largest), "take smaller ones (to {edge} px), or more memory", MemoryError)
         result = evaluate(method, data, folder, device, f"{cell.label} seed {cell.seed}")
         # empty for a test set, whose masks are not public
         scores = summarize(result.scores) | seen_unseen(result.scores, data)

@@ -2,15 +2,15 @@
 
 import json
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bench.system.databases import PATIENCE
-from bench.system.files import read_json, room_in, write_json, write_text
+from bench.system.databases import PATIENCE, hide
+from bench.system.files import read_json, room_in, set_aside, write_json, write_text
+from bench.system.shapes import fits
 from bench.tracking.store import Run, Store
 
 REFUSED = (400, 404, 409, 413)
@@ -41,11 +41,18 @@ class Sender:
     def retry(self) -> None:
         """Send what this process and earlier ones had to keep, in order, until that fails."""
         with self._lock:
-            runs = self._unsent()
+            lines = self._kept_lines()
+            runs = [run for run in lines if run is not None]
+            if len(runs) < len(lines):  # the whole file stays, beside a new one
+                set_aside(self.kept)
+                self._keep(runs)
             self._well = True
             left = [run for run in runs if not (self._well and self._deliver(run))]
             if len(left) < len(runs):
-                write_text(self.kept, "\n".join(json.dumps(asdict(run)) for run in left))
+                self._keep(left)
+
+    def _keep(self, runs: list[Run]) -> None:
+        write_text(self.kept, "\n".join(json.dumps(asdict(run)) for run in runs))
 
     def tell_kept(self) -> None:
         """Tell what has to wait for the next command."""
@@ -55,11 +62,12 @@ class Sender:
             print(f"{runs} for MLflow kept in {self.kept}: the next command sends them", file=sys.stderr)
 
     def _unsent(self) -> list[Run]:
-        found = []
-        for line in self.kept.read_text(encoding="utf-8").splitlines() if self.kept.exists() else []:
-            with suppress(TypeError, ValueError):  # no line, or half of one
-                found.append(Run(**json.loads(line)))
-        return found
+        return [run for run in self._kept_lines() if run is not None]
+
+    def _kept_lines(self) -> list[Run | None]:
+        """What each line holds; None: no run."""
+        text = self.kept.read_text("utf-8", "replace") if self.kept.exists() else ""
+        return [_run(line) for line in text.split("\n") if line]
 
     def _deliver(self, run: Run) -> bool:
         """Whether MLflow has the run now: sent, or by another process before."""
@@ -93,10 +101,17 @@ class Sender:
         self._told = True
         while reason.__cause__ is not None:  # MLflow's own words are about the rows that it could not write
             reason = reason.__cause__
-        text = (str(reason).strip().splitlines() or [type(reason).__name__])[0][:200]
-        text = text.replace(self.store.uri, self.store.shown)
+        text = hide((str(reason).strip().splitlines() or [type(reason).__name__])[0], self.store.uri)[:200]
         tqdm.write(
             f"warning: MLflow at {self.store.shown} takes no runs ({text}); they are kept in {self.kept} and "
             f"sent when it does",
             file=sys.stderr,
         )
+
+
+def _run(line: str) -> Run | None:
+    try:
+        values = json.loads(line)
+        return Run(**values) if fits(values, Run) else None
+    except (TypeError, ValueError, RecursionError):  # half a line, say, or another version's
+        return None

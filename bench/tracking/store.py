@@ -9,7 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from bench.system.databases import INSTALL_POSTGRESQL, PATIENCE, first_use, without_password
+from bench.plan.cells import content_hash
+from bench.system.databases import (
+    HIDDEN,
+    INSTALL_POSTGRESQL,
+    PATIENCE,
+    check_free,
+    first_use,
+    hide,
+    without_password,
+)
 from bench.system.errors import ConfigError
 from bench.system.files import read_json
 
@@ -56,7 +65,7 @@ class Store:
         self.uri = store_uri(uri, runs)
         self.artifacts = None if is_server(self.uri) else runs / "artifacts"
         self.shown = str(without_password(self.uri))
-        self.name = "local" if uri is None else re.sub(r"[^\w.-]+", "_", self.shown).strip("_")
+        self.name = "local" if uri is None else _name(uri)
         self._experiments: dict[str, str] = {}
         self._ids: dict[str, str] = {}  # MLflow's by ours
 
@@ -67,6 +76,8 @@ class Store:
         """
         from mlflow.entities import Metric, Param
 
+        if not is_server(self.uri) and "_client" in vars(self):
+            check_free(self.uri)  # MLflow waits for 20 seconds, time and again
         client, experiment = self._client, self._experiment(run.experiment)
         there = self._find(experiment, run.id, run.instead_of)
         if there is None:
@@ -126,10 +137,18 @@ class Store:
         return self._experiments[name]
 
 
+def _name(uri: str) -> str:
+    """An address as the name of a file: the same whatever the password is."""
+    shown = str(without_password(uri))
+    name = re.sub(r"[^\w.-]+", "_", shown).strip("_")
+    told_apart = len(name) < 100 and not shown.endswith(f"://{HIDDEN}")
+    return name if told_apart else f"{name[:80]}_{content_hash(uri if len(name) < 100 else shown)}"
+
+
 def _curve(path: str) -> list[tuple[str, float, int]]:
     found = []
-    for point in (read_json(Path(path), list) or []) if path else []:
-        step = point.pop("step")
+    for point in (read_json(Path(path), list[dict[str, float]]) or []) if path else []:
+        step = point.pop("step", 0)
         found += [(f"train/{name}", value, step) for name, value in point.items()]
     return found
 
@@ -203,5 +222,5 @@ def check_store(uri: str) -> None:
     try:
         MlflowClient(uri).search_experiments(max_results=1)
     except (MlflowException, ImportError) as error:  # a database's driver may be missing
-        why = str(error).splitlines()[0]
+        why = hide(str(error).splitlines()[0], uri)
         raise ConfigError(f"tracking_uri={without_password(uri)} cannot be read: {why}") from None

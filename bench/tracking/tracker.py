@@ -1,6 +1,7 @@
 """MLflow: one parent run an invocation, one child run a cell or a trial."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench.plan.cells import content_hash
 from bench.record import Record, to_jsonl
 from bench.system.databases import without_passwords
+from bench.system.files import set_aside, write_text
 from bench.tracking.sender import Sender
 from bench.tracking.store import Run, Store
 
@@ -128,8 +130,11 @@ def _origin(runs: Path) -> str:
     """What tells this folder of runs from others that record to the same server."""
     path = runs / "origin"
     with FileLock(runs / "origin.lock"):
-        if not path.exists():
-            path.write_text(uuid4().hex)
+        found = path.read_bytes() if path.exists() else b""
+        if not re.fullmatch(rb"[0-9a-f]{32}", found):
+            if path.exists():
+                set_aside(path)
+            write_text(path, uuid4().hex)
         return path.read_text()
 
 

@@ -205,7 +205,7 @@ class Learner:
     def _checkpoint(self) -> dict | None:
         for path in filter(Path.exists, (self.folder / "last.pt", self.folder / "previous.pt")):
             try:
-                return read_file(path)
+                return read_file(path, holding={"step": int, "curve": list} | dict.fromkeys(self._parts, dict))
             except MethodError as error:
                 print(f"warning: {error}; going on from an earlier checkpoint", file=sys.stderr)
                 path.unlink()  # or the next one to be saved would make it the spare one

@@ -33,8 +33,6 @@ def find_place(config: DictConfig, environment: Mapping[str, str] = os.environ) 
     Raises ConfigError for a number of ranks that does not fit these or other keys.
     """
     wanted = config.ranks
-    if wanted != "auto" and (not isinstance(wanted, int) or wanted < 1):
-        raise ConfigError(f"ranks={wanted}: give auto, or a number of processes from 1 upwards")
     place = launched(environment) or Place(size=1 if wanted == "auto" else wanted)
     if 1 in (wanted, place.size):
         return Place()

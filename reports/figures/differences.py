@@ -7,13 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.record import Record
-from reports.comparison import compare
+from reports.comparison import SIGNIFICANT, compare
 from reports.figures import figure
 from reports.figures.style import FAINT, SMALL, explain, marks, panels, wrapped
 from reports.rows import group_rows, main_score
 from reports.statistics import PairedDifference, paired
 
-NOISE = "0.55"  # grey
+UNDECIDED = "0.55"  # grey
 MOST = 4  # the rows that differ most
 SHOWN = 40  # sequences of a panel; of more, half from either end
 
@@ -34,17 +34,19 @@ def difference_chart(records: list[Record], folder: Path) -> Figure | None:
     for axis, (reference, names) in zip(axes[:, 0], groups.items(), strict=True):
         axis.axvline(0, color="black", linewidth=1)
         for y, name in enumerate(names):
-            found = compared[name].difference
+            found, significant = compared[name].difference, compared[name].verdict == SIGNIFICANT
             dots = paired(cells[name], cells[reference])[0].mean(axis=1)
-            colour = NOISE if found.within_noise else better if found.mean > 0 else worse
+            colour = (better if found.mean > 0 else worse) if significant else UNDECIDED
             axis.plot(dots, [y + 0.22] * len(dots), ".", color=colour, markersize=4, alpha=0.5)
-            axis.plot([found.low, found.high], [y, y], color=colour, linewidth=2.5, solid_capstyle="butt")
+            if not found.lacking:  # the interval of two seeds would be all that is seen
+                ends = [found.two_way_low, found.two_way_high]
+                axis.plot(ends, [y, y], color=colour, linewidth=2.5, solid_capstyle="butt")
             axis.plot(found.mean, y, "D", color=colour, markersize=6, markeredgecolor="white")
             axis.text(1.02, y, _text(found), transform=axis.get_yaxis_transform(), va="center", fontsize=SMALL)
         axis.set_yticks(range(len(names)), [wrapped(name) for name in names])
         axis.set_ylim(len(names) - 0.4, -0.6)
         axis.grid(axis="y", visible=False)
-        explain(axis, "diamond and bar: mean and 95 % interval (grey: within noise); dots: sequences")
+        explain(axis, "diamond: mean (grey: n.s., no verdict); bar: 95 % interval with a verdict; dots: sequences")
         axis.set_xlabel(wrapped(f"difference in {main_score(records).title} to {reference}", 70))
     return drawn
 
@@ -67,8 +69,8 @@ def sequences_chart(records: list[Record], folder: Path) -> Figure | None:
         if len(shown) > SHOWN:
             shown = pd.concat([shown.head(SHOWN // 2), shown.tail(SHOWN // 2)])
         means, places, found = shown.mean(axis=1), range(len(shown)), compared[name].difference
-        if not math.isnan(found.low):
-            axis.axvspan(found.low, found.high, color=FAINT, alpha=0.2, linewidth=0)
+        if not found.lacking:
+            axis.axvspan(found.two_way_low, found.two_way_high, color=FAINT, alpha=0.2, linewidth=0)
         axis.axvline(found.mean, color=FAINT, linestyle="--", linewidth=1.2)
         axis.barh(places, means, color=[better if mean > 0 else worse for mean in means], height=0.75)
         if len(shown.columns) > 1:
@@ -84,5 +86,5 @@ def sequences_chart(records: list[Record], folder: Path) -> Figure | None:
 
 
 def _text(found: PairedDifference) -> str:
-    ends = "" if math.isnan(found.low) else f" [{found.low:+.1f}, {found.high:+.1f}]"
+    ends = "" if math.isnan(found.two_way_low) else f" [{found.two_way_low:+.1f}, {found.two_way_high:+.1f}]"
     return f"{found.mean:+.1f}{ends}".replace("-", "\N{MINUS SIGN}")

@@ -108,7 +108,7 @@ def _film(frames: pd.DataFrame) -> Iterator[np.ndarray]:
     """uint8 (H, W, 3), both even: the panels in a grid, each below its name, over the legend."""
     panel = Image.open(frames.iloc[0, 0])
     columns, height = _grid(len(frames.columns), panel)
-    width = round(panel.width * height / panel.height)
+    width = max(1, round(panel.width * height / panel.height))
     across = columns * (width + GAP) - GAP
     legend, titles = _legend(across), [label(name, width) for name in frames]
     for frame, paths in zip(frames.index, frames.to_numpy(), strict=True):
@@ -127,6 +127,6 @@ def _grid(count: int, panel: Image.Image) -> tuple[int, int]:
         lines = math.ceil(count / columns)
         across = (FILM_SIZE[0] - GAP) / columns - GAP
         down = (FILM_SIZE[1] - 4 * LINE) / lines - LINE - 2 * GAP
-        sizes[columns] = int(min(across / shape, down, panel.height))
+        sizes[columns] = max(1, int(min(across / shape, down, panel.height)))
     columns = max(sizes, key=sizes.__getitem__)
     return columns, sizes[columns]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from reports.measure import desktop, phone
+from reports.table import csv_text
 
 PAGES = {"desktop": desktop, "phone": phone}  # by the target; each makes a page and the lines of the csv
 
@@ -17,5 +18,5 @@ def write_measured(folder: Path) -> Path:
     page = folder / "measure.md"
     page.write_text(made_by.page(content), encoding="utf-8")
     numbers = pd.DataFrame(made_by.lines(content), dtype=object)
-    numbers.to_csv(folder / "measure.csv", index=False, lineterminator="\n")
+    (folder / "measure.csv").write_text(csv_text(numbers), encoding="utf-8")
     return page

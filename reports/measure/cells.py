@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reports.texts import MISSING, three_digits
+from reports.texts import MISSING, markdown_cell, three_digits
 
 TEXTS = ("Method", "Protocol", "Counter", "stage")  # the columns that stand at the left
 
@@ -13,7 +13,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         return []
     rules = ["---" if column in TEXTS else "---:" for column in rows[0]]
     cells = [[cell(value) for value in row.values()] for row in rows]
-    return ["| " + " | ".join(line) + " |" for line in (list(rows[0]), rules, *cells)]
+    return ["| " + " | ".join(map(markdown_cell, line)) + " |" for line in (list(rows[0]), rules, *cells)]
 
 
 def cell(value: Any) -> str:

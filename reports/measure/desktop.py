@@ -5,6 +5,7 @@ from typing import Any
 
 from reports.measure import explanations
 from reports.measure.cells import cell, table
+from reports.table import markdown_list
 
 COUNTERS = {"torch": "gmacs", "fvcore": "gmacs_fvcore", "thop": "gmacs_thop"}  # and their totals' names
 MAIN = {
@@ -62,7 +63,7 @@ def page(content: dict) -> str:
     """measure.md: the table of all methods, what must be known to read it, and the details."""
     found, stages = content["methods"], content["stages"]
     sections = {
-        "# Speed, size and operations": [*table(_main(found)), "", *(f"- {text}" for text in notes(content))],
+        "# Speed, size and operations": [*table(_main(found)), "", *markdown_list(notes(content))],
         "## Latency": table(_latency(found)),
         "## Latency of the stages (ms, each apart)": table(_stage_times(found, stages)),
         "## Multiply-adds of the stages (GMACs)": table(_stages(found, stages)),

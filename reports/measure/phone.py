@@ -3,6 +3,7 @@
 from typing import Any
 
 from reports.measure.cells import table
+from reports.table import markdown_list
 
 UNTRIED = "Nobody has run this on a physical phone yet: check times against another tool before quoting them."
 TIMES = {
@@ -42,10 +43,10 @@ def page(content: dict) -> str:
             ]
             shown = [{column: row.get(key) for column, key in COLUMNS.items()} for row in rows]
             lines += [f"{mode.capitalize()}:", "", *table(shown), ""]
-        remarks = [f"- {found['status']}."] if found["status"] != "ok" else []
-        remarks += [f"- Warning: {text}." for text in found["warnings"]]
+        remarks = [f"{found['status']}."] if found["status"] != "ok" else []
+        remarks = markdown_list([*remarks, *(f"Warning: {text}." for text in found["warnings"])])
         lines += [*remarks, ""] if remarks else []
-    return "\n".join([*lines, "## How to read this", "", *(f"- {text}" for text in _notes(content))]) + "\n"
+    return "\n".join([*lines, "## How to read this", "", *markdown_list(_notes(content))]) + "\n"
 
 
 def lines(content: dict) -> list[dict[str, Any]]:

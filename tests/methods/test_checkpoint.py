@@ -1,12 +1,20 @@
 """Weights load strictly, and what does not fit is named."""
 
+import os
+import re
+import tracemalloc
+import zipfile
+from pathlib import Path
+
 import pytest
 import torch
 
 import methods
+from bench.plan.cells import Network
+from bench.run.networks import build
 from methods import MethodError
 from methods.backbones.imagenet import initialize_backbones
-from methods.checkpoint import load_weights
+from methods.checkpoint import load_weights, read_file
 
 SMALL = {"width": 0.25}
 
@@ -105,3 +113,68 @@ def test_one_wrong_byte_among_the_weights_is_noticed(student, tmp_path):
     finally:
         torch.serialization.set_crc32_options(True)
     load_weights(student, path)
+
+
+# Files from strangers.
+
+
+def packed(path: Path, *entries: tuple[str, bytes]) -> Path:
+    """A zip archive, compressed, as torch writes none."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return path
+
+
+def test_an_archive_that_is_larger_inside_is_not_unpacked(tmp_path):
+    path = packed(tmp_path / "bomb.pth", ("archive/data.pkl", bytes(50_000_000)))
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    with pytest.raises(MethodError, match=r"bomb\.pth: 48 MB are packed into it, which torch never does"):
+        read_file(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_weights_that_are_no_file_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    kinds = {tmp_path: "a folder", tmp_path / "pipe": "a pipe or a device", Path("/dev/zero"): "a pipe or a device"}
+    for name, kind in kinds.items():
+        with pytest.raises(MethodError, match=f"checkpoint {name} is {kind}: give the file of the weights"):
+            read_file(name)
+        with pytest.raises(MethodError, match=f"is {kind}"):
+            assert Network("mobilevos_r18", weights=str(name)).key
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{0: torch.zeros(1)}, {"a": [1, 2]}, [torch.zeros(1)], {"model": {("a", 1): torch.zeros(1)}}, 3, None],
+)
+def test_odd_content_gets_one_message(student, tmp_path, content):
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(MethodError, match=r"odd\.pth holds no state dict \(a dictionary of tensors by name\)"):
+        load_weights(student, tmp_path / "odd.pth")
+
+
+@pytest.mark.parametrize("options", [[1, 2], {0: 1}, {"width": "wide"}, {"width": -1}, {"unknown": 1}])
+def test_odd_options_in_a_checkpoint_get_one_message(tmp_path, options):
+    torch.save({"state_dict": {}, "meta": {"options": options}}, tmp_path / "odd.pth")
+    with pytest.raises(MethodError, match=r"odd\.pth"):
+        build(Network("mobilevos_r18", weights=str(tmp_path / "odd.pth")), tmp_path, "cpu")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(student, tmp_path, value):
+    state = student.state_dict()
+    key = next(key for key, tensor in state.items() if tensor.is_floating_point())
+    state[key] = torch.full_like(state[key], value)
+    torch.save(state, tmp_path / "lost.pth")
+    with pytest.raises(MethodError, match=rf"lost\.pth holds values that are no numbers .*: {re.escape(key)}$"):
+        load_weights(student, tmp_path / "lost.pth")
+
+
+def test_torchs_advice_to_run_what_is_in_a_file_is_not_handed_on(tmp_path):
+    torch.save({"path": Path("/")}, tmp_path / "objects.pth")
+    with pytest.raises(MethodError, match="it is damaged, or holds more than tensors and plain values") as caught:
+        read_file(tmp_path / "objects.pth")
+    assert "weights_only" not in str(caught.value) and "trust" not in str(caught.value)

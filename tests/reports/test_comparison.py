@@ -68,28 +68,43 @@ def test_methods_without_published_figures_get_no_published_columns(make_cell, t
 
 
 def test_trained_rows_are_compared_with_the_first_of_their_dataset(records, make_cell, tmp_path):
-    records += [make_cell("one seed", 0, 70.0), make_cell("other sequences", 0, 70.0, per_sequence='{"cat": 70.0}')]
+    records += [
+        make_cell("plain", 2, 52.0),
+        make_cell("near_boundary", 2, 58.0),
+        make_cell("omega=1 & soft", 2, 52.0),
+    ]
+    records += [make_cell("two seeds", 0, 70.0), make_cell("two seeds", 1, 71.0), make_cell("one seed", 0, 70.0)]
+    records += [make_cell("other sequences", 0, 70.0, per_sequence='{"cat": 70.0}')]
     records[0] = replace(records[0], label="stcn (teacher)", train_steps=300)
     table = summarize(records).set_index("Method")[["Δ J&F", "95 % interval"]]
-    # near_boundary: +4 and +5; omega: -0.5 and +0.5; a teacher is trained on terms of its own.
+    # near_boundary: +4, +5 and +6; omega: -0.5, +0.5 and 0; the 97.5 % quantile of Student's t with 2 degrees of
+    # freedom is 4.303, sqrt(3) makes it 2.484 deviations; a teacher is trained on terms of its own.
     assert table.T.to_dict("list") == {
         "stcn (teacher)": ["—", "—"],
         "plain": ["reference", "—"],
-        "near_boundary": ["+4.5", "[+4.0, +5.0]"],
-        "omega=1 & soft": ["+0.0 (noise)", "[-0.5, +0.5]"],
-        "one seed": ["+20.0", "[+20.0, +20.0]"],
+        "near_boundary": ["+5.0", "[+2.5, +7.5]"],
+        "omega=1 & soft": ["+0.0 (n.s.)", "[-1.2, +1.2]"],
+        "two seeds": ["+20.0 (no verdict)", "[+20.0, +20.0]"],
+        "one seed": ["+20.0 (no verdict)", "—"],
         "other sequences": ["—", "—"],
     }
 
     write_tables(records, tmp_path, "Losses")
     rows = pd.read_csv(tmp_path / "table.csv").set_index("label")
-    numbers = ["jf_difference", "jf_difference_low", "jf_difference_high", "seeds_needed"]
-    # The deviation over the seeds is 1/sqrt(2) either time: (1.96 + 0.84)^2 / 0.5 + 1.96^2 / 2 = 17.6 (Guenther).
-    assert list(rows.loc["near_boundary", numbers]) == pytest.approx([4.5, 4, 5, 18])
-    assert list(rows.loc["omega=1 & soft", numbers]) == pytest.approx([0, -0.5, 0.5, 18])
-    assert list(rows["within_noise"].dropna()) == [False, True, False]
+    ends = ["low", "high", "two_way_low", "two_way_high"]
+    numbers = ["jf_difference", *(f"jf_difference_{end}" for end in ends), "p", "p_holm"]
+    # t = 5 / (1 / sqrt(3)) with 2 degrees of freedom; Holm doubles the smaller of two p values.
+    assert list(rows.loc["near_boundary", numbers]) == pytest.approx(
+        [5, 4, 6, 2.516, 7.484, 0.01307, 0.02614], 1e-3
+    )
+    assert list(rows.loc["omega=1 & soft", numbers]) == pytest.approx([0, -0.5, 0.5, -1.242, 1.242, 1, 1], 1e-3)
+    assert list(rows["verdict"].dropna()) == [
+        *("significant", "not significant", "two seeds: no verdict", "one seed: no verdict")
+    ]
+    # Deviations 1 and 0.5 times 2.117, the bound: (1.96 + 0.84)^2 * 1.0587^2 / 0.5^2 + 1.96^2 / 2 = 37.1 (Guenther)
+    assert list(rows["seeds_needed"].dropna()) == ["more than 50", "38", "2"]
     assert rows.loc["plain", numbers].isna().all()
-    assert list(rows["reference"].dropna()) == ["plain"] * 4
+    assert list(rows["reference"].dropna()) == ["plain"] * 5
 
 
 def test_every_dataset_has_a_reference_of_its_own(make_cell):
@@ -99,18 +114,49 @@ def test_every_dataset_has_a_reference_of_its_own(make_cell):
         for label, score in (("plain", base), ("other", base + 2))
     ]
     table = summarize(records).set_index("Method")
-    assert list(table["Δ J&F"]) == ["reference", "+2.0", "reference", "+2.0"]
+    assert list(table["Δ J&F"]) == ["reference", "+2.0 (no verdict)"] * 2
 
 
 def test_the_notes_say_how_rows_are_compared_and_what_would_show_more(records, make_cell, tmp_path):
-    # noisier minus plain: 0 and sqrt(2), so that their sample deviation is 1 and 0.5 a medium effect (Cohen)
-    records[5:] = [make_cell("noisier", 0, 50.0), make_cell("noisier", 1, 51 + math.sqrt(2))]
+    records[5:] = [make_cell("apart", 0, 50.0), make_cell("apart", 1, 51 + math.sqrt(2))]
     records.append(make_cell("single", 0, 52.0))
     write_tables(records, tmp_path, "Losses")
     notes = (tmp_path / "table.md").read_text()
-    assert "noise = the interval contains 0" in notes
-    assert "Compared on one seed: single. The interval leaves out the noise of training; seeds=3" in notes
-    assert "About 34 seeds would show a difference of 0.5 J&F between noisier and plain, the noisiest" in notes
+    assert "n.s. = not significant at 5 % after Holm's correction over all rows" in notes
+    assert "Two seeds: no verdict (near_boundary, apart). It takes three: seeds=3." in notes
+    assert "One seed: no verdict (single). It takes three: seeds=3." in notes
+    words = "more than 50 seeds to show a difference of 0.5 J&F between plain and near_boundary, apart (power 0.8,"
+    assert f"It might take {words}" in notes
+
+
+def test_holms_correction_is_over_the_rows_of_one_reference(make_cell, tmp_path):
+    """Each row alone has p = 0.0131, which twice is below 5 % and five times is not."""
+
+    def rows(dataset: str, count: int):
+        for seed in range(3):
+            yield make_cell("plain", seed, 50.0, dataset=dataset)
+            yield from (make_cell(f"row {n}", seed, 54.0 + seed, dataset=dataset) for n in range(count))
+
+    write_tables([*rows("few", 2), *rows("many", 5)], tmp_path, "T")
+    table = pd.read_csv(tmp_path / "table.csv").set_index("label")
+    assert table["p"].dropna().tolist() == pytest.approx([0.01307] * 7, 1e-3)
+    verdicts = {name: set(table.loc[table["dataset"] == name, "verdict"].dropna()) for name in ("few", "many")}
+    assert verdicts == {"few": {"significant"}, "many": {"not significant"}}
+
+
+def test_a_soup_is_compared_with_the_best_row_that_it_is_made_of(make_cell, tmp_path):
+    records = []
+    for seed in range(3):
+        records += [make_cell("plain", seed, 50.0), make_cell("better", seed, 53.0), make_cell("best", seed, 60.0)]
+        made = {"soup": f"greedy: {1 + seed // 2} of 2 networks", "ingredients": '["plain", "better"]'}
+        records.append(make_cell("greedy soup", seed, 54.0 + seed, **made))
+    write_tables(records, tmp_path, "Soups")
+    notes = (tmp_path / "table.md").read_text()
+    assert (
+        "greedy soup (greedy: 1 of 2 networks with seed 0, 1; greedy: 2 of 2 networks with seed 2) minus better"
+        in notes
+    )
+    assert "made of: +2.0 (n.s.), two-way interval [-0.5, +4.5]" in notes
 
 
 def test_a_lone_trained_row_is_compared_with_nothing(make_cell, tmp_path):
@@ -131,17 +177,19 @@ def test_rows_that_name_their_reference_are_compared_with_it_trained_or_not(make
     # What nothing was trained for has one cell, which meets both seeds of the baseline: 40 - 50 and 40 - 52.
     assert list(rows["jf_difference"].dropna()) == pytest.approx([-11.0, 2.5, 10.0])
     assert rows.loc["mine", ["jf_difference_low", "jf_difference_high"]].tolist() == pytest.approx([-12, -10])
+    assert rows["verdict"].dropna().tolist() == ["two seeds: no verdict"] * 2 + ["one seed: no verdict"]
     assert set(rows["reference"]) == {"baseline"}
     text = (tmp_path / "table.md").read_text()
-    assert "Compared on one seed: ours (teacher)." in text
+    assert "One seed: no verdict (ours (teacher))." in text
     assert "mine: full size is the method as it was built" in text
 
 
-def test_a_comparison_without_training_says_nothing_about_its_noise(make_cell, tmp_path):
+def test_a_comparison_without_training_is_over_sequences_alone_and_has_a_verdict(make_cell, tmp_path):
     fixed = {"train_steps": 0, "reference": "a", "scale": ""}
     write_tables([make_cell("a", 0, 50.0, **fixed), make_cell("b", 0, 52.0, **fixed)], tmp_path, "Methods")
     text = (tmp_path / "table.md").read_text()
-    assert "+2.0" in text and "noise of training" not in text
+    assert "| +2.0 |" in text and "no verdict" not in text
+    assert "Nothing was trained on either side: the interval is over sequences alone (b)." in text
 
 
 def test_a_reference_that_failed_leaves_the_others_without_a_difference(make_cell, make_failed_cell):

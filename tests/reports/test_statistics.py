@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from reports.statistics import interval, paired_difference, seeds_needed
+from reports.statistics import interval, paired_difference, seeds_needed, seeds_to_show
 
 
 @pytest.fixture
@@ -33,8 +34,9 @@ def pair_with(make_cell):
 def test_a_constant_difference_has_no_width(pair_with):
     found = paired_difference(*pair_with(np.full((7, 3), 1.5)))
     assert (found.mean, found.low, found.high) == pytest.approx((1.5, 1.5, 1.5))
+    assert (found.two_way_low, found.two_way_high) == pytest.approx((1.5, 1.5))
     assert (found.pairs, found.seeds) == (21, 3)
-    assert not found.within_noise
+    assert found.p < 0.05
 
 
 def test_the_mean_is_numpys_and_turns_its_sign_with_the_order(pair_with):
@@ -56,11 +58,13 @@ def test_a_sequence_weighs_as_many_objects_as_it_has(make_cell):
     assert (found.low, found.high) == pytest.approx((2, 10))
 
 
-def test_symmetric_noise_is_within_noise(pair_with):
-    noise = np.random.default_rng(1).normal(0, 2, (10, 1))
-    found = paired_difference(*pair_with(np.concatenate([noise, -noise])))
+def test_symmetric_differences_have_0_in_their_middle(pair_with):
+    differences = np.random.default_rng(1).normal(0, 2, (10, 3))
+    found = paired_difference(*pair_with(np.concatenate([differences, -differences])))
     assert found.mean == pytest.approx(0)
-    assert found.within_noise
+    assert found.low < 0 < found.high
+    assert found.two_way_high == pytest.approx(-found.two_way_low)
+    assert found.p == pytest.approx(1)
 
 
 def test_with_one_seed_it_is_the_textbook_interval_of_a_mean(pair_with):
@@ -116,7 +120,41 @@ def test_a_single_pair_has_no_interval_and_is_never_called_a_difference(pair_wit
     assert found.mean == pytest.approx(5)
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    assert found.within_noise
+    assert all(math.isnan(value) for value in (found.two_way_low, found.two_way_high, found.p))
+
+
+@pytest.mark.parametrize(
+    ("shape", "has_interval", "lacking"),
+    [
+        ((3, 3), True, ""),
+        ((6, 2), True, "two seeds"),
+        ((6, 1), False, "one seed"),
+        ((1, 5), False, "one sequence"),
+        ((2, 5), True, "two sequences"),
+    ],
+)
+def test_it_takes_three_seeds_and_three_sequences_for_a_verdict(pair_with, shape, has_interval, lacking):
+    found = paired_difference(*pair_with(np.random.default_rng(4).normal(1, 2, shape)))
+    assert math.isnan(found.two_way_low) != has_interval
+    assert math.isnan(found.p) == bool(lacking)
+    assert found.lacking == lacking
+
+
+def test_the_two_way_interval_is_wider_than_the_bootstrap_at_three_seeds(pair_with):
+    seeds = np.array([[1.0, 5.0, 9.0]])
+    found = paired_difference(*pair_with(seeds + np.random.default_rng(6).normal(0, 1, (20, 1))))
+    assert found.two_way_low < 0 < found.low
+    assert found.two_way_high - found.two_way_low > 2 * (found.high - found.low)
+
+
+def test_what_nothing_was_trained_for_varies_by_sequence_alone(pair_with):
+    a, b = ([replace(record, train_steps=0) for record in records] for records in pair_with([[1.0], [2.0], [6.0]]))
+    found = paired_difference(a, b)
+    expected = stats.ttest_1samp([1.0, 2.0, 6.0], 0)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.two_way_low, found.two_way_high) == pytest.approx(expected.confidence_interval(0.95))
+    trained = [replace(record, train_steps=300) for record in b]
+    assert math.isnan(paired_difference(a, trained).p)
 
 
 def test_the_interval_of_one_row_is_that_of_its_scores(pair_with):
@@ -148,14 +186,25 @@ def seeds_with_spread(spread: float) -> np.ndarray:
     # G*Power 3.1 and Cohen (1988) for a two-sided paired t test at 5 % with power 0.8
     [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)],
 )
-def test_the_seeds_needed_are_the_published_sample_sizes(pair_with, ratio, pairs):
-    a, b = pair_with(seeds_with_spread(0.5 / ratio))
-    assert seeds_needed(a, b) == pairs
-    assert seeds_needed(a, b, effect=0.5 / ratio) == 10
+def test_the_seeds_needed_are_the_published_sample_sizes(ratio, pairs):
+    assert seeds_to_show(0.5, 0.5 / ratio) == pairs
+    assert seeds_to_show(0.5 / ratio, 0.5 / ratio) == 10
 
 
-def test_the_power_is_what_simulated_t_tests_reach(pair_with):
-    seeds = seeds_needed(*pair_with(seeds_with_spread(1.0)), effect=1.5, power=0.9)
+def test_the_spread_over_few_seeds_counts_with_its_upper_80_percent_bound(pair_with):
+    """3.95 times the deviation of two: chi-square with one degree of freedom is above 0.0642 in 80 %."""
+    a, b = pair_with(seeds_with_spread(1.0))
+    assert seeds_needed(a, b, effect=4.0) == seeds_to_show(4.0, 3.947) == 10
+    draws = np.random.default_rng(12).normal(0, 1, (4000, 2)).std(axis=1, ddof=1)
+    assert (3.947 * draws > 1).mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_more_than_50_seeds_are_not_counted(pair_with):
+    assert seeds_needed(*pair_with(seeds_with_spread(1.0))) == 51
+
+
+def test_the_power_is_what_simulated_t_tests_reach():
+    seeds = seeds_to_show(1.5, 1.0, power=0.9)
     assert seeds == 7
     draws = np.random.default_rng(11).normal(1.5, 1.0, (20_000, 7))
 

@@ -35,7 +35,7 @@ def store_embeddings(
     place.mkdir(parents=True, exist_ok=True)
     with alone(place / "lock", "computing the teacher's embeddings"), room_in(place):
         path, state = place / "embeddings.npy", place / "done.json"
-        done = (read_json(state, dict) or {}).get("images", 0) if path.exists() else 0
+        done = (read_json(state, {"images": int}) or {}).get("images", 0) if path.exists() else 0
         if done < len(names):
             if not done:
                 _reserve(path, shape, precision, limit_gb)

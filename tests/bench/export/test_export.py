@@ -245,7 +245,7 @@ def test_a_wrong_file_fails_the_job(export, monkeypatch, capsys):
         (["method=copy_first_mask"], "no network with a memory"),
         (["options.queue_length=null", "options.width=0.25"], "options.queue_length=2"),
         (["format=onxx"], "unknown format 'onxx'; known: torchscript, onnx, executorch"),
-        (["export.objects=0", "options.width=0.25"], "export.objects=0: give 1 or more"),
+        (["export.objects=0", "options.width=0.25"], "export.objects=0: give a whole number of at least 1"),
         (["weights=/nowhere.pt"], "checkpoint not found: /nowhere.pt"),
     ],
 )

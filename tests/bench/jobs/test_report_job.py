@@ -75,7 +75,7 @@ def test_a_port_that_is_taken_is_named(tmp_path, capsys):
     error = capsys.readouterr().err
     assert f"host=127.0.0.1 port={port} cannot be used (Address already in use): give another port=" in error
     assert main(["job=ui", f"runs={tmp_path}", "port=none"]) == 2
-    assert "port=none: give a number from 1 to 65535" in capsys.readouterr().err
+    assert "port=none: give a whole number of at least 1 and below 65536" in capsys.readouterr().err
 
 
 def test_addresses():

@@ -2,23 +2,30 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 import methods
 from bench.__main__ import main
+from bench.jobs import results
 from bench.jobs import segment as job
 from bench.plan.compose import load_config
 from bench.score import inference, segment
 from bench.score.inference import to_tensor
+from bench.system import locks
 from bench.system.errors import USER_ERRORS, ConfigError
+from bench.system.files import write_json
 from datasets.errors import DataError
 from datasets.images import read_ids, read_mask, write_mask
 from datasets.video import open_video, write_video
@@ -276,9 +283,6 @@ def test_memory_does_not_grow_with_the_video(run, places, tmp_path, monkeypatch)
         ({"video": "/nowhere.mp4"}, r"video not found: /nowhere\.mp4"),
         ({"mask": "/nowhere.png"}, r"mask not found: /nowhere\.png"),
         ({"start": 6}, r"clip\.mp4 has 6 frames: there is no frame start=6"),
-        ({"start": -1}, r"start=-1: give a whole number of at least 0"),
-        ({"size": "big"}, r"size=big: give a whole number of at least 32"),
-        ({"fps": 0}, r"fps=0: give a number of at least 1"),
         ({"weights": "/nowhere.pt"}, r"checkpoint not found: /nowhere\.pt"),
     ],
 )
@@ -286,6 +290,19 @@ def test_a_mistake_is_named_and_nothing_is_begun(changes, message, run, tmp_path
     with pytest.raises(USER_ERRORS, match=message):
         run(**changes)
     assert not (tmp_path / "out/masks").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("start=-1", "start=-1: give a whole number of at least 0"),
+        ("size=big", "size=big: give a whole number of at least 32"),
+        ("fps=0", "fps=0: give a number of at least 1"),
+    ],
+)
+def test_a_wrong_number_is_told_when_the_configuration_is_composed(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(["job=segment", wrong])
 
 
 def test_a_mask_must_fit_the_video(run, tmp_path):
@@ -305,3 +322,135 @@ def test_a_mask_must_fit_the_video(run, tmp_path):
 def test_the_command_line_answers_a_mistake_with_one_line(capsys):
     assert main(["job=segment", "method=copy_first_mask", "video=/nowhere.mp4", "mask=/nowhere.png"]) == 2
     assert capsys.readouterr().err == "error: video not found: /nowhere.mp4\n"
+
+
+# Two commands at once, and what a disk or somebody else has damaged.
+
+
+def hold_while(run, folder: Path, key: str, until) -> str:
+    """The error of a run, "" for none, while another one is at the task `key` in the folder until `until()`."""
+    folder.mkdir(parents=True)
+    held, told = threading.Event(), []
+
+    def other() -> None:
+        with FileLock(folder / ".lock"):
+            write_json(folder / "started.json", {"key": key})
+            held.set()
+            while not until(told):
+                time.sleep(0.02)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait()
+    try:
+        run()
+    except ConfigError as error:
+        told.append(str(error))
+    thread.join()
+    return "".join(told)
+
+
+def test_a_second_command_with_another_task_is_refused(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "SECONDS_TO_BEGIN", 0.05)
+    told = hold_while(run, tmp_path / "out", "another", bool)
+    assert told == f"another run segments something else into {tmp_path}/out: choose another output="
+    assert not (tmp_path / "out/masks").exists()
+
+
+def test_a_second_command_with_the_same_task_waits_for_the_first(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(locks, "SECONDS_TO_BEGIN", 0.05)
+    assert run(output=str(tmp_path / "first")) == 0
+    key = json.loads((tmp_path / "first/started.json").read_text())["key"]
+
+    def finished(_) -> bool:
+        if "another run is writing to" not in capsys.readouterr().err:
+            return False
+        shutil.copytree(tmp_path / "first", tmp_path / "out", dirs_exist_ok=True)
+        return True
+
+    monkeypatch.setattr(job, "segment", None)  # nothing is left to do
+    assert hold_while(run, tmp_path / "out", key, finished) == ""
+    assert len(masks(tmp_path / "out")) == FRAMES
+
+
+def test_videos_of_one_name_have_folders_of_their_own(run, places, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "OUT", tmp_path / "reports")
+    (tmp_path / "b").mkdir()
+    write_video(tmp_path / "b/clip.mp4", map(picture, range(3)), 10)
+    for video in (places["video"], str(tmp_path / "b/clip.mp4")):
+        assert run(video=video, output=None, method="copy_first_mask", weights=None) == 0
+    folders = sorted((tmp_path / "reports").iterdir(), key=lambda folder: len(masks(folder)))
+    assert [len(masks(folder)) for folder in folders] == [3, FRAMES]
+    assert all(re.fullmatch("segment-clip-copy_first_mask-[0-9a-f]{8}", folder.name) for folder in folders)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b""), Path.unlink])
+def test_a_damaged_mask_of_a_finished_video_is_made_anew_and_said_once(run, tmp_path, capsys, damage):
+    run()
+    before = masks(tmp_path / "out")
+    damage(tmp_path / "out/masks/00002.png")
+    capsys.readouterr()
+    for told in (1, 0):
+        assert run() == 0
+        assert capsys.readouterr().err.count("5 are whole: all are made anew") == told
+    after = masks(tmp_path / "out")
+    assert all((after[name] == before[name]).all() for name in before)
+
+
+@pytest.mark.parametrize("content", [b"", b"state", {"key": "another"}, [1], {"key": None, "method": 3}])
+def test_a_damaged_state_costs_what_it_held(run, places, tmp_path, monkeypatch, content):
+    monkeypatch.setattr(segment, "SECONDS_BETWEEN_STATES", 0)
+    honest = inference.object_masks
+
+    def killed(*values, **more):
+        if (tmp_path / "out/state.pt").exists():
+            raise KeyboardInterrupt
+        return honest(*values, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(inference, "object_masks", killed)
+        run()
+    state = tmp_path / "out/state.pt"
+    if isinstance(content, bytes):
+        state.write_bytes(content)
+    else:
+        torch.save(content, state)
+    assert run() == 0
+    expected = by_hand(places)
+    assert all((mask == expected[name]).all() for name, mask in masks(tmp_path / "out").items())
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"frames": 6}', '{"frames": "six"}', "["])
+@pytest.mark.parametrize("name", ["timings.json", "started.json"])
+def test_other_json_in_the_place_of_state_is_set_aside(run, tmp_path, content, name, capsys):
+    run()
+    (tmp_path / "out" / name).write_text(content)
+    capsys.readouterr()
+    assert run() == 0
+    assert capsys.readouterr().err.count(f"kept as {name}.damaged, made anew") == 1
+    assert json.loads((tmp_path / "out/timings.json").read_text())["frames"] == FRAMES
+    assert len(masks(tmp_path / "out")) == FRAMES
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_frames_of_a_single_row_or_column_have_a_film_too(run, tmp_path, size):
+    (tmp_path / "frames").mkdir()
+    for number in range(2):
+        Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(tmp_path / f"frames/{number}.png")
+    write_mask(tmp_path / "first.png", np.ones(size, np.uint8))
+    assert run(video=str(tmp_path / "frames"), method="copy_first_mask", weights=None, gif=True) == 0
+    assert (tmp_path / "out/overlay.mp4").stat().st_size
+
+
+def test_a_method_that_ends_the_program_is_an_error(places, mine, told):
+    name = mine("def step(self, frame):\n    raise SystemExit(0)")
+    places |= {"method": name}
+    del places["weights"]
+    assert main(["job=segment", *(f"{key}={value}" for key, value in places.items())]) == 2
+    assert re.search(
+        r"error: \S*mine\.py:6 ends the program \(sys\.exit\(0\)\), which a method must not", told()[-1]
+    )

@@ -150,7 +150,7 @@ def test_an_operator_that_executorch_does_not_have_is_named(tmp_path):
     ("argument", "message"),
     [
         ("target=tablet", "target=tablet: choose one of desktop, phone"),
-        ("phone.repeats=0", "phone.repeats=0: give 1 or more"),
+        ("phone.repeats=0", "phone.repeats=0: give a whole number of at least 1"),
         ("phone.runtime=ncnn", "phone.runtime=ncnn: choose one of executorch, litert"),
         ("phone.repeat=5", "did you mean 'phone.repeats'"),
         ("measure.precision=bf16", "measure.precision cannot be set with target=phone"),

@@ -193,10 +193,10 @@ def test_differences_are_absolute_and_relative_to_the_largest_value():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"repeats": 0}, "phone.repeats=0: give 1 or more"),
-        ({"threads": []}, "phone.threads=.*give numbers of 1 or more"),
-        ({"threads": [0]}, "phone.threads=.*give numbers of 1 or more"),
-        ({"sustained": 0}, "phone.sustained=0: give seconds"),
+        ({"repeats": 0}, "phone.repeats=0: give a whole number of at least 1"),
+        ({"threads": []}, r"phone.threads=\[\]: give a list .* of at least 1, each a whole number of at least 1"),
+        ({"threads": [0]}, r"phone.threads=\[0\]: give a list .*, each a whole number of at least 1"),
+        ({"sustained": 0}, "phone.sustained=0: give a number above 0"),
     ],
 )
 def test_impossible_numbers_are_named(wrong, message):

@@ -221,6 +221,8 @@ def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
     soups = [c for c in planned if c.label == "greedy soup of the rows"]
     assert [len(c.network.soup.members) for c in soups] == [4, 4]
     assert [{m.seed for m in c.network.soup.members} for c in soups] == [{0}, {1}]
+    assert soups[0].ingredients == ("omega=0", "omega=0.5", "omega=0.95", "omega=1")
+    assert {c.ingredients for c in planned if "one training" in c.label} == {("omega=0.95",)}
     with pytest.raises(ConfigError, match="no row 'omega=2'"):
         cells("ablation=soup", "++ablation.soups.wrong={of: ['omega=2']}", data=data)
     with pytest.raises(ConfigError, match="along a trajectory needs snapshots"):

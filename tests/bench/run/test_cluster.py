@@ -220,8 +220,8 @@ def test_a_job_that_is_asked_to_stop_requeues_itself_only_while_it_counts_as_run
     [
         ([], "launcher=slurm needs Slurm, but there is no sbatch, .* on the PATH: .* launcher=local"),
         (["job=measure"], "launcher=slurm is for job=ablate and job=evaluate, not for job=measure"),
-        (["launcher.cpus=0"], "launcher.cpus=0: give at least 1"),
-        (["launcher.hours=0"], "launcher.hours=0.0: give at least 0.1"),
+        (["launcher.cpus=0"], "launcher.cpus=0: give a whole number of at least 1"),
+        (["launcher.hours=0"], "launcher.hours=0: give a number of at least 0.1"),
         (["launcher.gpus=many"], "many"),
         (["launcher.name=pbs"], "unknown launcher.name=pbs; known: local, slurm"),
         (["launcher.partion=gpu"], "did you mean 'launcher.partition'"),

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.plan.compose import load_config
 from bench.run.pool import work_apart
 from bench.run.work import Item
 from bench.system.errors import ConfigError
@@ -189,7 +190,7 @@ def test_how_many_processes():
     assert count_processes(3, "cuda:0") == 3
     for wrong in (0, -1, "two"):
         with pytest.raises(ConfigError, match="processes="):
-            count_processes(wrong, "cpu")
+            load_config([f"processes={wrong}"])
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """From the command line to records: a grid is trained, evaluated, recorded, and never done twice."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,29 @@ import torch
 
 from bench.record import read_records
 from methods.checkpoint import read_state
+from tests.bench.conftest import TinyRun
 
 SAMPLING = ["ablation=sampling", "seeds=[0]"]
 
 
-def test_an_ablation_gives_one_record_a_cell_with_everything_a_table_needs(tiny_run):
-    assert tiny_run(*SAMPLING) == 0
-    records = tiny_run.records
+@pytest.fixture(scope="module")
+def sampled(tiny_davis, tmp_path_factory) -> TinyRun:
+    """A finished run of SAMPLING: not to be changed."""
+    run = TinyRun(tiny_davis, tmp_path_factory.mktemp("sampled"))
+    assert run(*SAMPLING) == 0
+    return run
+
+
+@pytest.fixture
+def sampled_before(tiny_run, sampled) -> TinyRun:
+    """A run that finds SAMPLING done."""
+    shutil.copytree(sampled.runs, tiny_run.runs)
+    shutil.copytree(sampled.out, tiny_run.out)
+    return tiny_run
+
+
+def test_an_ablation_gives_one_record_a_cell_with_everything_a_table_needs(sampled):
+    records = sampled.records
     names = ["copy_first_mask", "mobilevos_r18 (teacher)", "random", "boundary", "uncertainty (ours)", "all"]
     assert [r.label for r in records] == names
     for record in records:
@@ -32,29 +49,28 @@ def test_an_ablation_gives_one_record_a_cell_with_everything_a_table_needs(tiny_
     assert records[2].initialisation == "resnet18 random"
 
 
-def test_finished_cells_are_not_done_again(tiny_run):
-    tiny_run(*SAMPLING)
-    files = {path: path.stat().st_mtime_ns for path in tiny_run.runs.rglob("weights.pt")}
-    first = tiny_run.records
-    tiny_run(*SAMPLING)
-    assert tiny_run.records == first
-    assert {path: path.stat().st_mtime_ns for path in tiny_run.runs.rglob("weights.pt")} == files
+def test_finished_cells_are_not_done_again(sampled_before, sampled):
+    files = {path: path.stat().st_mtime_ns for path in sampled_before.runs.rglob("weights.pt")}
+    sampled_before(*SAMPLING)
+    first = sampled_before.records
+    assert [(r.label, r.per_sequence) for r in first] == [(r.label, r.per_sequence) for r in sampled.records]
+    sampled_before(*SAMPLING)
+    assert sampled_before.records == first
+    assert {path: path.stat().st_mtime_ns for path in sampled_before.runs.rglob("weights.pt")} == files
 
 
-def test_another_dataset_reuses_the_trained_students(tiny_run, tiny_davis):
-    tiny_run(*SAMPLING)
-    trained = sorted(tiny_run.runs.glob("trained/*"))
-    tiny_run(*SAMPLING, "dataset=davis2016", f"dataset.root={tiny_davis}", "++dataset.year=2017")
-    assert sorted(tiny_run.runs.glob("trained/*")) == trained
-    assert {r.dataset for r in tiny_run.records} == {"davis2016"}
+def test_another_dataset_reuses_the_trained_students(sampled_before, tiny_davis):
+    trained = sorted(sampled_before.runs.glob("trained/*"))
+    sampled_before(*SAMPLING, "dataset=davis2016", f"dataset.root={tiny_davis}", "++dataset.year=2017")
+    assert sorted(sampled_before.runs.glob("trained/*")) == trained
+    assert {r.dataset for r in sampled_before.records} == {"davis2016"}
 
 
-def test_students_that_differ_in_their_memory_alone_share_weights(tiny_run):
-    tiny_run(*SAMPLING)
-    before = len(list(tiny_run.runs.glob("trained/*")))
-    tiny_run(*SAMPLING, "options.queue_length=4")
-    assert len(list(tiny_run.runs.glob("trained/*"))) == before
-    assert len(list(tiny_run.runs.glob("cells/mobilevos_r18-*"))) == 9
+def test_students_that_differ_in_their_memory_alone_share_weights(sampled_before):
+    before = len(list(sampled_before.runs.glob("trained/*")))
+    sampled_before(*SAMPLING, "options.queue_length=4")
+    assert len(list(sampled_before.runs.glob("trained/*"))) == before
+    assert len(list(sampled_before.runs.glob("cells/mobilevos_r18-*"))) == 9
 
 
 def test_random_features_learn_where_imagenet_s_would_stay(tiny_run):
@@ -84,18 +100,16 @@ def test_a_network_that_is_there_for_its_cost_is_recorded_without_scores(tiny_ru
     assert record.mlflow_run_id
 
 
-def test_costs_are_added_to_cells_that_were_finished_without_measuring(tiny_run, monkeypatch):
-    tiny_run(*SAMPLING)
+def test_costs_are_added_to_cells_that_were_finished_without_measuring(sampled_before, monkeypatch):
     monkeypatch.setattr("bench.run.evaluate_cell.full_size", lambda *_: {"params_m_full": 8.1})
-    tiny_run(*SAMPLING, "measure=true")
-    assert {r.params_m_full for r in tiny_run.records} == {8.1}
+    sampled_before(*SAMPLING, "measure=true")
+    assert {r.params_m_full for r in sampled_before.records} == {8.1}
 
 
-def test_evaluate_judges_a_checkpoint_of_the_suite_with_its_own_width(tiny_run):
-    tiny_run(*SAMPLING)
-    student = next(r for r in tiny_run.records if r.label == "boundary")
-    assert tiny_run("job=evaluate", "method=mobilevos_r18", f"weights={student.weights}") == 0
-    (record,) = tiny_run.records
+def test_evaluate_judges_a_checkpoint_of_the_suite_with_its_own_width(sampled_before):
+    student = next(r for r in sampled_before.records if r.label == "boundary")
+    assert sampled_before("job=evaluate", "method=mobilevos_r18", f"weights={student.weights}") == 0
+    (record,) = sampled_before.records
     assert record.jf_mean == pytest.approx(student.jf_mean)
     assert record.initialisation == "checkpoint weights.pt"
 
@@ -110,12 +124,11 @@ def test_masks_are_written_as_the_field_expects(tiny_run, tiny_davis):
         assert (read_mask(folder / f"masks/val-000/{number:05d}.png") == first).all()
 
 
-def test_mlflow_shows_cells_below_their_invocation(tiny_run):
+def test_mlflow_shows_cells_below_their_invocation(sampled, tmp_path):
     from mlflow import MlflowClient
 
-    tiny_run(*SAMPLING)
-    client = MlflowClient(f"sqlite:///{tiny_run.runs / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(tiny_run.out.name).experiment_id
+    client = MlflowClient(f"sqlite:///{sampled.runs / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(sampled.out.name).experiment_id
     runs = client.search_runs([experiment])
     parents = [r for r in runs if r.data.tags["kind"] == "invocation"]
     cells = [r for r in runs if r.data.tags["kind"] == "cell"]
@@ -123,20 +136,20 @@ def test_mlflow_shows_cells_below_their_invocation(tiny_run):
     assert {r.info.status for r in runs} == {"FINISHED"}
     assert {r.data.tags["mlflow.parentRunId"] for r in cells} == {parents[0].info.run_id}
     student = next(r for r in cells if r.data.params["label"] == "boundary")
-    record = next(r for r in tiny_run.records if r.label == "boundary")
+    record = next(r for r in sampled.records if r.label == "boundary")
     assert student.data.metrics["jf_mean"] == pytest.approx(record.jf_mean)
     assert "jf_sequence/val-000" in student.data.metrics
     assert len(client.get_metric_history(student.info.run_id, "train/total")) == 3
     invocation = parents[0]
     assert invocation.data.tags["ablation"] == "sampling"
-    assert invocation.data.tags["folder"] == str(tiny_run.out)
-    whole = Path(client.download_artifacts(invocation.info.run_id, "records.jsonl", str(tiny_run.out / "logged")))
-    assert read_records(whole) == tiny_run.records
+    assert invocation.data.tags["folder"] == str(sampled.out)
+    whole = Path(client.download_artifacts(invocation.info.run_id, "records.jsonl", str(tmp_path)))
+    assert read_records(whole) == sampled.records
     names = {artifact.path for artifact in client.list_artifacts(student.info.run_id)}
     assert {"overlay.png", "scores.json", "weights.pt"} <= names
 
 
-def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run):
+def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run, sampled):
     """SIGKILL after the first finished cell; the same command then gives what an undisturbed run gives."""
     script = (
         "import os, signal, sys\n"
@@ -157,12 +170,5 @@ def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run):
     assert [r.label for r in tiny_run.records if r.status == "ok"] == ["copy_first_mask"]
     assert {r.status for r in tiny_run.records[1:]} == {"not run: an earlier cell is still at work"}
     assert tiny_run(*SAMPLING) == 0
-    resumed = tiny_run.records
-    fresh = type(tiny_run)(_root(tiny_run), tiny_run.out.parent / "fresh")
-    assert fresh(*SAMPLING) == 0
-    scores = [(r.label, r.jf_mean) for r in read_records(fresh.out / "records.jsonl")]
-    assert [(r.label, r.jf_mean) for r in resumed] == scores
-
-
-def _root(run) -> str:
-    return next(a for a in run.arguments if a.startswith("dataset.root=")).partition("=")[2]
+    undisturbed = [(r.label, r.jf_mean) for r in sampled.records]
+    assert [(r.label, r.jf_mean) for r in tiny_run.records] == undisturbed

@@ -243,7 +243,7 @@ def test_looking_at_a_training_and_stopping_it_change_nothing_of_what_it_becomes
     from bench.plan.data import locate
 
     config = load_config([*tiny_run.arguments, "teacher.recipe=supervised", "recipe=supervised"])
-    network = student_network(config, Data(locate(config.training, "training", tmp_path), {}), 0)
+    network = student_network(config, Data(locate(config, "training", tmp_path), {}), 0)
     training, weights = network.training, {}
     for name in ("plain", "watched", "stopped"):
         stops = iter(["enough"]) if name == "stopped" else iter([])

@@ -186,8 +186,8 @@ def test_embeddings_that_are_too_large_end_the_run_with_one_line(ran, tiny_davis
         (["ablation=decoupled", "recipe.rest=own"], "give recipe.rest=frozen too"),
         (["ablation=decoupled", "recipe.finetune=1"], "recipe.finetune=1.0: give a share"),
         (["ablation=decoupled", "scale=paper"], "give teacher.weights=/path/to/sam_vit_h.pth"),
-        (["ablation=decoupled", "ablation.prompts.points=0"], "ablation.prompts.points=0: give 1 or more"),
-        (["ablation=decoupled", "ablation.prompts.distances=[2000]"], "give pixels from 1 to 1024"),
+        (["ablation=decoupled", "ablation.prompts.points=0"], "points=0: give a whole number of at least 1"),
+        (["ablation=decoupled", "ablation.prompts.distances=[2000]"], "distances=.*at least 1 and at most 1024"),
         (["recipe.decoupled.weight=1", "recipe.rest=frozen"], "goes with no other loss on clips"),
     ],
 )

@@ -172,6 +172,24 @@ def test_half_a_line_keeps_nothing_back(tmp_path, mlflow):
     assert mlflow.runs == ["whole"]
 
 
+@pytest.mark.parametrize(
+    "line", [b"[]", b"3", b'{"id": 5}', b'{"id": "a", "kind": "other"}', b"\xff\xfe", b"[" * 100_000, b'{"id": "to']
+)
+def test_a_line_that_is_no_run_is_set_aside_and_keeps_nothing_back(tmp_path, mlflow, capsys, line):
+    mlflow.mood = "away"
+    found = Sender(mlflow, tmp_path)
+    found.send(run("before"))
+    found.kept.write_bytes(found.kept.read_bytes() + b"\n" + line)
+    found.send(run("behind"))
+    whole = found.kept.read_bytes()
+    mlflow.mood = "well"
+    capsys.readouterr()
+    found.retry()
+    assert mlflow.runs == ["before", "behind"]
+    assert found.kept.with_name(f"{found.kept.name}.damaged").read_bytes() == whole
+    assert capsys.readouterr().err.count("is damaged, or not what this suite writes there") == 1
+
+
 def test_a_run_of_another_store_is_not_sent_here(tmp_path, mlflow):
     mlflow.mood = "away"
     Sender(mlflow, tmp_path).send(run("a"))

@@ -187,6 +187,9 @@ def test_soups_of_an_ablation_cost_what_a_member_costs(tiny_run, tiny_davis):
     assert {record.status for record in records.values()} == {"ok"}
     member = records["omega=0.95"]
     assert [name for name in records if "soup" in name] == NAMES
+    assert [json.loads(records[name].ingredients) for name in NAMES] == [
+        *[["omega=0.95", "omega=1"]] * 2, *[["omega=0.95"]] * 2
+    ]  # fmt: skip
     assert [records[name].soup.partition(" of ")[2] for name in NAMES] == [
         *["2 networks"] * 2, *["2 snapshots"] * 2
     ]  # fmt: skip

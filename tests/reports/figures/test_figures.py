@@ -251,27 +251,29 @@ def test_many_long_names_stay_inside_the_figure(make_cell, saved, tmp_path):
     assert axis.get_window_extent().height > legend.height / 2
 
 
-def test_differences_show_sequences_and_what_is_noise(make_cell, saved, tmp_path):
+def test_differences_show_sequences_and_what_is_not_significant(make_cell, saved, tmp_path):
     def row(label, changes):
         scores = {f"s{i}": 50 + change for i, change in enumerate(changes)}
-        return make_cell(label, 0, 50, per_sequence=json.dumps(scores))
+        return [make_cell(label, seed, 50, per_sequence=json.dumps(scores)) for seed in range(3)]
 
     records = [
-        row("first", [0, 0, 0]),
-        row("better", [2, 3, 4]),
-        row("noise", [-5, 0, 5]),
-        row("worse", [-1, -2, -3]),
+        *row("first", [0, 0, 0]),
+        *row("better", [2.8, 3, 3.2]),
+        *row("as good", [-5, 0, 5]),
+        *row("worse", [-1.8, -2, -2.2]),
     ]
     difference_chart(records, tmp_path)
     (axis,) = saved[0].axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["better", "noise", "worse"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["better", "as good", "worse"]
     assert axis.get_xlabel() == "difference in J&F to first"
     dots = [line.get_xdata() for line in axis.lines if line.get_marker() == "."]
-    assert [sorted(x) for x in dots] == [[2, 3, 4], [-5, 0, 5], [-3, -2, -1]]
-    better, noise, worse = [line.get_color() for line in axis.lines if line.get_marker() == "D"]
-    assert len({better, noise, worse}) == 3
-    found = paired_difference(records[1:2], records[:1])
-    assert texts(axis)[0] == f"+3.0 [{found.low:+.1f}, {found.high:+.1f}]"
+    assert [sorted(x) for x in dots] == [
+        pytest.approx(values) for values in ([2.8, 3, 3.2], [-5, 0, 5], [-2.2, -2, -1.8])
+    ]
+    colours = [line.get_color() for line in axis.lines if line.get_marker() == "D"]
+    assert len(set(colours)) == 3
+    found = paired_difference(records[3:6], records[:3])
+    assert texts(axis)[0] == f"+3.0 [{found.two_way_low:+.1f}, {found.two_way_high:+.1f}]"
     assert texts(axis)[2].startswith("−2.0 [−")  # noqa: RUF001
 
 
