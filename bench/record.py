@@ -120,6 +120,7 @@ class Record:
         None, "Training", group="training", unit="min", per=60, digits=1, note=MINUTES
     )
     train_clips: str = ""  # what it was trained on
+    teacher: str = ""  # key of the network that taught it
     loss_shares: str = ""  # {loss: norm of its gradient / that of the losses on labels} as JSON; bench.train.shares
     params_m: float | None = _cost("Params trained", unit="M", measured="Params")
     params_m_full: float | None = _cost("Params full size", unit="M", figure="costs", axis="parameters")

@@ -23,6 +23,7 @@ PAIRED = (
     "objects, with a two-way 95 % interval: {sequence}s and seeds are both a sample. n.s. = not significant at 5 % "
     "after Holm's correction over all rows that are compared with one reference; the interval is not corrected."
 )
+ONE_TEACHER = "One teacher taught all seeds: intervals and verdicts hold for students of this teacher."
 PUBLISHED = (
     "Published figures are not measured here: they are joined by the method's name and are of the full-size "
     "network, trained by its authors without BL30K and run on DAVIS at 480p."
@@ -49,6 +50,8 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
         lines.append(SPREAD)
     lines += _comparisons(compared, main)
     lines += _soups(rows, compare_soups(records))
+    if len({cell.teacher for cell in taught if cell.teacher}) == 1 < len({cell.seed for cell in taught}):
+        lines.append(ONE_TEACHER)
     lines += share_notes(records)
     lines += [] if prompted else _sizes(done)
     costs = [column for column in shown if column.group == "cost" or (prompted and column.group == "training")]

@@ -18,6 +18,7 @@ from bench.system.errors import ConfigError
 from bench.system.files import full_path
 from methods import outside
 
+OWN = "own"  # teacher.seed: each seed of the students has a teacher of this seed
 PICKS = ("uniform", "greedy")
 
 
@@ -39,8 +40,8 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
     cells = []
     for name in ablation.get("baselines") or []:
         if name == "teacher":
-            network = teacher_network(config, data)
-            cells.append(Cell(f"{network.method} (teacher)", network, data.dataset, config.teacher.seed))
+            found = teachers(config, data, seeds)
+            cells += [Cell(f"{one.method} (teacher)", one, data.dataset, seed) for seed, one in found.items()]
         else:
             cells.append(Cell(name, Network(name), data.dataset, 0))
     for name in (ablation.get("costs") or []) if config.measure else []:
@@ -52,7 +53,8 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
         methods.check_name(changed.method)
         own = _data_of_row(config, changed, data)
         if changed.role == "teacher":
-            cells.append(Cell(label, teacher_network(changed, own), data.dataset, changed.teacher.seed, overrides))
+            found = teachers(changed, own, seeds)
+            cells += [Cell(label, one, data.dataset, seed, overrides) for seed, one in found.items()]
         else:
             cells += [Cell(label, student_network(changed, own, s), data.dataset, s, overrides) for s in seeds]
     trained = [cell for cell in cells if cell.varied]
@@ -100,8 +102,17 @@ def given_network(config: DictConfig) -> Network:
     return Network(name, plain(config.options), full_path(weights) if taken else None)
 
 
-def teacher_network(config: DictConfig, data: Data) -> Network:
-    """The teacher: a checkpoint, or a network that the suite trains on the labels alone."""
+def teachers(config: DictConfig, data: Data, seeds: list[int]) -> dict[int, Network]:
+    """The teacher of each seed, where `teacher.seed: own` has the suite train one each, or the one of all."""
+    if config.teacher.seed != OWN:
+        seeds = [config.teacher.seed]
+    elif config.teacher.weights:
+        seeds = [0]
+    return {seed: teacher_network(config, data, seed) for seed in seeds}
+
+
+def teacher_network(config: DictConfig, data: Data, seed: int) -> Network:
+    """The teacher of a student's seed: a checkpoint, or a network that the suite trains on the labels alone."""
     teacher, scale = config.teacher, config.scale
     method, options = teacher.method or scale.teacher_method, plain(teacher.options)
     if teacher.weights:
@@ -115,14 +126,15 @@ def teacher_network(config: DictConfig, data: Data) -> Network:
     options, recipe = _with_scale(config, method, options), _recipe(teacher.recipe)
     if recipe.needs_teacher:
         raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")
-    return _trained(config, data, "teacher", Network(method, options), recipe, recipe, teacher.seed)
+    seed = seed if teacher.seed == OWN else teacher.seed
+    return _trained(config, data, "teacher", Network(method, options), recipe, recipe, seed)
 
 
 def student_network(config: DictConfig, data: Data, seed: int) -> Network:
     """A network trained by `config.recipe`, taught by the teacher where the recipe needs one."""
     recipe, early = _recipe(config.recipe), _recipe(config.stage_recipe)
     taught = recipe.needs_teacher or (data.stages and early.needs_teacher)
-    teacher = teacher_network(config, data) if taught else None
+    teacher = teacher_network(config, data, seed) if taught else None
     student = Network(config.method, _with_scale(config, config.method, plain(config.options)))
     if teacher and Reads.ENCODINGS in recipe.reads and task_of_method(student.method) == "videos":
         student = _borrower(student, teacher)

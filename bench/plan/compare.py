@@ -8,7 +8,7 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 import methods
-from bench.plan.ablation import Data, ablation_seeds, student_network, teacher_network
+from bench.plan.ablation import Data, ablation_seeds, student_network, teachers
 from bench.plan.cells import Cell, Network
 from bench.plan.compose import choices, load_config, method_entries, with_override
 from bench.system.errors import ConfigError
@@ -58,7 +58,8 @@ def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell
     """A student by the default recipe of its family, distilled, or a teacher: the trainings of the ablations."""
     if methods.entry(name).teacher:
         changed = with_override(config, "teacher.method", name)
-        return [Cell(label, teacher_network(changed, data), data.dataset, config.teacher.seed)]
+        found = teachers(changed, data, ablation_seeds(config))
+        return [Cell(label, one, data.dataset, seed) for seed, one in found.items()]
     arguments = cast(list[str], OmegaConf.to_container(config.arguments, resolve=False))
     family = methods.entry(name).family
     given = {text.partition("=")[0] for text in arguments}

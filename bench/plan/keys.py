@@ -66,7 +66,7 @@ class Teacher:
     method: str | None
     options: dict[str, Any]
     weights: str | None
-    seed: int = number(least=SEEDS.least, below=SEEDS.below)
+    seed: Literal["own"] | int = number(least=SEEDS.least, below=SEEDS.below)
     recipe: Settings
 
 

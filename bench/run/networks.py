@@ -294,6 +294,7 @@ def describe(network: Network, runs: Path) -> dict:
         "train_batch": stages[-1].schedule.batch,
         "train_seconds": meta.get("seconds"),
         "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
+        "teacher": next((stage.teacher.key for stage in stages[::-1] if stage.teacher), ""),
         "soup": meta.get("soup", ""),
     }
 
