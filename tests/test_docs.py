@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import methods
 from bench.__main__ import main
 from bench.record import read_records
+from bench.run import grid
 from bench.score import held_out
 from datasets.embedded import EmbeddedSpec, store
 from datasets.images import read_frame, read_mask
@@ -60,7 +62,8 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
     monkeypatch.setattr(store, "EmbeddedSpec", lambda: spec)
     for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
         monkeypatch.setattr(held_out, name, value)
-    monkeypatch.delitem(style.FORMATS, "pdf")  # tests of figures write it
+    monkeypatch.delitem(style.FORMATS, "pdf")  # tests of figures write it, and those of tracking record
+    monkeypatch.setattr(grid, "_tracked", lambda *_: nullcontext(grid.Untracked()))
     (tmp_path / "best.yaml").write_text("recipe.representation.omega: 0.5\n")
     davis = shutil.copytree(tiny_davis, tmp_path / "DAVIS")
     shutil.copytree(davis / "ImageSets/2017", davis / "ImageSets/2016")

@@ -146,6 +146,7 @@ def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
 
 def _check_choices(overrides: list[str]) -> None:
     """Name the known choices of a group (job, ablation, dataset, ...) when one is misspelt."""
+    job = {key: value.strip("'") for key, _, value in (text.partition("=") for text in overrides)}.get("job")
     for text in overrides:
         key, separator, value = text.partition("=")
         if key.startswith("~"):  # Hydra: without this key
@@ -153,7 +154,7 @@ def _check_choices(overrides: list[str]) -> None:
         if not separator:
             raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
         group, value = PLACED.get(key, key), value.strip("'")
-        if group == "search" and "job=search" not in overrides:
+        if group == "search" and job != "search":
             raise ConfigError(f"'{text}' belongs to job=search: give that too")
         if group in GROUPS and value not in choices(group):
             raise ConfigError(f"unknown {key} '{value}'; known: {', '.join(choices(group))}")

@@ -1,5 +1,8 @@
 """Every method of the suite behaves as the adapter promises."""
 
+from copy import deepcopy
+from functools import cache
+
 import pytest
 import torch
 
@@ -12,10 +15,15 @@ for name in ("mobile_sam", "sam_vit_b", "sam_vit_h"):
     SMALL[name] = {"width": 0.1, "depth": 0.1, "image_size": 64, "decoder_channels": 64}
 
 
+@cache
+def created(name: str):
+    torch.manual_seed(0)
+    return methods.create(name, **SMALL.get(name, {}))
+
+
 @pytest.fixture(params=methods.available())
 def method(request):
-    torch.manual_seed(0)
-    return methods.create(request.param, **SMALL.get(request.param, {}))
+    return deepcopy(created(request.param))
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.name)

@@ -84,7 +84,7 @@ def test_random_features_learn_where_imagenet_s_would_stay(tiny_run):
 
 
 def test_a_cell_whose_loss_is_no_number_is_recorded_and_stops_nothing(tiny_run):
-    assert tiny_run(*SAMPLING, "+ablation.cells.broken={recipe.poly_ce.epsilon: nan}") == 0
+    assert tiny_run(*SAMPLING, "+ablation.cells.broken={scale.student.lr: 1.0e+15}") == 0
     status = {r.label: r.status for r in tiny_run.records}
     assert status["broken"].startswith("failed: loss nan")
     assert status["random"] == status["boundary"] == "ok"

@@ -292,7 +292,7 @@ def test_several_objectives_give_the_pareto_front(tiny_run, monkeypatch):
 
 
 def test_a_trial_that_diverges_fails_alone(tiny_run):
-    space = "+search.space={recipe.poly_ce.epsilon: {choice: [nan, 1.0]}}"
+    space = "+search.space={scale.student.lr: {choice: [1.0e+15, 0.001]}}"
     assert tiny_run(*SEARCH[:2], space, "search.trials=4", "search.reports=0") == 0
     states = {row["state"] for row in rows(tiny_run.out)}
     assert states == {"complete", "failed"}
