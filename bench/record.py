@@ -110,6 +110,7 @@ class Record:
     resolution: str = _setting()  # height x width of the evaluated frames, "mixed" when they differ
     options: str = ""  # constructor options that differ from the defaults, as JSON
     varied: str = ""  # what sets this row of the ablation apart: {config key: value} as JSON
+    varied_losses: str = ""  # names of the losses that this concerns, as JSON
     reference: str = ""  # label of the row that this one is compared with; empty: the first trained one
     soup: str = _setting("", "Weights averaged")  # how many of which networks
     ingredients: str = ""  # labels of the rows of this table that a soup averages, as JSON
@@ -121,7 +122,9 @@ class Record:
     )
     train_clips: str = ""  # what it was trained on
     teacher: str = ""  # key of the network that taught it
-    loss_shares: str = ""  # {loss: norm of its gradient / that of the losses on labels} as JSON; bench.train.shares
+    loss_shares: str = (
+        ""  # {loss: norm of its gradient / that of the losses on labels} as JSON, of a teacher's losses
+    )
     params_m: float | None = _cost("Params trained", unit="M", measured="Params")
     params_m_full: float | None = _cost("Params full size", unit="M", figure="costs", axis="parameters")
     gmacs_full: float | None = _cost(

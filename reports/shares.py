@@ -2,10 +2,7 @@
 
 import json
 from statistics import fmean
-from typing import Any
 
-from bench.losses import table
-from bench.losses.base import Reads
 from bench.record import Record
 from reports.rows import group_rows, succeeded
 
@@ -18,25 +15,20 @@ LITTLE = 0.05  # of the gradient of the losses on labels: a comparison of what m
 
 
 def shares_of_rows(records: list[Record]) -> dict[str, dict[str, float]]:
-    """{row: {loss: its share of the gradient}}, means over the seeds, of rows that not labels alone teach."""
-    taught = {name for name, kind in table().items() if not kind().on_labels_alone}
+    """{row: {loss: its share of the gradient}}, means over the seeds, of rows that a teacher has a part in."""
     rows = {name: _means(cells) for name, cells in group_rows(records).items()}
-    return {name: shares for name, shares in rows.items() if taught & shares.keys()}
-
-
-def _means(cells: list[Record]) -> dict[str, float]:
-    found = [json.loads(cell.loss_shares) for cell in succeeded(cells) if cell.loss_shares]
-    return {loss: fmean(shares[loss] for shares in found if loss in shares) for loss in (found[0] if found else ())}
+    return {name: shares for name, shares in rows.items() if shares}
 
 
 def share_notes(records: list[Record]) -> list[str]:
     """How much each loss of each row weighs, which rows vary what weighs little, and where sampled pixels lie."""
-    groups = group_rows(records)
-    rows = shares_of_rows(records)
+    groups, rows = group_rows(records), shares_of_rows(records)
     texts = {name: ", ".join(f"{loss} {x:.2f}" for loss, x in shares.items()) for name, shares in rows.items()}
     lines = [f"{SHARES} {'; '.join(f'{name}: {text}' for name, text in texts.items())}."] if texts else []
     for name, shares in rows.items():
-        little = [loss for loss in varied_losses(groups[name][0]) if shares.get(loss, 1) < LITTLE]
+        little = [
+            loss for loss in json.loads(groups[name][0].varied_losses or "[]") if shares.get(loss, 1) < LITTLE
+        ]
         lines += [f"{name}: {loss}, which it varies, hardly acts ({shares[loss]:.1%})." for loss in little]
     sampled = {name: json.loads(found) for name, cells in groups.items() if (found := cells[0].sampling_shares)}
     shown = [f"{name} {100 * x['boundary']:.0f} and {100 * x['random']:.0f}" for name, x in sampled.items()]
@@ -45,17 +37,6 @@ def share_notes(records: list[Record]) -> list[str]:
     return lines
 
 
-def varied_losses(record: Record) -> list[str]:
-    """The losses whose settings, or whose sampled pixels, set a row of an ablation apart."""
-    keys = _dotted(json.loads(record.varied or "{}"))
-    found = [name for name in table() if any(key.startswith(f"recipe.{name}.") for key in keys)]
-    if any(key.startswith("recipe.sampling.") for key in keys):
-        found += [name for name, loss in table().items() if Reads.PIXELS in loss.reads and name not in found]
-    return found
-
-
-def _dotted(node: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key, value in node.items():
-        found += _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
-    return found
+def _means(cells: list[Record]) -> dict[str, float]:
+    found = [json.loads(cell.loss_shares) for cell in succeeded(cells) if cell.loss_shares]
+    return {loss: fmean(shares[loss] for shares in found if loss in shares) for loss in (found[0] if found else ())}

@@ -83,13 +83,13 @@ class Soup:
 
     pick: `uniform` takes all, `greedy` those that raise J&F on held-out training data.
     trajectory: of the snapshots along each member's training instead of its last weights.
-    options: the constructor's, with which it is evaluated and so is chosen.
+    options: the constructor's, with which it is evaluated and so is chosen; None: those of its members.
     """
 
     members: tuple[Training, ...]
     pick: str = "uniform"
     trajectory: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] | None = None
 
     @property
     def key(self) -> str:

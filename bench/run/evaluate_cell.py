@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -130,14 +130,14 @@ def _evaluated(cell: Cell, task: Task, setup: Setup, data) -> Record:
         blank(cell, setup),
         **describe(cell.network, runs),
         **task.evaluate(cell, method, teacher, data, folder, device),
+        **cast(dict[str, Any], describe_sampling(cell.network, folder, runs, device)),
         params_m=None if params is None else params / 1e6,
-        **describe_sampling(cell.network, folder, runs, device),
     )
     # Loss parts, learning rate and step along the last stage of its training.
     if training and (curve := read_file(trained_folder(training, runs) / "weights.pt")["curve"]):
         write_json(folder / "curve.json", curve)
-        shares = typical_shares(curve)
-        record = replace(record, curve=str(folder / "curve.json"), loss_shares=json.dumps(shares) if shares else "")
+        shares = json.dumps(typical_shares(curve))
+        record = replace(record, curve=str(folder / "curve.json"), loss_shares=shares)
     return record
 
 

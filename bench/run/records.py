@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bench.losses.base import varied_losses
 from bench.plan.cells import Cell, name_for_files
 from bench.record import Record, to_record
 from bench.score.pictures import is_picture
@@ -81,5 +82,10 @@ def blank(cell: Cell, setup: Setup, status: str = "ok") -> Record:
 def _of_row(cell: Cell) -> dict[str, Any]:
     """The fields of a record that are of the row of a table, not of what was evaluated."""
     ingredients = json.dumps(cell.ingredients) if cell.ingredients else ""
-    varied = json.dumps(cell.varied)
-    return {"label": cell.label, "varied": varied, "reference": cell.reference, "ingredients": ingredients}
+    return {
+        "label": cell.label,
+        "varied": json.dumps(cell.varied),
+        "varied_losses": json.dumps(varied_losses(cell.varied)),
+        "reference": cell.reference,
+        "ingredients": ingredients,
+    }

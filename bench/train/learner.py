@@ -106,7 +106,7 @@ class Learner:
         parts = self._losses(batch, teacher, seed)
         shares: Tensors = {}
         if is_measured(self.step, self.schedule.steps):
-            shares = gradient_shares(self.losses, parts, self.method.parameters())
+            shares = gradient_shares(self.losses, parts, self.method.parameters(), self.ranks)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)

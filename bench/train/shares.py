@@ -8,6 +8,7 @@ from torch import nn
 
 from bench.losses.base import Loss
 from bench.train.answers import Tensors
+from bench.train.ranks import ALONE, Ranks
 
 LOOKS = 5  # steps of a training at which it is measured, evenly; each costs a backward pass a loss
 PREFIX = "share_"  # of what a curve holds of it
@@ -18,22 +19,29 @@ def is_measured(step: int, steps: int) -> bool:
     return step in {round(steps * look / LOOKS) for look in range(LOOKS)}
 
 
-def gradient_shares(losses: dict[str, Loss], found: Tensors, parameters: Iterable[nn.Parameter]) -> Tensors:
+def gradient_shares(
+    losses: dict[str, Loss], found: Tensors, parameters: Iterable[nn.Parameter], ranks: Ranks = ALONE
+) -> Tensors:
     """{share_<loss>: norm of the weighted loss's gradient over the parameters / that of the losses on labels}.
 
-    These are the losses that need no teacher; where there are none, all losses. found: the scalar parts of the
-    losses, by their names, whose graph stays. A loss that no parameter has a part in has the share 0.
+    Of every loss that a teacher has a part in. The losses on labels are those without; where there are none, all.
+    found: the scalar parts of the losses, by their names, whose graph stays; of several ranks each has its own.
     """
     learning = [parameter for parameter in parameters if parameter.requires_grad]
 
-    def norm(*parts: Loss) -> torch.Tensor:
-        total = sum(part.weight * found[part.name] for part in parts)
-        gradients = torch.autograd.grad(total, learning, retain_graph=True, allow_unused=True)
-        return nn.utils.get_total_norm([each for each in gradients if each is not None])
+    def norm(whole: Iterable[Loss]) -> torch.Tensor:
+        parts = [part.weight * found[part.name] for loss in whole for part in loss.parts]
+        gradients = torch.autograd.grad(
+            torch.stack(parts).sum(), learning, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return ranks.total(torch.cat([each.flatten() for each in gradients])).norm() / ranks.size
 
+    taught = {name: loss for name, loss in losses.items() if not loss.on_labels_alone}
     on_labels = [loss for loss in losses.values() if loss.on_labels_alone] or list(losses.values())
-    whole = norm(*(part for loss in on_labels for part in loss.parts))
-    return {PREFIX + name: norm(*loss.parts) / whole for name, loss in losses.items()}
+    if not taught:
+        return {}
+    whole = norm(on_labels)
+    return {PREFIX + name: norm([loss]) / whole for name, loss in taught.items()}
 
 
 def typical_shares(curve: list[dict[str, float]]) -> dict[str, float]:

@@ -60,7 +60,8 @@ def _own_statistics(states: list[State]) -> set[str]:
 def _settled(state: State, names: set[str], soup: Soup, device: str) -> nn.Module:
     """The network with these weights; the statistics of the named norms are those of the first training clips."""
     training = soup.members[0]
-    method: Any = methods.create(training.method, **soup.options)
+    options = training.options if soup.options is None else soup.options
+    method: Any = methods.create(training.method, **options)
     method.load_state_dict(state)
     method.to(device)
     norms = [module for name, module in method.named_modules() if name in names]

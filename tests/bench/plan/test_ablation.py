@@ -1,17 +1,22 @@
 """From a configuration to cells and their hashes."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.plan.ablation import Data, plan_ablation
 from bench.plan.cells import groups
 from bench.plan.compose import choices, load_config
+from bench.plan.keys import STAGES
 from bench.system.errors import ConfigError
 
 DATA = Data({"name": "x", "fingerprint": "a"}, {"name": "y", "fingerprint": "b"})
 
 
 def cells(*overrides: str, data: Data = DATA):
-    return plan_ablation(load_config(list(overrides)), data)
+    config = load_config(list(overrides))
+    stages = {name: data.training for name in STAGES if config[name].kind != "none"}
+    return plan_ablation(config, replace(data, stages=data.stages or stages))
 
 
 def keys(*overrides: str) -> list[str]:
@@ -66,7 +71,7 @@ def test_what_changes_the_weights_changes_the_key(override):
 
 @pytest.mark.parametrize(
     "override",
-    ["scale.student.workers=3", "recipe.name=other", "options.queue_length=5", "runs=/elsewhere", "device=cpu"],
+    ["scale.student.workers=3", "recipe.name=other", "inference.queue_length=5", "runs=/elsewhere", "device=cpu"],
 )
 def test_what_changes_no_weight_keeps_the_key(override):
     (plain,), (changed,) = students("seeds=1"), students("seeds=1", override)
@@ -198,7 +203,7 @@ def test_a_decoupled_student_is_its_teacher_with_another_encoder():
     assert (student.options["encoder"], student.options["encoder_width"]) == ("mobilevos_r18", 0.25)
     lean = cells("ablation=losses", "seeds=1", "method=mobilevos_mnv2", "options.queue_length=4")[-1].network
     assert (lean.options["encoder"], lean.options["queue_length"]) == ("mobilevos_mnv2", 4)
-    assert "queue_length" not in lean.training.options
+    assert lean.training.options["queue_length"] == 4  # the clips are remembered so too
 
 
 def test_a_row_may_make_its_clips_in_another_way_and_has_no_other_data():

@@ -66,9 +66,9 @@ def test_another_dataset_reuses_the_trained_students(sampled_before, tiny_davis)
     assert {r.dataset for r in sampled_before.records} == {"davis2016"}
 
 
-def test_students_that_differ_in_their_memory_alone_share_weights(sampled_before):
+def test_students_that_differ_at_inference_alone_share_weights(sampled_before):
     before = len(list(sampled_before.runs.glob("trained/*")))
-    sampled_before(*SAMPLING, "options.queue_length=4")
+    sampled_before(*SAMPLING, "inference.queue_length=4")
     assert len(list(sampled_before.runs.glob("trained/*"))) == before
     assert len(list(sampled_before.runs.glob("cells/mobilevos_r18-*"))) == 9
 
