@@ -51,6 +51,14 @@ report.ablation("omega")
 report.ablation("losses")
 
 # %% [markdown]
+# ## From when on the teacher has a part
+#
+# Whether the paper distils from the first stage of training on is not known.
+
+# %%
+report.ablation("start")
+
+# %% [markdown]
 # ## The memory queue
 #
 # Reported: a queue of two frames. Which frames it keeps is not known.
