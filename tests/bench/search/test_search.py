@@ -182,7 +182,7 @@ def test_the_value_of_a_trial_is_its_score_on_videos_that_no_training_saw(tiny_r
 
 
 def test_more_trials_go_on_with_the_study_and_the_same_parameters_train_once(tiny_run):
-    space = [*SEARCH[:2], "+search.space={options.queue_length: {choice: [1, 2]}}", "search.reports=0"]
+    space = [*SEARCH[:2], "+search.space={inference.queue_length: {choice: [1, 2]}}", "search.reports=0"]
     assert tiny_run(*space, "search.trials=2") == 0
     first = rows(tiny_run.out)
     assert tiny_run(*space, "search.trials=4") == 0
