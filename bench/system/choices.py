@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -151,14 +152,14 @@ def settings_of(kind: Any, prefix: str = "") -> dict[str, Setting]:
 def check(settings: Mapping[str, Setting], values: Mapping[str, Any]) -> None:
     """Raise ConfigError for the first of the values, by dotted key, that its setting does not allow.
 
-    Numbers are finite and below 2**63, those without a setting too.
+    Numbers are finite, whole ones below 2**63, those without a setting too.
     """
     for key, value in values.items():
         setting = settings.get(key)
         if setting is not None and not setting.allows(value):
             raise ConfigError(_complaint(key, value, setting))
         for one in _leaves(value):
-            if isinstance(one, int | float) and not -(2**63) < one < 2**63:  # nan is in no range
+            if (isinstance(one, int) and abs(one) >= 2**63) or (isinstance(one, float) and not isfinite(one)):
                 raise ConfigError(f"{key}={shown(one)}: give a finite number{f', {setting}' if setting else ''}")
 
 
