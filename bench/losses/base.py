@@ -156,24 +156,6 @@ def table() -> dict[str, type[Loss]]:
     return dict(_TABLE)
 
 
-def varied_losses(varied: dict[str, Any]) -> list[str]:
-    """The losses whose settings or sampled pixels are among these of a configuration, {dotted key: value}."""
-    keys = _dotted(varied)
-    sampled = any(key.startswith("recipe.sampling.") for key in keys)
-    return [
-        name
-        for name, kind in table().items()
-        if any(key.startswith(f"recipe.{name}.") for key in keys) or (sampled and Reads.PIXELS in kind.reads)
-    ]
-
-
-def _dotted(node: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key, value in node.items():
-        found += _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
-    return found
-
-
 def counted(values: Tensor, mask: Tensor | None = None) -> Sums:
     """The sum and number of values, or of those that the bool mask of their shape keeps."""
     return (values.sum(), values.numel()) if mask is None else (values.where(mask, 0).sum(), mask.sum())

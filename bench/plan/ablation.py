@@ -7,9 +7,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 import methods
-from bench.losses.base import Reads
+from bench.losses.base import Reads, table
 from bench.plan.cells import Cell, Network, Questions, Soup, Training, task_of, task_of_method
-from bench.plan.compose import plain, rows, to_dataclass, to_recipe, with_override
+from bench.plan.compose import flat, plain, rows, to_dataclass, to_recipe, with_override
 from bench.plan.data import synthesis_of
 from bench.plan.keys import STAGES, SoupNode
 from bench.plan.recipe import Recipe, Schedule
@@ -109,6 +109,17 @@ def teachers(config: DictConfig, data: Data, seeds: list[int]) -> dict[int, Netw
     elif config.teacher.weights:
         seeds = [0]
     return {seed: teacher_network(config, data, seed) for seed in seeds}
+
+
+def varied_losses(varied: dict[str, Any]) -> list[str]:
+    """The losses whose settings or sampled pixels are among these of a row, {dotted key: value}."""
+    keys = flat(varied)
+    sampled = any(key.startswith("recipe.sampling.") for key in keys)
+    return [
+        name
+        for name, kind in table().items()
+        if any(key.startswith(f"recipe.{name}.") for key in keys) or (sampled and Reads.PIXELS in kind.reads)
+    ]
 
 
 def teacher_network(config: DictConfig, data: Data, seed: int) -> Network:

@@ -65,13 +65,13 @@ def _composed(overrides: list[str]) -> DictConfig:
         raise ConfigError(_explain(error, overrides)) from None
     if str(config.job) not in choices("job"):  # its module is imported by this name
         raise ConfigError(f"unknown job '{config.job}'; known: {', '.join(choices('job'))}")
-    known, values = settings(config.job), _flat(plain(config))
+    known, values = settings(config.job), flat(plain(config))
     check(known, values)
     if lost := missing(values, config.job):
         raise ConfigError(f"~{lost[0]}: job={config.job} cannot do without this key")
     if config.job == "ablate":
         for varied in rows(config.ablation).values():
-            check(known, _flat(varied))
+            check(known, flat(varied))
     listed = [name for name, _ in method_entries(config)]
     for name in (config.method, config.teacher.method or config.scale.teacher_method, *listed):
         if name is not None:  # job=measure: all methods
@@ -140,7 +140,7 @@ def with_override(config: DictConfig, key: str, value: Any) -> DictConfig:
         OmegaConf.update(config, key, value, merge=True, force_add=bool(FREE.match(key)))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{key}={value}: {_first_line(error)}") from None
-    check(settings(config.job), _flat({key: value}))
+    check(settings(config.job), flat({key: value}))
     return config
 
 
@@ -165,7 +165,7 @@ def _explain(error: Exception, overrides: list[str]) -> str:
     chosen = [in_hydra_terms(text) for text in overrides if text.partition("=")[0] in {*GROUPS, *PLACED}]
     try:
         with initialize_config_module("bench.configs", version_base="1.3"):
-            known = list(_flat(plain(compose("config", chosen))))
+            known = list(flat(plain(compose("config", chosen))))
     except MISTAKES:
         return _first_line(error)  # it is the choices themselves that do not compose
     for text in overrides:
@@ -176,13 +176,13 @@ def _explain(error: Exception, overrides: list[str]) -> str:
     return _first_line(error)
 
 
-def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """{dotted key: value} of nested dictionaries, of which each is a value too."""
     found = {}
     for key, value in node.items():
         found[f"{prefix}{key}"] = value
         if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
     return found
 
 

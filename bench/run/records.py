@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bench.losses.base import varied_losses
+from bench.plan.ablation import varied_losses
 from bench.plan.cells import Cell, name_for_files
 from bench.record import Record, to_record
 from bench.score.pictures import is_picture

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from generated import OFTEN
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
@@ -16,13 +17,6 @@ from datasets import images, jpeg
 from datasets.errors import DataError
 from datasets.images import davis_palette, frame_size, read_drawn_mask, read_frame, read_ids
 
-OFTEN = settings(
-    max_examples=500,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 SIDES = 40, 56  # height, width
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from generated import OFTEN
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.davis import open_davis
@@ -18,13 +19,6 @@ from datasets.sequence import Sequence, VideoSet
 from datasets.static import open_static
 from datasets.youtube_vos import open_youtube_vos
 
-OFTEN = settings(
-    max_examples=500,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 HOSTILE = [
     "", ".", "..", "/", "/elsewhere/v", "../../victim", "a/b", "a\\b", "a\0b", "a\nb", "\x1b[31mred", "\x7f",
     "\x85", "\u2028", "\ud800", "x" * 201, "é" * 101, 5, None, ["a"], {"a": 1}, True, float("nan"),

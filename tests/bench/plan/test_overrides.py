@@ -5,6 +5,7 @@ import time
 
 import pytest
 import yaml
+from generated import OFTEN
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from bench.plan.compose import load_config
 from bench.plan.overrides import parse, read
 from bench.system.errors import USER_ERRORS, ConfigError
 
-PROPERTY = settings(max_examples=200, derandomize=True, database=None, deadline=None)
+PROPERTY = settings(OFTEN, max_examples=200)
 # A value by which a configuration would hold the environment variable SECRET.
 LOOKED_UP = [
     "tracking_uri=http://host/${oc.env:SECRET}",
@@ -186,7 +187,7 @@ KEYS = ["seeds", "options", "dataset", "teacher", "teacher.options", "scale.stud
         "+methods", "job", "training.kind", "++a.b", "runs", "ranks", "stage1", "~weights"]  # fmt: skip
 
 
-@settings(max_examples=20, derandomize=True, database=None, deadline=None)
+@settings(OFTEN, max_examples=20)
 @given(key=st.sampled_from(KEYS), value=st.sampled_from(HOSTILE))
 def test_any_value_of_any_key_composes_or_costs_one_line(key, value):
     try:

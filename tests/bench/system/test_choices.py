@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from generated import OFTEN
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan import keys
@@ -33,7 +34,6 @@ class Example:
 
 
 KNOWN = settings_of(Example)
-PROPERTY = settings(max_examples=500, derandomize=True, database=None, deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ HOSTILE = st.recursive(
 )
 
 
-@PROPERTY
+@OFTEN
 @given(job=st.sampled_from(["", *keys.JOBS]), value=HOSTILE, data=st.data())
 def test_any_value_of_any_key_passes_or_is_told_with_the_key(job, value, data):
     known = keys.settings(job)

@@ -6,14 +6,13 @@ import time
 from contextlib import closing
 
 import pytest
-from hypothesis import given, settings
+from generated import OFTEN
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from bench.system import databases
 from bench.system.databases import check_free, first_use, hide, without_password, without_passwords
-
-PROPERTY = settings(max_examples=500, derandomize=True, database=None, deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,7 @@ def test_an_address_is_shown_without_its_secrets(address, shown):
 SECRET = st.text(st.sampled_from("ABCDEFG0123456789@:/?#=%[]$ ;'"), min_size=4, max_size=20)
 
 
-@PROPERTY
+@OFTEN
 @given(scheme=st.sampled_from(["http", "postgresql+psycopg", "mysql"]), password=SECRET, other=SECRET)
 def test_no_part_of_a_secret_is_shown(scheme, password, other):
     address = f"{scheme}://me:{password}@host/name?password={other}&sslmode=require"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from generated import OFTEN
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.system.errors import ConfigError
@@ -65,13 +66,7 @@ parts = st.one_of(
 )
 
 
-@settings(
-    max_examples=500,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@OFTEN
 @given(names=st.lists(parts, max_size=3))
 def test_any_place_is_inside_or_an_error(names, tmp_path):
     own = tmp_path / "own"
