@@ -34,6 +34,8 @@ usage: ./run_all.sh [key=value ...]
   ./run_all.sh job=score predictions=/path/to/masks dataset=davis2017 dataset.root=/path/to/DAVIS
   ./run_all.sh ablation=sampling scale=gpu ranks=4   four GPUs for every network: docs/cluster.md
   ./run_all.sh job=segment video=clip.mp4 mask=first.png method=mobilevos_r18 weights=/path/weights.pt
+  ./run_all.sh job=pseudo_label videos=/path/to/clips paste=/path/to/stills method=stcn weights=/path/stcn.pth
+                                                   masks for videos that have none, to learn from: docs/data.md
   ./run_all.sh job=measure                         parameters, multiply-adds, latency and memory of all methods
   ./run_all.sh job=measure target=phone            latency on an Android phone attached by adb: docs/phone.md
   ./run_all.sh job=phone.doctor                    what is ready and what is missing for that
@@ -49,6 +51,7 @@ methods:   {methods}
            my_file.py:MyMethod, masks:/path/to/folder; with the extra hf: {optional}
 datasets:  {dataset}      (to be judged on: dataset=..., dataset.root=...)
 training:  {training}      (to learn from: training=..., training.root=...)
+           several at once: training=mix training.parts.<a name>=davis training.parts.<a name>.share=0.5 ...
 recipes:   {recipe}
 scales:    {scale}
 searches:  {search}

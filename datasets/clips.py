@@ -57,8 +57,12 @@ class DrawnClips(ABC):
     def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:
         """A clip with the ids of its masks."""
 
-    def clip(self, number: int, max_skip: int) -> Clip:
-        """Clip `number`: uint8 (T, S, S, 3) RGB, uint8 (T, S, S) ids 1..n. DataError where none shows an object."""
+    def clip(self, number: int, max_skip: int | None = None) -> Clip:
+        """Clip `number`: uint8 (T, S, S, 3) RGB, uint8 (T, S, S) ids 1..n; max_skip: None takes `natural_skip`.
+
+        Raises DataError where none shows an object.
+        """
+        max_skip = self.natural_skip if max_skip is None else max_skip
         rng = np.random.default_rng([self.seed, number])
         for _ in range(REDRAWS):
             frames, masks = self.draw(rng, max_skip)
@@ -140,8 +144,6 @@ class MixedClips:
     above 0.
     """
 
-    natural_skip = 1
-
     def __init__(self, sources: Items[tuple[DrawnClips, float]], seed: int = 0) -> None:
         weights = np.array([weight for _, weight in sources], float)
         if not len(weights) or not (np.isfinite(weights) & (weights > 0)).all():
@@ -149,7 +151,7 @@ class MixedClips:
         self.sources, self.seed = [source for source, _ in sources], seed
         self.shares = weights / weights.sum()
 
-    def clip(self, number: int, max_skip: int) -> Clip:
+    def clip(self, number: int, max_skip: int | None = None) -> Clip:
         # A third entry keeps this draw apart from the source's own, which starts from [seed, number].
         rng = np.random.default_rng([self.seed, number, MIX])
         return self.sources[rng.choice(len(self.sources), p=self.shares)].clip(number, max_skip)

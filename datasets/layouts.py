@@ -23,6 +23,7 @@ class Layout:
     videos: Function | None = None  # gives a VideoSet
     images: Function | None = None  # gives a list of static images instead, on which prompts are answered
     mix: Mapping[str, str] | None = None  # root -> kind: videos of several kinds, `<x>_copies` of each `<x>_root`
+    parts: bool = False  # it is mixed of other data, each a node of `parts` with a `share`
     evaluation: Mapping[str, Any] | None = None  # options that hold in this use alone; None: it is not for it
     training: Mapping[str, Any] | None = None
     synthesis: bool = False  # whether clips are made of its images
@@ -59,6 +60,7 @@ LAYOUTS = {
     "davis_youtube": Layout(
         mix={"davis_root": "davis", "youtube_root": "youtube_vos"}, training={}, shares=YOUTUBE_SHARES
     ),
+    "mix": Layout(parts=True, training={}, shares=()),
     "bl30k": Layout(videos="datasets.bl30k:open_bl30k", training={}, names_only=True),
     "folder": Layout(videos="datasets.folder:open_folder", evaluation={}),
     "static": Layout(images="datasets.static:open_static", evaluation={}, training={}, synthesis=True),
@@ -82,6 +84,17 @@ def layout_of(kind: str) -> Layout:
     if not isinstance(found, Layout):
         raise DataError(f"unknown data layout '{kind}'; known: {', '.join(LAYOUTS)}, or module:NAME of one")
     return found
+
+
+def parts_of(node: Node) -> list[Node]:
+    """The data that a node mixes, in order of their names; without parts, the node itself."""
+    return [part for _, part in sorted(node["parts"].items())] if node.get("parts") else [node]
+
+
+def each_root(node: Node) -> list[Node]:
+    """The node for each folder of its `root`, which may be a list: of one layout, they are one set of data."""
+    root = node.get("root")
+    return [{**node, "root": one} for one in root] if isinstance(root, list) else [node]
 
 
 def call(function: Function, node: Node, **options: Any) -> Any:

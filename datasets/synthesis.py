@@ -16,6 +16,9 @@ from datasets.motion import line_kernel, random_path, upsample, velocity
 
 COVER = 255  # in a layer's ids: hides what is below but is no object
 QUALITY = (25, 90)  # of JPEG
+PACE = 0.1**0.5  # `motion` from frame to frame of a video (datasets.clips)
+TURN = 24  # frames after which what is pasted on a video moves back
+REDRAWS = 20
 
 Picture = tuple[np.ndarray, np.ndarray]
 
@@ -112,6 +115,51 @@ def synthesize_clip(
     shown = visible_objects(masks[0])
     kept[shown] = shown
     return frames, kept[masks]
+
+
+class Pasted:
+    """Objects that move over the frames of a video as those of a partner picture do, with masks known exactly.
+
+    size: (H, W) of the frames. pictures: image and mask each, the ids of one raised above those of the one before.
+    To stay in view they move forth and back, at the pace of a video. Raises ValueError where none shows in frame 0.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        pictures: list[Picture],
+        rng: np.random.Generator,
+        settings: Synthesis = DEFAULT,
+    ) -> None:
+        shutter = rng.uniform(0.2, 1.0) if rng.random() < settings.smear else 0.0
+        self.shot = Shot(TURN, max(size), rng, PACE, settings, shutter)
+        self.window = tuple(slice((max(size) - side) // 2, (max(size) - side) // 2 + side) for side in size)
+        self.shown = np.arange(256, dtype=np.uint8)
+        for _ in range(REDRAWS):
+            self.layers, highest = [], 0
+            for image, mask in pictures:
+                ids = _raised(mask, highest)
+                self.layers += _pasted(self.shot, image, ids)
+                highest = max(highest, int(ids.max(initial=0)))
+            shown = visible_objects(self.on(np.zeros((*size, 3), np.uint8), 0)[1])
+            if len(shown):
+                self.shown = np.zeros(256, np.uint8)
+                self.shown[shown] = np.arange(1, len(shown) + 1)
+                return
+        raise ValueError("no object of these pictures shows")
+
+    def on(self, frame: np.ndarray, t: int) -> Picture:
+        """Frame `t`, uint8 (H, W, 3), with the objects on it, and uint8 (H, W) ids 1..n of those in frame 0."""
+        t %= 2 * (TURN - 1)
+        ids = np.zeros(frame.shape[:2], np.uint8)
+        for layer in self.layers:
+            colour, opaque, own = (
+                np.ascontiguousarray(seen[self.window])
+                for seen in _seen(layer, min(t, 2 * (TURN - 1) - t), self.shot)
+            )
+            frame = cv2.blendLinear(colour, frame, opaque, 1 - opaque)
+            ids = np.where(own > 0, own, ids)
+        return frame, self.shown[ids]
 
 
 def _picture(shot: Shot, image: np.ndarray, mask: np.ndarray, other: Picture | None) -> list[Layer]:

@@ -84,6 +84,9 @@ def places(tiny_davis, tmp_path, monkeypatch) -> dict[str, str]:
         "/path/to/DAVIS": str(davis),
         "/path/to/YouTube-VOS": str(youtube),
         "/path/to/best.yaml": str(tmp_path / "best.yaml"),
+        "/path/to/more/stills": str(stills),
+        "/path/to/clips": str(davis / "JPEGImages/480p"),
+        "/path/to/labelled": str(davis),
         "/path/to/masks": str(davis / "Annotations/480p"),
         "/path/to/stills": str(stills),
         "docs/examples": str(ROOT / "docs/examples"),
@@ -130,6 +133,10 @@ def test_a_documented_command_runs(command, places, runs, tmp_path, capsys):
         return
     if "job=check" in arguments:  # a line for each promise, and no records
         assert main([*arguments, f"output={tmp_path}/out", "device=cpu"]) == 0
+        return
+    if "job=pseudo_label" in arguments:
+        assert main([*arguments, f"runs={runs}", f"output={tmp_path}/out", "device=cpu"]) == 0
+        assert json.loads((tmp_path / "out/summary.json").read_text())["frames"]
         return
     if "--help" in arguments or "--config" in arguments:
         assert main(arguments) == 0

@@ -16,6 +16,8 @@ from bench.plan.recipe import Recipe, Schedule
 from bench.system.choices import check, settings_of
 from bench.system.errors import ConfigError
 from bench.system.files import full_path
+from datasets.layouts import parts_of
+from datasets.opening import prints
 from methods import outside
 
 OWN = "own"  # teacher.seed: each seed of the students has a teacher of this seed
@@ -267,12 +269,17 @@ def _soup(label: str, node: DictConfig, wanted: tuple[str, ...], cells: list[Cel
 
 def check_held_out(what: str, last: Training) -> None:
     """Raise ConfigError where no data is held out from a training and its earlier stages to pick `what` on."""
-    held, stage = last.data.get("hold_out"), last.start
-    if held == 0:
+    shares = {one: part.get("hold_out") for part in parts_of(last.data) for one in prints(part)}
+    chosen_on = {one: share for one, share in shares.items() if share != 0}
+    if not chosen_on:
         raise ConfigError(f"{what} is picked on held-out training data: set training.hold_out=0.1")
+    stage: Training | None = last
     while stage is not None:
-        if stage.data["fingerprint"] == last.data["fingerprint"] and stage.data.get("hold_out") != held:
-            raise ConfigError(
-                f"{what} is picked on data that an earlier stage learnt from: give all stages hold_out={held}"
-            )
+        for part in parts_of(stage.data):
+            held = next((chosen_on[one] for one in prints(part) & chosen_on.keys()), part.get("hold_out"))
+            if part.get("hold_out") != held:
+                seen, every = (
+                    ("an earlier stage learnt", "stages") if stage is not last else ("a part learns", "parts")
+                )
+                raise ConfigError(f"{what} is picked on data that {seen} from: give all {every} hold_out={held}")
         stage = stage.start

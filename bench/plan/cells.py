@@ -208,7 +208,10 @@ def groups(trainings: list[Training]) -> list[list[Training]]:
 
 def placeless(data: dict[str, Any]) -> dict[str, Any]:
     """A located dataset without the folders it lies in: where files are changes nothing, what they are does."""
-    return {key: value for key, value in data.items() if not key.endswith("root")}
+    kept = {key: value for key, value in data.items() if not key.endswith("root")}
+    if "parts" in kept:
+        kept["parts"] = {name: placeless(part) for name, part in kept["parts"].items()}
+    return kept
 
 
 def identity(method: str) -> str | list[str]:

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 import methods
 from bench.losses.base import table
 from bench.plan.keys import Scale, missing, settings
-from bench.plan.overrides import FREE, PLACED, in_hydra_terms, read, without_addresses
+from bench.plan.overrides import FREE, group_of, in_hydra_terms, read, without_addresses
 from bench.plan.recipe import Recipe, Settings, recipe_keys
 from bench.system.choices import check
 from bench.system.databases import hide
@@ -153,7 +153,7 @@ def _check_choices(overrides: list[str]) -> None:
             continue
         if not separator:
             raise ConfigError(f"'{text}' is not of the form key=value; see ./run_all.sh --help")
-        group, value = PLACED.get(key, key), value.strip("'")
+        group, value = group_of(key), value.strip("'")
         if group == "search" and job != "search":
             raise ConfigError(f"'{text}' belongs to job=search: give that too")
         if group in GROUPS and value not in choices(group):
@@ -162,7 +162,7 @@ def _check_choices(overrides: list[str]) -> None:
 
 def _explain(error: Exception, overrides: list[str]) -> str:
     """Hydra's message in one line; for a key that does not exist, the nearest that does."""
-    chosen = [in_hydra_terms(text) for text in overrides if text.partition("=")[0] in {*GROUPS, *PLACED}]
+    chosen = [in_hydra_terms(text) for text in overrides if group_of(text.partition("=")[0]) in GROUPS]
     try:
         with initialize_config_module("bench.configs", version_base="1.3"):
             known = list(flat(plain(compose("config", chosen))))
@@ -170,7 +170,7 @@ def _explain(error: Exception, overrides: list[str]) -> str:
         return _first_line(error)  # it is the choices themselves that do not compose
     for text in overrides:
         key = text.partition("=")[0]
-        if not key.startswith(("+", "~")) and key not in known:
+        if not key.startswith(("+", "~")) and not FREE.match(text) and key not in known:
             near = get_close_matches(key, known, n=1, cutoff=0.6)
             return f"there is no key '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
     return _first_line(error)

@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 from bench.plan.cells import Questions
 from bench.plan.recipe import Schedule, Settings, recipe_keys
-from bench.system.choices import Range, Setting, choice, group, number, settings_of
+from bench.system.choices import Range, Setting, choice, group, number, paths, settings_of
 
 STAGES = ("stage0", "stage1")  # of training, before the last
 SEEDS = Range(least=0, below=2**32)
 LARGEST = 2**14  # px of a side, objects, frames: beyond is a slip
 MANY = 1024  # processes, threads, seeds
+MOST_PROPOSED = 16  # objects of a clip
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Scale:
 
 @dataclass(kw_only=True)
 class Data:
-    """A node `dataset`, `training` or `stage0`; a layout of a user's own may have more keys."""
+    """A node `dataset`; a layout of a user's own may have more keys."""
 
     name: str
     kind: str
@@ -59,6 +60,22 @@ class Data:
     judged: float = number(least=0, below=1)
     unseen: float = number(least=0, below=1)
     synthesis: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Part(Data):
+    """One of the data sets that are mixed, drawn as often as its share of the sum of all says."""
+
+    root: str | list[str] | None = paths()  # type: ignore[assignment]
+    share: float = number(above=0)
+
+
+@dataclass(kw_only=True)
+class Learnt(Data):
+    """A node `training` or `stage0`: several folders of one layout are one set of data."""
+
+    root: str | list[str] | None = paths()  # type: ignore[assignment]
+    parts: dict[str, Part]  # of training=mix
 
 
 @dataclass(kw_only=True)
@@ -137,9 +154,9 @@ class Common:
 
     job: str
     dataset: Data = group("give a data set, dataset=<name>, and dataset.<key>=...")
-    training: Data = group("give a data set, training=<name>, and training.<key>=...")
-    stage0: Data = group("give a data set, stage0=<name>, and stage0.<key>=...")
-    stage1: Data = group("give a data set, stage1=<name>, and stage1.<key>=...")
+    training: Learnt = group("give a data set, training=<name>, and training.<key>=...")
+    stage0: Learnt = group("give a data set, stage0=<name>, and stage0.<key>=...")
+    stage1: Learnt = group("give a data set, stage1=<name>, and stage1.<key>=...")
     recipe: Settings = group("give a recipe, recipe=<name>, and recipe.<key>=...")
     stage_recipe: Settings = group("give a recipe, stage_recipe=<name>, and stage_recipe.<key>=...")
     launcher: Slurm = group("give launcher=local or launcher=slurm, and launcher.<key>=...")
@@ -290,6 +307,20 @@ class Segment(Common):
 
 
 @dataclass(kw_only=True)
+class PseudoLabel(Common):
+    """bench/configs/job/pseudo_label.yaml says what each means."""
+
+    videos: str | None
+    masks: str | None
+    paste: str | list[str] | None = paths()
+    proposals: str | None
+    objects: int = number(least=1, most=MOST_PROPOSED)
+    agreement: float = number(least=0, below=1)
+    shortest: int = number(least=2, most=LARGEST)
+    seed: int = number(least=SEEDS.least, below=SEEDS.below)
+
+
+@dataclass(kw_only=True)
 class Ui(Common):
     host: str
     port: int = number(least=1, below=2**16)
@@ -300,6 +331,7 @@ JOBS: dict[str, type[Common]] = {
     "export": Export,
     "measure": Measure,
     "phone.doctor": Doctor,
+    "pseudo_label": PseudoLabel,
     "search": Search,
     "segment": Segment,
     "ui": Ui,

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from bench.plan.keys import JOBS, STAGES, settings
-from bench.system.choices import shown
+from bench.system.choices import Setting, setting_for, shown
 from bench.system.errors import ConfigError, first_line
 
 LARGEST_FILE = 2**20  # bytes of a file of overrides
@@ -24,8 +24,10 @@ SCALARS = (str, int, float, bool, type(None))
 PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teacher.recipe": "recipe"}
 # Keys of a method, of sbatch or of a dataclass that the file leaves at its defaults
 FREE = re.compile(
-    r"((teacher\.)?options|inference)\.|scale\.stage\d\.\w+\.|launcher\.sbatch\.|(training|stage\d)\.synthesis\b"
+    r"((teacher\.)?options|inference)\.|scale\.stage\d\.\w+\.|launcher\.sbatch\."
+    r"|(training|stage\d)(\.parts\.\w+)?\.synthesis\b|(training|stage\d)\.parts\.\w+\.share="
 )
+PART = re.compile(r"(training|stage\d)\.parts\.\w+")  # its value names a file of the group `training`
 # All that may be looked up from outside the suite's own files: environment variables and addresses are nobody's.
 REFERENCE = re.compile(r"\$\{half:\$\{scale\.[\w.]+\}\}")
 ADDRESSES = ("tracking_uri", "search")  # first parts of the keys that may hold a password
@@ -73,11 +75,21 @@ def without_addresses(texts: list[str]) -> list[str]:
 
 
 def in_hydra_terms(text: str) -> str:
-    """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`."""
+    """`options.x=1` for `++options.x=1`, as its keys are free; `stage0=static` for `training@stage0=static`.
+
+    `training.parts.a=static` for `+training@training.parts.a=static`.
+    """
     if FREE.match(text):
         return f"++{text}"
     key = text.partition("=")[0]
+    if PART.fullmatch(key):
+        return f"+{group_of(key)}@{text}"
     return f"{PLACED[key]}@{text}" if key in PLACED else text
+
+
+def group_of(key: str) -> str:
+    """The group of files one of which a key names; other keys are returned as they are."""
+    return "training" if PART.fullmatch(key) else PLACED.get(key, key)
 
 
 @cache
@@ -86,15 +98,20 @@ def _parser() -> OverridesParser:
 
 
 @cache
-def _text_keys() -> frozenset[str]:
-    """Keys whose value is any text, of all jobs."""
-    return frozenset(key for job in ("", *JOBS) for key, one in settings(job).items() if one.is_text)
+def _texts() -> dict[str, Setting]:
+    """Of all jobs, keys whose value is any text, or a list of such."""
+    return {key: one for job in ("", *JOBS) for key, one in settings(job).items() if one.is_text}
 
 
 def _quoted(text: str) -> str:
     key, _, value = text.partition("=")
-    plain = value and value.lower() != "null" and value[0] not in "'\"" and "\\" not in value
-    return f"{key}={_in_quotes(value)}" if plain and key.lstrip("+") in _text_keys() else text
+    setting = setting_for(_texts(), key.lstrip("+"))
+    if setting is None or not value or value.lower() == "null" or value[0] in "'\"" or "\\" in value:
+        return text
+    if setting.paths and value[0] == "[" and value[-1] == "]":
+        plain = value[1:-1].strip() and not set(value) & set("'\"{") and "[" not in value[1:]
+        return f"{key}=[{','.join(_in_quotes(one.strip()) for one in value[1:-1].split(','))}]" if plain else text
+    return f"{key}={_in_quotes(value)}"
 
 
 def _in_quotes(value: str) -> str:

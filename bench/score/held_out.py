@@ -15,7 +15,7 @@ def held_out_score(method, training: Training, device: str) -> float:
     scores = []
     for number in range(SCORED_CLIPS):
         # Of the last frame no step is taken: DAVIS evaluates neither the first nor the last.
-        frames, masks = (whole[:-1] for whole in clips.clip(number, clips.natural_skip))
+        frames, masks = (whole[:-1] for whole in clips.clip(number))
         ids = sorted({*masks[0].flat} - {0})
         given = zip(frames, [masks[0], *[None] * (len(frames) - 1)], strict=True)
         predictions = (mask for mask, _ in follow(method, given, device))

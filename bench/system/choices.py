@@ -48,7 +48,7 @@ class Setting:
     """What a key may be.
 
     words: text is one of these. numbers: where a number lies, and those of a list in `each`, which are `fewest` or
-    more. instead: what to say of any other value.
+    more. instead: what to say of any other value. paths: it is a path or a list of such, to be taken as they are.
     """
 
     kind: Any
@@ -57,11 +57,12 @@ class Setting:
     each: Range = Range()
     fewest: int = 0
     instead: str = ""
+    paths: bool = False
 
     @property
     def is_text(self) -> bool:
         """Whether it is any text, or null: a name, a path or an address, to be taken as it is given."""
-        return set(_kinds(self.kind)) - {NoneType} == {str} and not self.words
+        return self.paths or (set(_kinds(self.kind)) - {NoneType} == {str} and not self.words)
 
     def allows(self, value: Any) -> bool:
         return any(self._fits(kind, value, self.numbers) for kind in _kinds(self.kind))
@@ -124,6 +125,11 @@ def number(
     return _field(default, numbers=numbers, each=each or numbers, fewest=fewest)
 
 
+def paths() -> Any:
+    """A dataclass's field `str | list[str] | None`: a path, or a list [...] of such."""
+    return _field(MISSING, paths=True)
+
+
 def group(instead: str) -> Any:
     """A dataclass's field that is a dataclass of its own, and what to say of a value that is none."""
     return _field(MISSING, instead=instead)
@@ -137,16 +143,28 @@ def _field(default: Any, **metadata: Any) -> Any:
 
 @cache
 def settings_of(kind: Any, prefix: str = "") -> dict[str, Setting]:
-    """{dotted key: what it may be} of the dataclass `kind`, and of those in it, at the key `prefix`."""
+    """{dotted key: what it may be} of the dataclass `kind`, and of those in it, at the key `prefix`.
+
+    In a dictionary of dataclasses, `*` stands for any name.
+    """
     found: dict[str, Setting] = {}
     hints = get_type_hints(kind)
     inner: Any
     for each in fields(kind):
         key = f"{prefix}.{each.name}" if prefix else each.name
         found[key] = Setting(hints[each.name], **each.metadata)
-        for inner in filter(is_dataclass, _kinds(hints[each.name])):
-            found |= settings_of(inner, key)
+        for one in _kinds(hints[each.name]):
+            inner, below = (get_args(one)[-1], f"{key}.*") if get_origin(one) is dict else (one, key)
+            if is_dataclass(inner):
+                found |= settings_of(inner, below)
     return found
+
+
+def setting_for(settings: Mapping[str, Setting], key: str) -> Setting | None:
+    """That of a dotted key, one part of which may be what a `*` in the settings stands for; None without one."""
+    parts = key.split(".")
+    names = [key, *(".".join([*parts[:n], "*", *parts[n + 1 :]]) for n in range(1, len(parts)))]
+    return next((settings[name] for name in names if name in settings), None)
 
 
 def check(settings: Mapping[str, Setting], values: Mapping[str, Any]) -> None:
@@ -155,7 +173,7 @@ def check(settings: Mapping[str, Setting], values: Mapping[str, Any]) -> None:
     Numbers are finite, whole ones below 2**63, those without a setting too.
     """
     for key, value in values.items():
-        setting = settings.get(key)
+        setting = setting_for(settings, key)
         if setting is not None and not setting.allows(value):
             raise ConfigError(_complaint(key, value, setting))
         for one in _leaves(value):

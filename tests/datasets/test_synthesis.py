@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.synthesis import DEFAULT, Synthesis, fill_hole, synthesize_clip
+from datasets.synthesis import DEFAULT, Pasted, Synthesis, fill_hole, synthesize_clip
 
 
 def still(ids=(1, 2), height=120, width=160):
@@ -161,3 +161,22 @@ def test_compression_changes_colours_alone():
     for (frames, masks), (squeezed, same) in zip(plain, compressed, strict=True):
         np.testing.assert_array_equal(masks, same)
         assert not np.array_equal(frames, squeezed)
+
+
+def test_pasted_objects_stay_on_a_video_with_exact_masks():
+    frame, sharp = np.full((60, 100, 3), 90, np.uint8), Synthesis(smear=0, limbs=0)
+    moving = Pasted((60, 100), [still((1,)), still((3,))], np.random.default_rng(2), sharp)
+    shown = [moving.on(frame, t) for t in range(60)]
+    assert {*np.unique(shown[0][1])} == {0, 1, 2}
+    assert all(masks.any() for _, masks in shown)
+    for seen, masks in shown:
+        inside, outside = seen.mean(axis=2)[masks > 0], seen.mean(axis=2)[masks == 0]
+        assert np.mean(inside > 125) > 0.9 and np.mean(outside == 90) > 0.8
+    np.testing.assert_array_equal(shown[0][0], moving.on(frame, 46)[0])  # there and back in 2 * 23 frames
+    assert not np.array_equal(shown[0][1], shown[10][1])
+
+
+def test_pasting_nothing_says_so():
+    image, _ = still()
+    with pytest.raises(ValueError, match="no object of these pictures shows"):
+        Pasted((60, 100), [(image, np.zeros(image.shape[:2], np.uint8))], np.random.default_rng(0))
