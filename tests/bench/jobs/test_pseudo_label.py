@@ -75,12 +75,12 @@ def test_networks_learn_from_them_by_the_teachers_answers(run, tmp_path, monkeyp
         for role in ("teacher", "student")
         for key, value in {"steps": 1, "batch": 1, "crop": 32, "workers": 0, "length": 3}.items()
     ]
-    data = [f"training.parts.labelled.root={tmp_path}/out", "pictures=none", "dataset=davis2017", f"dataset.root={tmp_path}/out",
-            "dataset.split=train"]  # fmt: skip
+    data = [f"training.parts.labelled.root={tmp_path}/out", "dataset=davis2017", "dataset.split=train",
+            f"dataset.root={tmp_path}/out", "pictures=none"]  # fmt: skip
     arguments = [
         "training=mix", "training.parts.labelled=davis", *data, "ablation=omega", "omega=[1]", "seeds=1",
         "recipe.labels=teacher", "ablation.baselines=[]", "options.width=0.125", "teacher.options.width=0.125",
-        "measure=false", f"runs={tmp_path}/runs", f"output={tmp_path}/table", "device=cpu",
+        "measure=false", "processes=1", f"runs={tmp_path}/runs", f"output={tmp_path}/table", "device=cpu",
     ]  # fmt: skip
     assert main([*arguments, *tiny]) == 0
 

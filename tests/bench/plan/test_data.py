@@ -82,9 +82,10 @@ def test_networks_learn_from_a_mixture_and_soups_are_chosen_on_what_it_holds_out
     monkeypatch.setattr(grid, "_tracked", lambda *_: nullcontext(grid.Untracked()))
     tiny = [f"scale.student.{key}={value}" for key, value in {"steps": 2, "batch": 2, "crop": 32}.items()]
     arguments = [
-        *mix, *tiny, "ablation=omega", "omega=[0]", "recipe=supervised", "seeds=1", "ablation.baselines=[]", "pictures=none",
-        "options.width=0.125", "+ablation.soups={best: {pick: greedy}}", "dataset=davis2017", "measure=false",
-        f"dataset.root={mix[3].partition('=')[2]}", f"runs={tmp_path}/runs", f"output={tmp_path}/out", "device=cpu",
+        *mix, *tiny, "ablation=omega", "omega=[0]", "recipe=supervised", "seeds=1", "ablation.baselines=[]",
+        "pictures=none", "options.width=0.125", "+ablation.soups={best: {pick: greedy}}", "dataset=davis2017",
+        "measure=false", f"dataset.root={mix[3].partition('=')[2]}", f"runs={tmp_path}/runs",
+        f"output={tmp_path}/out", "device=cpu", "processes=1",
     ]  # fmt: skip
     assert main(arguments) == 0
 
