@@ -163,7 +163,7 @@ def _label_clip(
             _write_frame(out / "JPEGImages" / place, clip.frames[t], start, t)
     kept = [t for one in labels.runs for t in one]
     told |= {"kept": len(kept), "objects": len(labels.ids), "first": start.how}
-    if labels.ids:
+    if labels.agreement.size:
         told["mean_agreement"] = float(labels.agreement.mean())
     if start.exact and kept:
         told["mean_iou_exact"] = fmean(

@@ -9,6 +9,8 @@ from bench.score.inference import follow, threads_for
 from bench.score.metrics.region import region
 from bench.system.workers import threads
 
+SAME = 0.5  # IoU in frame 0 from which on what the way back ends on is the object, however well it is outlined
+
 Frame = Callable[[int], np.ndarray]
 
 
@@ -16,8 +18,8 @@ Frame = Callable[[int], np.ndarray]
 class Labels:
     """A clip's masks, uint8 (H, W), with the objects `ids` alone, those that the way back led to again.
 
-    agreement: float (T, N) in [0, 1], IoU of both ways, up to the frame where the way back began. runs: frames that
-    are kept, each run starting where all objects show.
+    agreement: float (T, N) in [0, 1], IoU of both ways, up to the frame where the way back began; without such an
+    object, of all objects on the last way back. runs: frames that are kept; each starts where all objects show.
     """
 
     masks: list[np.ndarray] = field(default_factory=list)
@@ -32,24 +34,25 @@ def label(
     """Follow the objects of `mask`, uint8 (H, W), forward from frame 0 and back from the last frame that shows one.
 
     A frame is kept where, of each object, the IoU of both ways is above the threshold; `shortest` kept ones in a
-    row are a run. Where both ways begin they agree by themselves, so an object counts only where its way back ends
-    on its first mask. Where none does, the way back begins again in the middle of the way. Raises as `follow`.
+    row are a run. Where the way back begins both agree by themselves, also on a wrong object, so one counts only
+    where its way back ends on its first mask. Where none does, the way back begins again in the middle of the way.
+    Raises as `follow`.
     """
     ids = [int(i) for i in np.unique(mask) if i]
     with threads(threads_for(*mask.shape)):
         forward = _tracked(method, frame, range(length), mask, device, video)
-        end = length - 1
+        end, agreement = length - 1, np.zeros((0, len(ids)))
         while (end := _last_shown(forward, end)) + 1 >= shortest:
             back = _tracked(method, frame, range(end, -1, -1), forward[end], device, video)[::-1]
             agreement = np.stack([region(one, other, ids) for one, other in zip(forward, back, strict=False)])
-            found = agreement[0] > threshold
+            found = agreement[0] > min(threshold, SAME)
             if found.any():
                 kept = [i for i, is_found in zip(ids, found, strict=True) if is_found]
                 masks = [np.where(np.isin(one, kept), one, 0).astype(np.uint8) for one in forward[: end + 1]]
                 agreed = (agreement[:, found] > threshold).all(1)
                 return Labels(masks, kept, agreement[:, found], _runs(agreed, masks, kept, shortest))
             end //= 2
-    return Labels()
+    return Labels(agreement=agreement)
 
 
 def _tracked(method, frame: Frame, times: range, mask: np.ndarray, device: str, video: str) -> list[np.ndarray]:

@@ -68,7 +68,19 @@ def test_where_no_object_is_found_again_the_way_back_begins_in_the_middle():
     lost = {(2, FRAMES - 1, i) for i in (1, 2)}
     found = labelled(ByColour(lose=lost))
     assert found.runs == [range(6)] and len(found.masks) == 6  # the last frame is 11, its half 5
-    assert labelled(ByColour(lose=lost), shortest=7).ids == []
+    nothing = labelled(ByColour(lose=lost), shortest=7)
+    assert (nothing.ids, nothing.runs, nothing.agreement.shape) == ([], [], (FRAMES, 2))
+
+
+def test_an_object_that_is_outlined_badly_in_the_first_frame_counts_in_others():
+    class Rough(ByColour):
+        def step(self, frame):
+            answer = super().step(frame)
+            if (self.way, self.t) == (2, FRAMES - 1):  # a third of each object is missing where the way back ends
+                answer[1:, [*range(2, 4), *range(12, 14)]] = 0
+            return answer
+
+    assert labelled(Rough()).runs == [range(1, FRAMES)]
 
 
 def test_the_way_back_begins_at_the_last_frame_that_shows_an_object():
