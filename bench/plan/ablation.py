@@ -10,7 +10,7 @@ import methods
 from bench.losses.base import Reads, table
 from bench.plan.cells import Cell, Network, Questions, Soup, Training, task_of, task_of_method
 from bench.plan.compose import flat, plain, rows, to_dataclass, to_recipe, with_override
-from bench.plan.data import synthesis_of
+from bench.plan.data import shares_of, synthesis_of, with_shares
 from bench.plan.keys import STAGES, SoupNode
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.choices import check, settings_of
@@ -73,17 +73,32 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
 
 
 def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
-    """The data, with clips of static images made as the row wants; ConfigError for a row with other data."""
+    """The data, with clips of static images made, and parts of a mixture drawn, as the row wants.
+
+    Raises ConfigError for a row with other data.
+    """
+    shares = shares_of(config.training), shares_of(changed.training)
     for key in ("dataset", "training", *STAGES):
         before, now = plain(config[key]), plain(changed[key])
         if key == "training":
             made = before.pop("synthesis", {}), now.pop("synthesis", {})
+            for part in (*before.get("parts", {}).values(), *now.get("parts", {}).values()):
+                part.pop("share", None)
         if before != now:
-            raise ConfigError(f"rows of an ablation share their data: {key} cannot differ, training.synthesis can")
-    if made[0] == made[1]:
-        return data
-    training = {**data.training, "synthesis": made[1]}
-    synthesis_of(training, "training")
+            raise ConfigError(
+                f"rows of an ablation share their data: {key} cannot differ, training.synthesis can, and the "
+                f"shares of the parts of a mixture"
+            )
+    training = data.training
+    if made[0] != made[1]:
+        training = {**training, "synthesis": made[1]}
+        synthesis_of(training, "training")
+    if shares[0] != shares[1]:
+        if absent := [name for name, share in shares[0].items() if share is None and shares[1][name] is not None]:
+            raise ConfigError(
+                f"training.parts.{absent[0]}: rows may leave parts out that the others have: give it a share"
+            )
+        training = with_shares(training, shares[1])
     return replace(data, training=training)
 
 

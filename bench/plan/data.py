@@ -44,11 +44,8 @@ def _located(spec: dict[str, Any], key: str, runs: Path, how: str) -> dict[str, 
     synthesis_of(spec, key)  # a mistake is told before anything is computed
     _check_parts(spec, key, layout)
     if layout.parts:
-        parts = {
-            name: _located({"share": 1.0, **part}, f"{key}.parts.{name}", runs, how)
-            for name, part in sorted(spec["parts"].items())
-        }
-        return {**spec, "parts": parts, "fingerprint": "+".join(part["fingerprint"] for part in parts.values())}
+        parts = {name: _located(part, f"{key}.parts.{name}", runs, how) for name, part in spec["parts"].items()}
+        return with_shares({**spec, "parts": parts}, shares_of(spec))
     if layout.generate:
         folder = call(layout.generate, spec, root=runs / "data")
         return {**spec, "root": str(folder), "fingerprint": folder.name}
@@ -62,6 +59,19 @@ def _located(spec: dict[str, Any], key: str, runs: Path, how: str) -> dict[str, 
         for folder, names_only in folders_read(spec, use)
     ]
     return {**spec, "fingerprint": "+".join(prints)}
+
+
+def shares_of(spec: Mapping[str, Any]) -> dict[str, float | None]:
+    """How often clips are of each part of a node; None: it is left out."""
+    return {name: part.get("share", 1.0) for name, part in (spec.get("parts") or {}).items()}
+
+
+def with_shares(spec: dict[str, Any], shares: Mapping[str, float | None]) -> dict[str, Any]:
+    """A mixture of located parts, of those that have a share; ConfigError where none has."""
+    parts = {n: {**spec["parts"][n], "share": share} for n, share in sorted(shares.items()) if share is not None}
+    if not parts:
+        raise ConfigError(f"'{spec['name']}' has no part left: give the share of one a number above 0")
+    return {**spec, "parts": parts, "fingerprint": "+".join(part["fingerprint"] for part in parts.values())}
 
 
 def _check_parts(spec: dict[str, Any], key: str, layout: Layout) -> None:

@@ -67,7 +67,7 @@ class Part(Data):
     """One of the data sets that are mixed, drawn as often as its share of the sum of all says."""
 
     root: str | list[str] | None = paths()  # type: ignore[assignment]
-    share: float = number(above=0)
+    share: float | None = number(above=0)  # null: it is left out
 
 
 @dataclass(kw_only=True)

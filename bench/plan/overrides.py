@@ -25,7 +25,7 @@ PLACED = {**dict.fromkeys(STAGES, "training"), "stage_recipe": "recipe", "teache
 # Keys of a method, of sbatch or of a dataclass that the file leaves at its defaults
 FREE = re.compile(
     r"((teacher\.)?options|inference)\.|scale\.stage\d\.\w+\.|launcher\.sbatch\."
-    r"|(training|stage\d)(\.parts\.\w+)?\.synthesis\b|(training|stage\d)\.parts\.\w+\.share="
+    r"|(training|stage\d)(\.parts\.\w+)?\.synthesis\b|(training|stage\d)\.parts\.\w+\.share\b"
 )
 PART = re.compile(r"(training|stage\d)\.parts\.\w+")  # its value names a file of the group `training`
 # All that may be looked up from outside the suite's own files: environment variables and addresses are nobody's.

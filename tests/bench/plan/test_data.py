@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import main
+from bench.plan.ablation import Data, check_held_out, plan_ablation
 from bench.plan.cells import Training, placeless
 from bench.plan.compose import load_config
 from bench.plan.data import locate, open_training
 from bench.plan.recipe import Schedule
 from bench.run import grid
 from bench.score import held_out
+from bench.system.errors import ConfigError
 
 MIX = ["training=mix", "training.parts.video=davis", "training.parts.photos=static"]
 
@@ -76,6 +78,40 @@ def test_the_stream_of_a_mixture_is_the_same_from_any_step(mix, tmp_path):
         assert one["frames"].equal(other["frames"]) and one["masks"].equal(other["masks"])
 
 
+def test_rows_may_leave_parts_out_or_draw_them_more_often(mix, tmp_path):
+    rows = (
+        "+ablation.cells={all: {}, video: {training.parts.photos.share: null}, "
+        "more: {training.parts.video.share: 2}}"
+    )
+    grid_of_rows = [
+        "ablation=omega",
+        "~ablation.sweep",
+        rows,
+        "ablation.baselines=[]",
+        "seeds=1",
+        "recipe=supervised",
+    ]
+    config = load_config([*mix, *grid_of_rows])
+    data = locate(config, "training", tmp_path / "runs")
+    cells = plan_ablation(config, Data(data, {"name": "x", "kind": "davis", "fingerprint": "x"}))
+    parts = {c.label: {name: p["share"] for name, p in c.network.training.data["parts"].items()} for c in cells}
+    assert parts == {
+        "all": {"photos": 0.5, "video": 1}, "video": {"video": 1}, "more": {"photos": 0.5, "video": 2},
+    }  # fmt: skip
+    alone = locate(load_config([*mix, "training.parts.photos.share=null"]), "training", tmp_path / "runs")
+    assert placeless(cells[1].network.training.data) == placeless(alone)
+    left = load_config(
+        [
+            *mix,
+            *grid_of_rows,
+            "training.parts.photos.share=null",
+            "++ablation.cells.more={training.parts.photos.share: 1}",
+        ]
+    )
+    with pytest.raises(ConfigError, match="training.parts.photos: rows may leave parts out"):
+        plan_ablation(left, Data(alone, {"name": "x", "kind": "davis", "fingerprint": "x"}))
+
+
 def test_networks_learn_from_a_mixture_and_soups_are_chosen_on_what_it_holds_out(mix, tmp_path, monkeypatch):
     for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
         monkeypatch.setattr(held_out, name, value)
@@ -95,6 +131,7 @@ def test_networks_learn_from_a_mixture_and_soups_are_chosen_on_what_it_holds_out
     [
         (["training.parts.photos.share=0"], r"training.parts.photos.share=0: give a number above 0"),
         (["training.parts.photos.share=-1"], r"training.parts.photos.share=-1: give a number above 0"),
+        (["training.parts.photos.share=null", "training.parts.video.share=null"], r"'mix' has no part left"),
         (["training.parts.more=statik"], r"unknown training.parts.more 'statik'; known: .*static"),
         (["training.parts.more=static"], r"training.parts.more 'static' needs training.parts.more.root="),
         (["training.parts.photos.root=/nowhere"], r"training.parts.photos.root: no folder /nowhere"),
@@ -133,9 +170,6 @@ def test_mixtures_and_lists_are_where_they_belong(arguments, message, tmp_path, 
 
 
 def test_what_is_chosen_on_no_part_or_another_stage_has_learnt_from(mix, tmp_path, capsys):
-    from bench.plan.ablation import check_held_out
-    from bench.system.errors import ConfigError
-
     def training(*arguments: str, start: Training | None = None) -> Training:
         data = locate(load_config([*mix, *arguments]), "training", tmp_path / "runs")
         return Training("mobilevos_r18", {}, None, Schedule(), data, 0, start=start)
