@@ -136,7 +136,8 @@ class Pasted:
         self.window = tuple(slice((max(size) - side) // 2, (max(size) - side) // 2 + side) for side in size)
         self.shown = np.arange(256, dtype=np.uint8)
         for _ in range(REDRAWS):
-            self.layers, highest = [], 0
+            self.layers: list[Layer] = []
+            highest = 0
             for image, mask in pictures:
                 ids = _raised(mask, highest)
                 self.layers += _pasted(self.shot, image, ids)

@@ -66,7 +66,8 @@ def _last_shown(masks: list[np.ndarray], end: int) -> int:
 
 
 def _runs(agreed: np.ndarray, masks: list[np.ndarray], ids: list[int], shortest: int) -> list[range]:
-    runs, start = [], 0
+    runs: list[range] = []
+    start = 0
     for end in [*np.flatnonzero(~agreed), len(agreed)]:
         while start < end and not np.isin(ids, masks[start]).all():
             start += 1
