@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +14,12 @@ MIB = 2**20
 LARGEST_INSIDE = 10  # times its size: what an archive may hold
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path, content: Any = None) -> dict[str, Tensor]:
     """The tensors of a checkpoint: bare, or under `state_dict`, `model` or `network`; `module.` is stripped.
 
-    Loads with `weights_only=True`, so a file cannot run code. Raises MethodError for anything else.
+    content: what `read_file` has found in it, where it has been read. Raises MethodError for anything else.
     """
-    content = read_file(path)
+    content = read_file(path) if content is None else content
     for wrapper in ("state_dict", "model", "network"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -32,6 +33,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def read_file(path: Path, device: str = "cpu", holding: Mapping[str, type] | None = None):
     """`torch.load` onto a device; one clear message for a file that is absent, damaged or no plain checkpoint.
 
+    Loads with `weights_only=True`, so a file cannot run code.
     holding: what the dictionary in it has at least, by key; without, it may be anything.
     """
     check_is_file(path)
@@ -67,14 +69,14 @@ def check_archive(path: Path) -> None:
             raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
-def load_weights(method: nn.Module, path: Path) -> None:
-    """Load a checkpoint into a method; raises MethodError naming every kind of mismatch."""
+def load_weights(method: nn.Module, path: Path, content: Any = None) -> None:
+    """Load a checkpoint (`content`, where it has been read) into a method; MethodError names every mismatch."""
     if not isinstance(method, nn.Module):
         raise MethodError(
             f"{type(method).__name__} is no torch.nn.Module, so weights={path} cannot be loaded into it: "
             f"leave them out, or give it the file as an option of its own"
         )
-    state = read_state(path)
+    state = read_state(path, content)
     adapt = getattr(method, "adapt_checkpoint", None)
     load_strictly(method, adapt(state) if adapt else state, str(path))
 

@@ -58,7 +58,8 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
             found = teachers(changed, own, seeds)
             cells += [Cell(label, one, data.dataset, seed, overrides) for seed, one in found.items()]
         else:
-            cells += [Cell(label, student_network(changed, own, s), data.dataset, s, overrides) for s in seeds]
+            found = student_networks(changed, own, seeds)
+            cells += [Cell(label, one, data.dataset, seed, overrides) for seed, one in found.items()]
     trained = [cell for cell in cells if cell.varied]
     if ablation.get("held_out"):
         for training in filter(None, (cell.network.training for cell in trained)):
@@ -158,16 +159,22 @@ def teacher_network(config: DictConfig, data: Data, seed: int) -> Network:
     return _trained(config, data, "teacher", Network(method, options), recipe, recipe, seed)
 
 
-def student_network(config: DictConfig, data: Data, seed: int) -> Network:
-    """A network trained by `config.recipe`, taught by the teacher where the recipe needs one."""
+def student_networks(config: DictConfig, data: Data, seeds: list[int]) -> dict[int, Network]:
+    """By seed, networks trained by `config.recipe`, taught by the teacher where the recipe needs one."""
     recipe, early = _recipe(config.recipe), _recipe(config.stage_recipe)
     taught = recipe.needs_teacher or (data.stages and early.needs_teacher)
-    teacher = teacher_network(config, data, seed) if taught else None
+    found = teachers(config, data, seeds) if taught else {}
     student = Network(config.method, _with_scale(config, config.method, plain(config.options)))
-    if teacher and Reads.ENCODINGS in recipe.reads and task_of_method(student.method) == "videos":
-        student = _borrower(student, teacher)
-    trained = _trained(config, data, "student", student, early, recipe, seed, teacher)
-    return replace(trained, options={**trained.options, **plain(config.inference)})
+
+    def trained(seed: int) -> Network:
+        teacher = found.get(seed) or next(iter(found.values()), None)  # or the one of all
+        own = student
+        if teacher and Reads.ENCODINGS in recipe.reads and task_of_method(student.method) == "videos":
+            own = _borrower(student, teacher)
+        network = _trained(config, data, "student", own, early, recipe, seed, teacher)
+        return replace(network, options={**network.options, **plain(config.inference)})
+
+    return {seed: trained(seed) for seed in seeds}
 
 
 def ablation_seeds(config: DictConfig) -> list[int]:

@@ -8,7 +8,7 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 import methods
-from bench.plan.ablation import Data, ablation_seeds, student_network, teachers
+from bench.plan.ablation import Data, ablation_seeds, student_networks, teachers
 from bench.plan.cells import Cell, Network
 from bench.plan.compose import choices, load_config, method_entries, with_override
 from bench.system.errors import ConfigError
@@ -67,8 +67,8 @@ def _trained(label: str, name: str, config: DictConfig, data: Data) -> list[Cell
     groups = ("family", "recipe") if family in choices("recipe") else ()
     extra = [f"{group}={family}" for group in groups if group not in given]
     changed = with_override(load_config(arguments + extra) if extra else config, "method", name)
-    seeds = ablation_seeds(config)
-    return [Cell(label, student_network(changed, data, seed), data.dataset, seed) for seed in seeds]
+    found = student_networks(changed, data, ablation_seeds(config))
+    return [Cell(label, one, data.dataset, seed) for seed, one in found.items()]
 
 
 def _labels(entries: list[tuple[str, str | None]]) -> list[str]:

@@ -42,14 +42,15 @@ def build(network: Network, runs: Path, device: str):
                 if not _is_whole(path):
                     folders = [trained_folder(member, runs) for member in network.soup.members]
                     make_soup(network.soup, folders, path, device)
-        method = _made_as(path, network.method, options)
-        load_weights(method, path)
+        content = read_file(path)
+        method = _made_as(path, content, network.method, options)
+        load_weights(method, path, content)
     return method.to(device).eval() if isinstance(method, nn.Module) else method
 
 
-def _made_as(path: Path, name: str, options: dict) -> Any:
-    """The method with the options that its checkpoint was trained with, and those given."""
-    trained_with = checkpoint_options(path)
+def _made_as(path: Path, content: Any, name: str, options: dict) -> Any:
+    """The method with the options that its checkpoint, of this content, was trained with, and those given."""
+    trained_with = _trained_with(path, content)
     try:
         return methods.create(name, **{**trained_with, **options})
     except (TypeError, ValueError, RuntimeError) as error:
@@ -58,9 +59,8 @@ def _made_as(path: Path, name: str, options: dict) -> Any:
         raise MethodError(f"{path} was trained with {trained_with}, options of no {name}: {error}") from None
 
 
-def checkpoint_options(path: Path) -> dict:
+def _trained_with(path: Path, content: Any) -> dict:
     """Constructor options that a checkpoint of this suite was trained with; {} for other checkpoints."""
-    content = read_file(path)
     meta = content.get("meta") if isinstance(content, dict) else None
     options = meta.get("options", {}) if isinstance(meta, dict) else {}
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
@@ -242,8 +242,9 @@ def _learner(training: Training, runs: Path, device: str, teacher: nn.Module | N
             initialisation = _initialize(method, training)
         else:
             path = trained_folder(training.start, runs) / "weights.pt"
-            load_weights(method, path)
-            initialisation = read_file(path)["meta"]["initialisation"]
+            content = read_file(path)
+            load_weights(method, path, content)
+            initialisation = content["meta"]["initialisation"]
         meta = {
             "method": training.method,
             "options": training.options,

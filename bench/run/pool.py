@@ -7,7 +7,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from multiprocessing import connection, get_context
+from functools import partialmethod
+from multiprocessing import connection
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from bench.run.work import SECONDS_BETWEEN_LOOKS, Failures, Item, take, work
 from bench.system.errors import USER_ERRORS, show_warning
 from bench.system.stopping import EXIT_CODE, Stopped, listening
-from bench.system.workers import start_worker
+from bench.system.workers import SERVER_GONE, fresh_processes, start_worker
 
 
 def work_apart(items: list[Item], write: Callable[[Item, Any], None], processes: int) -> Iterator[tuple[Item, Any]]:
@@ -29,7 +30,7 @@ def work_apart(items: list[Item], write: Callable[[Item, Any], None], processes:
 
 
 def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int) -> Iterator[tuple[Item, Any]]:
-    context = get_context("spawn")  # CUDA and thread pools do not survive a fork
+    context = fresh_processes("bench.run.grid")
     lock, waiting = context.RLock(), list(items)
     tight: list[Item] = []
     places = list(range(min(processes, len(items))))
@@ -40,11 +41,11 @@ def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int
             while places and (item := _take(waiting)):
                 company |= bool(running)
                 receiver, sender = context.Pipe(duplex=False)
-                os.environ["TQDM_POSITION"] = str(places[0])  # a line of the terminal for each
                 beside = len(running) + sum(other.ready() for other in waiting)  # or will be at once
                 threads = torch.get_num_threads() // (1 + min(beside, len(running) + len(places) - 1))
                 alone = Item(item.keys, item.do, item.locks, tells_tight=True)
-                process = context.Process(target=_work, args=(sender, lock, max(1, threads), alone))
+                means = lock, dict(os.environ), places[0], max(1, threads)
+                process = context.Process(target=_work, args=(sender, alone, *means))
                 process.start()
                 sender.close()
                 running[receiver] = process, item, places.pop(0)
@@ -68,7 +69,6 @@ def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int
                 write(item, outcome)
                 yield item, outcome
     finally:
-        os.environ.pop("TQDM_POSITION", None)
         for process, *_ in running.values():
             process.terminate()
         for process, *_ in running.values():
@@ -80,11 +80,14 @@ def _take(waiting: list[Item]) -> Item | None:
         return take(waiting, locks)
 
 
-def _work(sender, lock, threads: int, item: Item) -> None:
-    """The life of a process: one item, and no longer than its parent lives."""
+def _work(sender, item: Item, lock, environment: dict[str, str], place: int, threads: int) -> None:
+    """The life of a process: one item, and no longer than its parent lives. place: its line of the terminal."""
     start_worker()
+    os.environ.clear()
+    os.environ.update(environment)  # its server has that of the day it was started
     warnings.showwarning = show_warning
     tqdm.set_lock(lock)
+    tqdm.__init__ = partialmethod(tqdm.__init__, position=place)  # type: ignore[method-assign]
     torch.set_num_threads(threads)
     try:
         with listening():
@@ -106,7 +109,7 @@ def _received(process, receiver) -> Failures | Exception:
     process.join()
     if outcome is not None:
         return outcome
-    if process.exitcode == EXIT_CODE:  # a scheduler stops all processes of a job, in any order
+    if process.exitcode in (EXIT_CODE, SERVER_GONE):  # a scheduler stops all processes of a job, in any order
         raise Stopped
     if process.exitcode == -signal.SIGKILL:
         return MemoryError("its process was killed, probably for want of memory")

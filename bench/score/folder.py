@@ -5,7 +5,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from bench.score.accuracy import SequenceScores, score_frames
 from bench.score.metric import Metric
 from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
-from bench.system.workers import start_worker
+from bench.system.workers import fresh_processes, start_worker
 from datasets.errors import DataError
 from datasets.images import VOID, check_size, is_two_valued, merge_ids, read_ids
 from datasets.sequence import Sequence, VideoSet
@@ -129,7 +128,7 @@ def _scored(tasks: list[Task], protocol: Protocol, processes: int) -> Iterator[S
     if processes == 1:
         yield from map(score, tasks)
         return
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), start_worker)
+    pool = ProcessPoolExecutor(processes, fresh_processes(__name__), start_worker)
     try:
         yield from pool.map(score, tasks)
     except BrokenProcessPool:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 import methods
 from bench.measure.full_size import measured
-from bench.plan.ablation import Data, student_network
+from bench.plan.ablation import Data, student_networks
 from bench.plan.cells import Network, Training, content_hash
 from bench.plan.compose import with_override
 from bench.record import Record
@@ -51,7 +51,7 @@ class Search:
         config = self.config
         for key, value in params.items():
             config = with_override(config, key, value)
-        network = student_network(config, self.data, seed)
+        network = student_networks(config, self.data, [seed])[seed]
         assert network.training is not None
         return network, network.training
 

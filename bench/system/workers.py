@@ -5,7 +5,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, parent_process
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.context import BaseContext
+
+SERVER_GONE = 255
 
 
 def count_processes(wanted: int | str, device: str) -> int:
@@ -13,6 +16,18 @@ def count_processes(wanted: int | str, device: str) -> int:
     if isinstance(wanted, int):
         return wanted
     return os.cpu_count() or 1 if device == "cpu" else 1
+
+
+def fresh_processes(*preloaded: str) -> BaseContext:
+    """Makes processes that share nothing with this one; what takes seconds to import is there when they start.
+
+    They are forks of a server that has imported the modules `preloaded` (the first call's) and done nothing else:
+    CUDA and thread pools do not survive a fork of a process that uses them. A server that a scheduler's signal ends
+    takes the exit codes of its forks along: they are SERVER_GONE then.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(preloaded))
+    return context
 
 
 def start_worker() -> None:

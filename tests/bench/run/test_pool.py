@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,13 @@ def test_items_run_side_by_side_in_processes_of_their_own(tmp_path):
     assert str(os.getpid()) not in pids
 
 
-def test_failures_of_all_items_are_told_and_an_error_fails_its_own_keys_alone(tmp_path, capfd):
+@pytest.fixture
+def server_of_this_test(capfd):
+    """What processes print goes where it went when their server was started: here it is started anew."""
+    forkserver._forkserver._stop()
+
+
+def test_failures_of_all_items_are_told_and_an_error_fails_its_own_keys_alone(tmp_path, capfd, server_of_this_test):
     found = failures("a, b: raise", "c: fail, d", "e: vanish", folder=tmp_path, processes=2)
     assert found == {
         "a": "ValueError: no such luck",

@@ -2,10 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
+import faults
 import pytest
 import torch
 
@@ -149,24 +149,23 @@ def test_mlflow_shows_cells_below_their_invocation(sampled, tmp_path):
     assert {"overlay.png", "scores.json", "weights.pt"} <= names
 
 
-def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run, sampled):
+def kill_after_a_student_is_evaluated() -> None:
+    from bench.run import evaluate_cell
+
+    honest = evaluate_cell.write_json
+
+    def write_json(path: Path, content) -> None:
+        honest(path, content)
+        if path.name == "record.json" and "mobilevos" in str(path):
+            faults.kill()
+
+    evaluate_cell.write_json = write_json
+
+
+def test_a_run_killed_between_cells_goes_on_to_the_same_table(tiny_run, sampled, tmp_path):
     """SIGKILL after the first finished cell; the same command then gives what an undisturbed run gives."""
-    script = (
-        "import os, signal, sys\n"
-        "from bench.run import evaluate_cell\n"
-        "from bench.__main__ import main\n"
-        "honest = evaluate_cell.write_json\n"
-        "def write_json(path, content):\n"
-        "    honest(path, content)\n"
-        "    if path.name == 'record.json' and 'mobilevos' in str(path):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "evaluate_cell.write_json = write_json\n"
-        "main(sys.argv[1:])\n"
-    )
-    killed = subprocess.run(
-        [sys.executable, "-c", script, *tiny_run.arguments, *SAMPLING], capture_output=True, check=False
-    )
-    assert killed.returncode == -9
+    arguments = [*tiny_run.arguments, *SAMPLING]
+    assert faults.disturbed(arguments, tmp_path / "told", kill_after_a_student_is_evaluated) == -signal.SIGKILL
     assert [r.label for r in tiny_run.records if r.status == "ok"] == ["copy_first_mask"]
     assert {r.status for r in tiny_run.records[1:]} == {"not run: an earlier cell is still at work"}
     assert tiny_run(*SAMPLING) == 0

@@ -238,12 +238,12 @@ def test_trials_that_fall_behind_are_stopped_early(pruner, tiny_run, monkeypatch
 
 
 def test_looking_at_a_training_and_stopping_it_change_nothing_of_what_it_becomes(tiny_run, tmp_path):
-    from bench.plan.ablation import Data, student_network
+    from bench.plan.ablation import Data, student_networks
     from bench.plan.compose import load_config
     from bench.plan.data import locate
 
     config = load_config([*tiny_run.arguments, "teacher.recipe=supervised", "recipe=supervised"])
-    network = student_network(config, Data(locate(config, "training", tmp_path), {}), 0)
+    network = student_networks(config, Data(locate(config, "training", tmp_path), {}), [0])[0]
     training, weights = network.training, {}
     for name in ("plain", "watched", "stopped"):
         stops = iter(["enough"]) if name == "stopped" else iter([])
