@@ -87,7 +87,7 @@ def _work(sender, item: Item, lock, environment: dict[str, str], place: int, thr
     os.environ.update(environment)  # its server has that of the day it was started
     warnings.showwarning = show_warning
     tqdm.set_lock(lock)
-    tqdm.__init__ = partialmethod(tqdm.__init__, position=place)  # type: ignore[method-assign]
+    tqdm.__init__ = partialmethod(tqdm.__init__, position=place)  # type: ignore[assignment, method-assign]
     torch.set_num_threads(threads)
     try:
         with listening():

@@ -49,7 +49,7 @@ def label(
             if found.any():
                 kept = [i for i, is_found in zip(ids, found, strict=True) if is_found]
                 masks = [np.where(np.isin(one, kept), one, 0).astype(np.uint8) for one in forward[: end + 1]]
-                agreed = (agreement[:, found] > threshold).all(1)
+                agreed = np.all(agreement[:, found] > threshold, axis=1)
                 return Labels(masks, kept, agreement[:, found], _runs(agreed, masks, kept, shortest))
             end //= 2
     return Labels(agreement=agreement)

@@ -155,7 +155,7 @@ def settings_of(kind: Any, prefix: str = "") -> dict[str, Setting]:
         found[key] = Setting(hints[each.name], **each.metadata)
         for one in _kinds(hints[each.name]):
             inner, below = (get_args(one)[-1], f"{key}.*") if get_origin(one) is dict else (one, key)
-            if is_dataclass(inner):
+            if isinstance(inner, type) and is_dataclass(inner):
                 found |= settings_of(inner, below)
     return found
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext
 
 SERVER_GONE = 255
 
@@ -18,7 +18,7 @@ def count_processes(wanted: int | str, device: str) -> int:
     return os.cpu_count() or 1 if device == "cpu" else 1
 
 
-def fresh_processes(*preloaded: str) -> BaseContext:
+def fresh_processes(*preloaded: str) -> ForkServerContext:
     """Makes processes that share nothing with this one; what takes seconds to import is there when they start.
 
     They are forks of a server that has imported the modules `preloaded` (the first call's) and done nothing else:
