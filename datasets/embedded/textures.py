@@ -15,13 +15,13 @@ LEAVES = (16, 220)
 
 
 def draw_palette(rng: Generator, count: int) -> np.ndarray:
-    """int64 (count, 3) RGB 0..255: most near to grey, as in pictures, some colourful, bright and dark."""
+    """int32 (count, 3) RGB 0..255: most near to grey, as in pictures, some colourful, bright and dark."""
     colours = rng.integers(10, 246, (count, 3))
     colours[:, 1] = np.maximum(colours[:, 1], colours[:, ::2].min(axis=1))  # purple is rare in nature
     grey = colours.sum(axis=1, keepdims=True) // 3
     colours += (grey - colours) * rng.integers(3, 10, (count, 1)) // 10
     light = 120 + np.arange(count)[:, None] * 280 // count + rng.integers(0, 50, (count, 1))
-    return np.clip(colours * light >> 8, 0, 255)
+    return np.clip(colours * light >> 8, 0, 255).astype(np.int32)
 
 
 def paint(rng: Generator, palette: np.ndarray, size: int, frequency: int) -> np.ndarray:
@@ -59,13 +59,13 @@ def dead_leaves(rng: Generator, canvas: np.ndarray, materials: list[np.ndarray],
         bent = bend[np.ix_(rows, columns)] * (long * warp) >> 14
         p = (cosine(angle) * offset + sine(angle) * offset[:, None] >> SINE_BITS) + bent
         q = (cosine(angle) * offset[:, None] - sine(angle) * offset >> SINE_BITS) + bent
-        inside = rounded(p, q, long, across, bool(boxy)) < 1 << 16
+        row, column = np.nonzero(rounded(p, q, long, across, bool(boxy)) < 1 << 16)
         material = materials[int(rng.integers(len(materials)))]
+        light = 110 + gain + p[row, column] * int(rng.integers(-60, 61)) // long
+        row, column = rows[row], columns[column]
         tile = material.shape[0]
-        filling = material[np.ix_((rows + shift) % tile, (columns + 2 * shift) % tile)]
-        light = 110 + gain + p * int(rng.integers(-60, 61)) // long
-        at = np.ix_(rows, columns)
-        canvas[at] = np.where(inside[..., None], np.clip(filling * light[..., None] >> 8, 0, 255), canvas[at])
+        filling = material[(row + shift) % tile, (column + 2 * shift) % tile]
+        canvas[row, column] = np.clip(filling * light[:, None] >> 8, 0, 255)
     return canvas
 
 
@@ -76,7 +76,7 @@ def rounded(p: np.ndarray, q: np.ndarray, long: int, across: int, boxy: bool) ->
 
 
 def pattern(kind: str, rng: Generator, size: int, frequency: int) -> np.ndarray:
-    """int (size, size) 0..255, periodic: one of KINDS with about `frequency` waves across."""
+    """int32 (size, size) 0..255, periodic: one of KINDS with about `frequency` waves across."""
     return KINDS[kind][1](rng, size, frequency)
 
 
@@ -152,7 +152,7 @@ def _patches(rng: Generator, size: int, frequency: int) -> np.ndarray:
     """Flat cells around random points (a Voronoi diagram on the torus)."""
     row, column = np.mgrid[:size, :size]
     nearest = np.full((size, size), 2 * size * size)
-    value = np.zeros((size, size), np.int64)
+    value = np.zeros((size, size), np.int32)
     for x, y, level in rng.integers(0, [size, size, 256], (3 * frequency, 3)):
         dx, dy = np.abs(column[:1] - x), np.abs(row[:, :1] - y)
         distance = np.minimum(dx, size - dx) ** 2 + np.minimum(dy, size - dy) ** 2
@@ -163,7 +163,7 @@ def _patches(rng: Generator, size: int, frequency: int) -> np.ndarray:
 
 def _shape(wave: np.ndarray, sharpness: int) -> np.ndarray:
     """A wave as 0..255; sharpness 1 keeps it smooth, more cuts it towards a square wave."""
-    return np.clip(128 + (wave * sharpness >> SINE_BITS - 7), 0, 255)
+    return np.clip(128 + (wave * sharpness >> SINE_BITS - 7), 0, 255).astype(np.int32)
 
 
 def _blend(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray:
