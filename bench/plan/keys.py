@@ -56,6 +56,8 @@ class Data:
     split: str
     resolution: str | None
     all_frames: bool
+    seed: int = number(least=SEEDS.least, below=SEEDS.below)  # of generated data
+    sequences: int = number(least=1, most=MANY)
     hold_out: float = number(least=0, below=1)
     judged: float = number(least=0, below=1)
     unseen: float = number(least=0, below=1)
@@ -170,6 +172,7 @@ class Common:
     seeds: int | list[int] | None = number(least=1, most=MANY, each=SEEDS)
     teacher: Teacher = group("give teacher.<key>=...")
     imagenet: ImageNet = group("give imagenet.<backbone>=/path/to/weights")
+    features: str = choice("given", "random")
     measure: bool
     device: str
     pictures: str | list[str]

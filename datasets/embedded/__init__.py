@@ -5,6 +5,6 @@ and light, before a moving camera's view of 1/f noise and dead leaves, among dis
 and textures. It needs no download and is the same bytes on every machine.
 """
 
-from datasets.embedded.store import EmbeddedSpec, ensure_embedded
+from datasets.embedded.store import EmbeddedSpec, ensure_embedded, generate
 
-__all__ = ["EmbeddedSpec", "ensure_embedded"]
+__all__ = ["EmbeddedSpec", "ensure_embedded", "generate"]

@@ -63,6 +63,11 @@ class EmbeddedSpec:
         return Stage(self.height, self.width, getattr(self, f"{split}_frames"))
 
 
+def generate(root: Path, seed: int = 0, sequences: int = 160) -> Path:
+    """The folder, below `root`, of the set of a seed with so many training sequences; generated where it is absent."""
+    return ensure_embedded(root, EmbeddedSpec(seed=seed, train_sequences=sequences))
+
+
 def ensure_embedded(
     root: Path, spec: EmbeddedSpec | None = None, workers: int | None = None, progress: bool = True
 ) -> Path:
