@@ -1,6 +1,7 @@
 """From a configuration to the cells of a grid."""
 
 import warnings
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -71,7 +72,17 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
             Cell(str(label), _soup(str(label), node, wanted, trained, s), data.dataset, s, ingredients=wanted)
             for s in seeds
         ]
-    return cells
+    references = _references(ablation, dict.fromkeys(cell.label for cell in cells))
+    return [replace(cell, reference=references.get(cell.label, "")) for cell in cells]
+
+
+def _references(ablation: DictConfig, labels: Collection[str]) -> dict[str, str]:
+    """{row: the row that it is compared with}, of those that name one. ConfigError for a name of no row."""
+    found = plain(ablation).get("references") or {}
+    for label in (*found, *found.values()):
+        if label not in labels:
+            raise ConfigError(f"ablation.references: no row '{label}'; rows: {', '.join(labels)}")
+    return found
 
 
 def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:

@@ -126,6 +126,7 @@ class Ablation:
     cells: dict[str, dict[str, Any] | None] | None
     sweep: dict[str, Any] | list[dict[str, Any]] | None
     soups: dict[str, dict[str, Any]] | None
+    references: dict[str, str] | None
     growth: bool
     held_out: bool
     prompts: Questions

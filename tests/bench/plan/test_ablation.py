@@ -220,6 +220,31 @@ def test_a_row_may_make_its_clips_in_another_way_and_has_no_other_data():
         cells(*rows, "+ablation.sweep={training.synthesis.smaer: [0]}", data=stills)
 
 
+def test_rows_of_an_ablation_may_name_what_they_are_compared_with():
+    references = {c.label: c.reference for c in cells("ablation=distillation", "seeds=1")}
+    assert set(references.values()) == {""}
+    named = "+ablation.references={distilled: labels only}"
+    references = {c.label: c.reference for c in cells("ablation=distillation", "seeds=1", named)}
+    assert {label for label, reference in references.items() if reference} == {"distilled"}
+    for wrong in ("{distiled: labels only}", "{distilled: labels}"):
+        with pytest.raises(ConfigError, match="ablation.references: no row '.*'; rows: .*labels only, distilled"):
+            cells("ablation=distillation", f"+ablation.references={wrong}")
+
+
+def test_every_student_of_the_capacity_study_meets_every_teacher_and_none():
+    planned = {c.label: c for c in cells("ablation=capacity", "seeds=1")}
+    compared = [c for c in planned.values() if c.reference]
+    teachers = {c.network.key for c in planned.values() if c.label.endswith("(teacher)")}
+    assert {(c.network.method, c.network.training.teacher.key) for c in compared} == {
+        (student, teacher) for student in {c.network.method for c in compared} for teacher in teachers
+    }
+    assert len(compared) == 9 and len(teachers) == 3
+    for cell in compared:
+        taught, alone = cell.network, planned[cell.reference].network
+        assert (alone.method, alone.options, alone.training.teacher) == (taught.method, taught.options, None)
+        assert alone.training.stream == taught.training.stream  # the same batches
+
+
 def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():
     data = Data(DATA.training, DATA.dataset, {"stage0": {"name": "stills", "fingerprint": "s"}})
     planned = cells("ablation=soup", "seeds=2", data=data)
