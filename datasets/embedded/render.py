@@ -92,7 +92,7 @@ def _composite(scene: Scene, stage: Stage, index: int) -> tuple[np.ndarray, np.n
 def _pool(samples: np.ndarray) -> np.ndarray:
     """The sums over the samples of each pixel."""
     corners = [(i, j) for i in range(OVERSAMPLE) for j in range(OVERSAMPLE)]
-    return sum(samples[i::OVERSAMPLE, j::OVERSAMPLE] for i, j in corners)
+    return np.stack([samples[i::OVERSAMPLE, j::OVERSAMPLE] for i, j in corners]).sum(0, dtype=np.int64)
 
 
 def _box(layer: Layer, index: int, height: int, width: int) -> tuple[range, range]:
@@ -122,12 +122,14 @@ def _texels(layer: Layer, index: int, x: np.ndarray, y: np.ndarray) -> tuple[np.
 
 def _opacity(layer: Layer, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """0..255 at these places of the shape. Its border is transparent: beyond it lies nothing."""
+    assert layer.shape is not None
     size = layer.shape.shape[0]
     last = (size - 1 << 16) - 1
     return sample(layer.shape[..., 0], (u + (size << 15)).clip(0, last), (v + (size << 15)).clip(0, last))[..., 0]
 
 
 def _shading(layer: Layer, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    assert layer.shape is not None
     size = layer.shape.shape[0]
     return layer.shape[..., 1].take(((v >> 16) + size // 2) * size + (u >> 16) + size // 2, mode="clip")
 

@@ -57,8 +57,9 @@ def dead_leaves(rng: Generator, canvas: np.ndarray, materials: list[np.ndarray],
         (row, column), (shift, gain, boxy) = rng.integers(size, size=2), rng.integers([256, 340, 2])
         rows, columns = (row + offset) % size, (column + offset) % size
         bent = bend[np.ix_(rows, columns)] * (long * warp) >> 14
-        p = (cosine(angle) * offset + sine(angle) * offset[:, None] >> SINE_BITS) + bent
-        q = (cosine(angle) * offset[:, None] - sine(angle) * offset >> SINE_BITS) + bent
+        cos, sin = int(cosine(angle)), int(sine(angle))
+        p = (cos * offset + sin * offset[:, None] >> SINE_BITS) + bent
+        q = (cos * offset[:, None] - sin * offset >> SINE_BITS) + bent
         row, column = np.nonzero(rounded(p, q, long, across, bool(boxy)) < 1 << 16)
         material = materials[int(rng.integers(len(materials)))]
         light = 110 + gain + p[row, column] * int(rng.integers(-60, 61)) // long
