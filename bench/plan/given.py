@@ -1,4 +1,4 @@
-"""Weights that come with the suite: a teacher and features for narrow students, learnt from generated videos alone."""
+"""Weights that come with the suite, learnt from generated videos alone: a teacher, and features for students."""
 
 import json
 from functools import cache
@@ -9,13 +9,14 @@ import methods
 
 GIVEN = "given"  # teacher.weights, features: those of FOLDER, where there are any that fit
 FOLDER = Path(methods.__file__).parent / "given"
+INDEX = "given.json"
 DATA = "embedded"  # the kind of data that they know; other data they would only confuse
 
 
 @cache
 def _index() -> dict[str, dict[str, Any]]:
     """{file: what it was made of}; `bench.jobs.give` writes it."""
-    path = FOLDER / "given.json"
+    path = FOLDER / INDEX
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
@@ -23,7 +24,8 @@ def given_teacher(method: str, options: dict[str, Any], data: dict[str, Any]) ->
     """The file of the teacher that would else be trained on the data with these options, or None."""
     if data["kind"] != DATA:
         return None
-    files = (name for name, made in _index().items() if (made["method"], made.get("options")) == (method, options))
+    wanted = {"method": method, "options": options}
+    files = (name for name, made in _index().items() if wanted.items() <= made.items())
     return next((str(FOLDER / name) for name in files), None)
 
 

@@ -64,7 +64,7 @@ class EmbeddedSpec:
 
 
 def generate(root: Path, seed: int = 0, sequences: int = 160) -> Path:
-    """The folder, below `root`, of the set of a seed with so many training sequences; generated where it is absent."""
+    """As `ensure_embedded`: the set of a seed, with so many training sequences."""
     return ensure_embedded(root, EmbeddedSpec(seed=seed, train_sequences=sequences))
 
 

@@ -16,8 +16,9 @@ COUNTER = "num_batches_tracked"  # of batch normalisation; frozen ones have none
 def initialize_backbones(method: Any, files: Mapping[str, str | Path | None]) -> dict[str, str]:
     """Load ImageNet weights into `method.backbones`; returns, by backbone, "imagenet:<file>" or "random".
 
-    files: {"resnet18" | "resnet50" | "mobilenet_v2": path or None}, state dicts with torchvision's key names. A file
-    that says what else it was learnt from (`meta: {source: ...}`) gives "<source>:<file>". A first convolution with more input channels than the checkpoint's keeps its random weights for the extra
+    files: {"resnet18" | "resnet50" | "mobilenet_v2": path or None}, state dicts with torchvision's key names or the
+    encoder's own. One that says what else it was learnt from (`meta: {source: ...}`) gives "<source>:<file>".
+    A first convolution with more input channels than the checkpoint's keeps its random weights for the extra
     ones. A missing file gives one warning and random initialisation. Raises MethodError for a wrong file.
     """
     report = {}
