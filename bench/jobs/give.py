@@ -21,7 +21,7 @@ def run(config: DictConfig, runs: Path) -> int:
     if code := ablate.run(config, runs):
         return code
     records = read_records(results_folder(config, config.ablation.name) / "records.jsonl")
-    rows = [record for record in records if record.varied]
+    rows = [record for record in records if record.train_steps]
     if failed := [record for record in rows if record.status != "ok"]:
         raise ConfigError(f"{failed[0].label} {failed[0].status}: run the same command again")
     write_json(FOLDER / INDEX, {f"{row.label}.pt": give(row, FOLDER / f"{row.label}.pt") for row in rows})

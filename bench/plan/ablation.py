@@ -164,7 +164,7 @@ def teacher_network(config: DictConfig, data: Data, seed: int) -> Network:
     if method == scale.teacher_method:
         options = {**plain(scale.teacher_options), **options}
     options = _with_scale(config, method, options)
-    if teacher.weights and teacher.seed != OWN and (file := given_teacher(method, options, data.training)):
+    if teacher.weights and teacher.seed == 0 and (file := given_teacher(method, options, data.training)):
         return Network(method, options, file)
     if not scale.teacher.steps:
         raise ConfigError(

@@ -1,7 +1,6 @@
 """Weights that come with the suite, learnt from generated videos alone: a teacher, and features for students."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ INDEX = "given.json"
 DATA = "embedded"  # the kind of data that they know; other data they would only confuse
 
 
-@cache
 def _index() -> dict[str, dict[str, Any]]:
     """{file: what it was made of}; `bench.jobs.give` writes it."""
     path = FOLDER / INDEX
@@ -22,7 +20,7 @@ def _index() -> dict[str, dict[str, Any]]:
 
 def given_teacher(method: str, options: dict[str, Any], data: dict[str, Any]) -> str | None:
     """The file of the teacher that would else be trained on the data with these options, or None."""
-    if data["kind"] != DATA:
+    if data.get("kind") != DATA:
         return None
     wanted = {"method": method, "options": options}
     files = (name for name, made in _index().items() if wanted.items() <= made.items())
@@ -31,7 +29,7 @@ def given_teacher(method: str, options: dict[str, Any], data: dict[str, Any]) ->
 
 def given_features(width: float, data: dict[str, Any]) -> dict[str, str]:
     """{backbone: file} of the encoders of this width, for students that learn from the data."""
-    if data["kind"] != DATA:
+    if data.get("kind") != DATA:
         return {}
     made = {name: made for name, made in _index().items() if "backbone" in made and made["width"] == width}
     return {each["backbone"]: str(FOLDER / name) for name, each in made.items()}
