@@ -95,7 +95,7 @@ def test_the_place_of_the_data_changes_nothing_its_content_does():
 
 def test_the_teacher_is_the_scales_or_a_checkpoint():
     teacher = next(c for c in cells() if "teacher" in c.label)
-    assert (teacher.network.method, teacher.network.options["width"]) == ("mobilevos_r18", 0.5)
+    assert (teacher.network.method, teacher.network.options["width"]) == ("mobilevos_r18", 0.375)
     assert next(c for c in cells("scale=gpu") if "teacher" in c.label).network.method == "stcn"
     loaded = next(c for c in cells("teacher.method=stcn", "teacher.weights=/x.pth") if "teacher" in c.label)
     assert loaded.network.weights == "/x.pth"
