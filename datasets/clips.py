@@ -87,7 +87,7 @@ class VideoClips(DrawnClips):
         super().__init__(video_set.name, *size, **options)
         self.videos = [s for s in video_set.sequences if len(s.annotated) >= self.length]
         if not self.videos:
-            lacks = f"no sequence of {video_set.name} has {self.length} annotated frames, one clip's length"
+            lacks = f"no sequence of {video_set.name} has {self.length} annotated frames, a clip's scale.<role>.length"
             raise DataError(f"{lacks}: training needs masks on more than the first frame")
 
     def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:

@@ -28,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TINY = [
     f"scale.{role}.{key}={value}"
     for role in ("teacher", "student")
-    for key, value in {"steps": 1, "batch": 1, "crop": 32, "workers": 0}.items()
+    for key, value in {"steps": 1, "batch": 1, "crop": 32, "length": 4, "workers": 0}.items()
 ]
 DRAWN: set[str] = set()  # ablations and jobs whose figures have been drawn: once each
 TINY_STAGES = [  # these have steps of their own, and ImageNet's weights fit full-size networks alone
