@@ -142,7 +142,7 @@ def test_an_ablation_without_rows_says_so():
 
 def test_a_teacher_can_be_a_row():
     rows = {c.label: c.network for c in cells("ablation=teacher", "seeds=1")}
-    assert rows["twice as wide"].training.teacher == rows["twice as wide (teacher)"]
+    assert rows["wider"].training.teacher == rows["wider (teacher)"]
     assert rows["STCN"].training.teacher.method == rows["STCN (teacher)"].method == "stcn"
 
 
