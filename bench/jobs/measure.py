@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 import methods
 from bench.jobs import measure_phone
@@ -20,6 +19,7 @@ from bench.plan.compose import to_dataclass
 from bench.record import Record
 from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
+from bench.system.progress import track
 from bench.system.workers import threads
 from bench.tracking.tracker import Tracker
 from methods import outside
@@ -59,16 +59,15 @@ def run(config: DictConfig, runs: Path) -> int:
     }
     parts = [part for part in PARTS if part not in PROTOCOLS or part in settings.protocols]
     try:
-        with tqdm(total=len(names) * len(parts), unit="part", mininterval=1) as bar:
+        with track("measure", total=len(names) * len(parts), unit="parts") as bar:
             for number, name in enumerate(names):
 
                 def begin(part: str, name: str = name, first: int = number * len(parts)) -> None:
-                    bar.set_description(f"measure {name}: {part}")
-                    bar.update(first + parts.index(part) - bar.n)
+                    bar.update(first + parts.index(part) - bar.done, f"{name}: {part}")
 
                 content["methods"][name] = _measure(name, options, settings, device, begin)
                 write_results(content, _records(content), out)
-            bar.update(len(names) * len(parts) - bar.n)
+            bar.update(len(names) * len(parts) - bar.done, "")
         with Tracker(config.tracking_uri, runs, out.name).invocation(TITLE, config, environment, out) as tracker:
             tracker.table = _records(content)
     finally:  # a kill by ^C too leaves the methods that are done

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 import methods
 from bench.measure.complexity import complexity, networks, parameters, step_gmacs
 from bench.measure.growth import growth as measure_growth
@@ -19,6 +17,7 @@ from bench.plan.cells import Network, content_hash, identity, name_for_files
 from bench.system.environment import describe_environment
 from bench.system.files import read_json, write_json
 from bench.system.locks import alone
+from bench.system.progress import tracked
 from methods import outside
 from methods.interface import Method, Stepped
 
@@ -72,7 +71,7 @@ def measured(
         found = read_json(path, FOUND) or {}
         missing = [field for field in wanted if field not in found]
         method, scene = methods.create(name, **options), Scene(device=device)
-        for field in tqdm(missing, f"measure {name_shown}", leave=False, mininterval=2, delay=2):
+        for field in tracked(missing, len(missing), stage="measure", what=name_shown, unit="figures"):
             found |= MEASURES[field](method, scene)
             write_json(path, found)
     return found

@@ -15,6 +15,7 @@ from bench.measure.complexity import method_parameters
 from bench.measure.full_size import full_size
 from bench.plan.cells import Cell, trained_folder
 from bench.record import Record
+from bench.run.efforts import cell_efforts
 from bench.run.networks import build, describe, ended, training_items, why_failed
 from bench.run.records import Setup, blank, cell_folder, stored
 from bench.run.sampling_picture import describe_sampling
@@ -41,7 +42,11 @@ def items_of(
     """
     trainings = [training for cell in cells for training in cell.network.trainings]
     first = next((number for number, cell in enumerate(cells) if cell.network.trainings), len(cells))
-    items = [cell_item(number, cell, setup, data, failures) for number, cell in enumerate(cells)]
+    efforts = cell_efforts(cells, data, setup.config)
+    items = [
+        replace(cell_item(number, cell, setup, data, failures), efforts={number: efforts[number]})
+        for number, cell in enumerate(cells)
+    ]
     before = [item for item in items if item.keys[0] < first]
     train = training_items(trainings, setup.runs, setup.device, failures, processes) if trainings else []
     return before, train, items[len(before) :]
