@@ -36,6 +36,16 @@ def tiny_davis(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_patience() -> Iterator[None]:
+    """Beside other tests a machine does not become quiet; test_load.py has its own."""
+    from bench.measure import load
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "PATIENCE", 0.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def quick_databases(tmp_path_factory) -> Iterator[None]:
     """MLflow takes seconds to make a database: it does so once, and tests that have none yet get a copy."""
     from bench.system.databases import first_use

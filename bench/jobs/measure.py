@@ -12,7 +12,7 @@ from bench.jobs import measure_phone
 from bench.jobs.results import results_folder, tell
 from bench.measure.conditions import Conditions, check
 from bench.measure.everything import PARTS, measure_method
-from bench.measure.full_size import SIZES
+from bench.measure.full_size import SIZES, named_busy
 from bench.measure.protocols import PROTOCOLS
 from bench.measure.results import record_of, warn_of, write_results
 from bench.plan.compose import to_dataclass
@@ -128,6 +128,7 @@ def _record(name: str, content: dict) -> Record:
         params_m=params,
         fps=timing.get("fps"),
         latency_ms_median=timing.get("ms_median"),
+        **named_busy({"latency_ms_median", "fps"} if "frame" in found.get("busy", ()) else set()),
         precision=found.get("precision") or settings["precision"],
         versions=content["versions"],
         **full,

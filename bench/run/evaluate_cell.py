@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 
 import methods
 from bench.measure.complexity import method_parameters
-from bench.measure.full_size import full_size
+from bench.measure.full_size import busy_fields, full_size, named_busy
+from bench.measure.load import Quiet
 from bench.plan.cells import Cell, trained_folder
 from bench.record import Record
 from bench.run.efforts import cell_efforts
@@ -93,7 +94,8 @@ def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
             record = replace(record, **drawn)
         if costs:
             found: dict[str, Any] = full_size(cell.network, runs, device, costs)
-            record = replace(record, **found)
+            own = {field for field in busy_fields(vars(record)) if not field.endswith("_full")}
+            record = replace(record, **(found | named_busy(own | busy_fields(found))))
         if not cell.cost_only:
             record = _with_held_out(record, cell, setup)
             if record != before:  # a disk that is only read still shows what is finished
@@ -131,10 +133,13 @@ def _evaluated(cell: Cell, task: Task, setup: Setup, data) -> Record:
     params = method_parameters(method)
     taught = training.teacher if training else None
     teacher = partial(build, taught, runs, device) if taught else lambda: None
+    evaluated, load = Quiet(1).watched(lambda: task.evaluate(cell, method, teacher, data, folder, device))
+    busy = {field for field in ("fps", "latency_ms_median") if load.busy and evaluated.get(field)}
     record = replace(
         blank(cell, setup),
         **describe(cell.network, runs),
-        **task.evaluate(cell, method, teacher, data, folder, device),
+        **evaluated,
+        **named_busy(busy),
         **cast(dict[str, Any], describe_sampling(cell.network, folder, runs, device)),
         params_m=None if params is None else params / 1e6,
     )

@@ -177,7 +177,7 @@ class Whole:
         self.worked: Counter[str] = Counter()  # efforts by stage, of what was done here
         self.seconds: Counter[str] = Counter()  # that these took; of parts side by side, once
         self.running: dict[tuple, Activity] = {}
-        self.clock, self.lock, self.last, self.highest = clock, RLock(), clock(), 0.0
+        self.clock, self.lock, self.began, self.last, self.highest = clock, RLock(), clock(), clock(), 0.0
         self.screen: Bar | Lines = Bar() if on_terminal() else Lines()
 
     def show(self, activity: Activity) -> None:
@@ -228,13 +228,10 @@ class Whole:
         return None if paces is None else sum(left * paces[stage] for (_, stage), left in self.left.items())
 
     def fraction(self) -> float:
-        """How much of the whole is done, by time; it does not fall."""
-        paces = self._paces() or {}
-        times = {place: effort * paces.get(place[1], 1.0) for place, effort in self.efforts.items()}
-        done = sum(
-            times[place] * (1 - self.left[place] / effort) for place, effort in self.efforts.items() if effort
-        )
-        self.highest = max(self.highest, done / (sum(times.values()) or 1.0))
+        """How much of the time has passed; it does not fall."""
+        if left := self.seconds_left():
+            passed = self.clock() - self.began
+            self.highest = max(self.highest, passed / (passed + left))
         return self.highest
 
     def outlook(self) -> str:
@@ -278,7 +275,7 @@ class Bar:
         if activity is not None and activity.state == "at work" and now - self.drawn < SECONDS_BETWEEN_REPORTS:
             return
         self.drawn = now
-        shown = next(iter(whole.running.values()), activity)
+        shown = next(iter(whole.running.values()), None)
         more = f" (and {len(whole.running) - 1} more)" if len(whole.running) > 1 else ""
         text = f"{shown}{more}{f', {shown.note}' if shown.note else ''}" if shown else ""
         with suppress(OSError):  # a terminal that is gone ends no run
