@@ -73,11 +73,13 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
         for sequence in videos.sequences:
             path = inside(folder, "scores", f"{sequence.name}.json")
             entry = _finished(path, sequence, folder)
-            if entry is None:
+            if entry is not None:
+                bar.skip(len(sequence))
+            else:
                 with threads(threads_for(*frame_size(sequence.frames[0]))):
                     entry = _evaluate_sequence(method, sequence, folder, device)
                 write_json(path, entry)
-            bar.update(len(sequence))
+                bar.update(len(sequence))
             done.append(entry)
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"

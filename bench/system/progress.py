@@ -9,7 +9,7 @@ import os
 import select
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -42,6 +42,7 @@ class Activity:
     unit: str
     total: float | None
     done: float
+    earlier: float = 0.0  # of what is done, what earlier commands did
     delay: float = 0.0  # seconds that it has to last to be shown
     parts: tuple = ()  # of the run, that it is at
     note: str = ""
@@ -58,6 +59,11 @@ class Activity:
         if self.view is not None and time.monotonic() - self.told >= SECONDS_BETWEEN_REPORTS:
             self.tell("at work")
 
+    def skip(self, done: float) -> None:
+        """So much more of it an earlier command has done, which says nothing of the pace."""
+        self.earlier += done
+        self.update(done)
+
     def tell(self, state: Literal["begun", "at work", "ended"]) -> None:
         now = time.monotonic()
         if self.view is None or (self.state == "new" and (state == "ended" or now - self.began < self.delay)):
@@ -65,9 +71,8 @@ class Activity:
         self.state, self.told = "begun" if self.state == "new" else state, now
         self.view.show(replace(self, view=None))
 
-    @property
-    def share(self) -> float:
-        return min(1.0, self.done / self.total) if self.total else 0.0
+    def share(self, done: float) -> float:
+        return min(1.0, done / self.total) if self.total else 0.0
 
     def __str__(self) -> str:
         total = "" if self.total is None else f"/{self.total:.0f}"
@@ -88,7 +93,7 @@ def track(
 
     done: of `total` `unit`s, which earlier commands have done.
     """
-    activity = Activity(stage, f"{stage} {what}".strip()[:LONGEST], unit, total, done, delay, _State.parts)
+    activity = Activity(stage, f"{stage} {what}".strip()[:LONGEST], unit, total, done, done, delay, _State.parts)
     if _State.inside:
         yield activity
         return
@@ -174,8 +179,8 @@ class Whole:
     def __init__(self, efforts: Efforts, clock: Callable[[], float] = time.monotonic) -> None:
         self.efforts = {(part, stage): each for part, stages in efforts.items() for stage, each in stages.items()}
         self.left = dict(self.efforts)
-        self.worked: Counter[str] = Counter()  # efforts by stage, of what was done here
-        self.seconds: Counter[str] = Counter()  # that these took; of parts side by side, once
+        self.worked: dict[tuple, float] = {}  # the efforts of what was done by this command
+        self.seconds: dict[str, float] = defaultdict(float)  # that these took; of parts side by side, once
         self.running: dict[tuple, Activity] = {}
         self.clock, self.lock, self.began, self.last, self.highest = clock, RLock(), clock(), clock(), 0.0
         self.screen: Bar | Lines = Bar() if on_terminal() else Lines()
@@ -204,23 +209,18 @@ class Whole:
         self.seconds[stage] += now - self.last
         self.last = now
         for place in ((part, stage) for part in activity.parts):
-            if place in self.left:
-                left = min(self.left[place], self.efforts[place] * (1 - activity.share))
-                if activity.state != "begun":  # or an earlier command has done it
-                    self.worked[stage] += self.left[place] - left
-                self.left[place] = left
+            if effort := self.efforts.get(place):
+                self.left[place] = min(self.left[place], effort * (1 - activity.share(activity.done)))
+                self.worked[place] = effort * activity.share(activity.done - activity.earlier)
 
     def _paces(self) -> dict[str, float] | None:
         """Seconds for an effort, by stage; that of all where a stage has hardly begun; None: it is too early."""
-        totals: Counter[str] = Counter()
-        for (_, stage), effort in self.efforts.items():
-            totals[stage] += effort
-        worked = sum(self.worked.values())
-        if not worked or worked < ESTIMATE_FROM * sum(totals.values()):
+        totals, worked = _by_stage(self.efforts), _by_stage(self.worked)
+        if sum(worked.values()) <= ESTIMATE_FROM * sum(totals.values()):
             return None
-        usual = sum(self.seconds.values()) / worked
-        known = {s for s, done in self.worked.items() if done and done >= ESTIMATE_FROM * totals[s]}
-        return {s: self.seconds[s] / self.worked[s] if s in known else usual for s in totals}
+        usual = sum(self.seconds.values()) / sum(worked.values())
+        known = {stage for stage, done in worked.items() if done > ESTIMATE_FROM * totals[stage]}
+        return {stage: self.seconds[stage] / worked[stage] if stage in known else usual for stage in totals}
 
     def seconds_left(self) -> float | None:
         """None before there is enough to estimate it from."""
@@ -229,14 +229,21 @@ class Whole:
 
     def fraction(self) -> float:
         """How much of the time has passed; it does not fall."""
-        if left := self.seconds_left():
+        if (left := self.seconds_left()) is not None:
             passed = self.clock() - self.began
-            self.highest = max(self.highest, passed / (passed + left))
+            self.highest = max(self.highest, passed / (passed + left) if left else 1.0)
         return self.highest
 
     def outlook(self) -> str:
         left = self.seconds_left()
         return "" if left is None else f"{minutes(left)} left"
+
+
+def _by_stage(efforts: Mapping[tuple, float]) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for (_, stage), effort in efforts.items():
+        found[stage] += effort
+    return found
 
 
 class Lines:
