@@ -55,8 +55,10 @@ class Screen:
         files = [(str(_near(path)), what) for path, what in self.files]
         for heading, lines in (("open", files), ("next", list(self.commands))):
             console.print(Text(f"\n{heading}" if lines else "", "bold"))
+            short = [len(line) for line, what in lines if len(line) + len(what) + 6 <= console.width]
             for line, what in lines:  # a path and a command stay on one line, however long
-                gap = "  " if len(line) + len(what) + 6 <= console.width else "\n      "
+                column = max(short) if len(line) in short and max(short) + len(what) + 6 <= console.width else 0
+                gap = " " * (column - len(line) + 2) if column else "\n      "
                 console.print(Text(f"  {_shown(line)}", "cyan") + Text(f"{gap}{what}", "dim"), soft_wrap=True)
 
     def _table(self) -> Table:

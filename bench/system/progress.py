@@ -200,6 +200,7 @@ class Whole:
         with self.lock:
             gone = set(parts)
             self.left |= {place: 0.0 for place in self.left if place[0] in gone}
+            self.running = {place: each for place, each in self.running.items() if not gone & set(each.parts)}
 
     def close(self) -> None:
         self.screen.close()
