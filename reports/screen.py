@@ -45,7 +45,7 @@ class Screen:
         console.width = min(WIDTH, console.width) if sys.stdout.isatty() else WIDTH
         with console.capture() as drawn:  # rich would end the program where nobody reads
             self._draw(console)
-        print(drawn.get())
+        print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
     def _draw(self, console: Console) -> None:
         console.print(Text(f"\n{_shown(self.title)}", "bold"))

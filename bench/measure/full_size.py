@@ -86,7 +86,8 @@ def measured(
             measure = partial(MEASURES[field], method, scene)
             values, disturbed = quiet.timed(measure) if field in TIMES else (measure(), False)
             busy = busy_fields(found) - {field} | ({field} if disturbed else set())
-            found |= {**values, **named_busy(busy)}
+            found = {name: value for name, value in (found | values).items() if name != "busy"}
+            found |= named_busy(busy) if busy else {}
             write_json(path, found)
             again.discard(field)
     return found

@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 from bench.system.errors import printable, say
 
 SECONDS_BETWEEN_REPORTS = 0.25  # of an activity
-SECONDS_BETWEEN_LINES = 600.0  # of an activity that goes on and on where there is no terminal
+SECONDS_OF_A_LINE = 10.0, 600.0  # until the first of an activity that goes on; then twice that, four times, at most
 ESTIMATE_FROM = 0.02  # share of the whole that has to be done before the time left is told
 LONGEST = 200  # characters of a label: what is sent must fit into the least that a pipe takes at once
 Efforts = Mapping[Any, Mapping[str, float]]  # part -> stage -> seconds that it would take on some machine
@@ -251,18 +251,22 @@ class Lines:
     """For files and pipes: a line at the beginning and the end of each stage, and now and then of long ones."""
 
     def __init__(self) -> None:
-        self.printed: dict[tuple, float] = {}
+        self.silence: dict[
+            tuple, tuple[float, float]
+        ] = {}  # of an activity: until when, and how long the next one is
 
     def draw(self, whole: Whole, activity: Activity | None) -> None:
         if activity is None:
             return
         place, now = (*activity.parts, activity.label), whole.clock()
-        if activity.state == "at work" and now - self.printed.get(place, now) < SECONDS_BETWEEN_LINES:
+        first, most = SECONDS_OF_A_LINE
+        until, wait = self.silence.get(place, (now, first)) if activity.state != "begun" else (now, first)
+        if activity.state == "at work" and now < until:
             return
-        self.printed[place] = now
+        self.silence[place] = now + wait, min(most, 2 * wait)
         text = str(activity)
         if activity.state != "begun":
-            facts = [f"in {minutes(time.monotonic() - activity.began)}", activity.note]
+            facts = [f"in {minutes(now - activity.began)}", activity.note]
             if len(whole.efforts) > 1:
                 facts += [f"{100 * whole.fraction():.0f} % of all", whole.outlook()]
             text += " " + ", ".join(filter(None, facts))

@@ -104,6 +104,19 @@ def test_what_an_earlier_command_has_done_says_nothing_of_the_pace():
     assert whole.fraction() == pytest.approx(0.5)
 
 
+def test_a_long_stage_has_a_line_now_and_then(told):
+    clock = Clock()
+    whole = Whole({"a": {"train": 1.0}, "b": {"train": 1.0}}, clock)
+    whole.show(replace(activity("train", "a", 0, 10_000, "begun"), began=clock.now))
+    for step in range(1, 10_000):
+        clock.now += 1
+        whole.show(replace(activity("train", "a", step, 10_000), began=100.0))
+    lines = told()
+    assert lines[1].startswith("train a: 10/10000 steps in 0:10")
+    assert re.findall(r"(\d+)/", "".join(lines))[1:7] == ["10", "30", "70", "150", "310", "630"]
+    assert len(lines) < 30
+
+
 def test_a_part_that_turns_out_to_be_done_is_no_work_left():
     clock = Clock()
     whole = Whole({"a": {"train": 50.0}, "b": {"train": 50.0}}, clock)
