@@ -26,6 +26,7 @@ def write_all(records: list[Record], folder: Path, title: str) -> Screen:
     lines: list[str] = []
     if (folder / "measure.json").is_file():  # nothing was scored
         page, shown = write_measured(folder), compact_measured(folder)
+        title = page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
     elif (folder / "search.json").is_file():
         page, shown = write_search_table(folder, title), compact_search(folder)
     else:

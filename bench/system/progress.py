@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 from bench.system.errors import printable, say
 
 SECONDS_BETWEEN_REPORTS = 0.25  # of an activity
-SECONDS_OF_A_LINE = 10.0, 600.0  # until the first of an activity that goes on; then twice that, four times, at most
+FIRST_LINE, LAST_LINE = 60.0, 600.0  # seconds of an activity until its first line, which double up to these
 ESTIMATE_FROM = 0.02  # share of the whole that has to be done before the time left is told
 LONGEST = 200  # characters of a label: what is sent must fit into the least that a pipe takes at once
 Efforts = Mapping[Any, Mapping[str, float]]  # part -> stage -> seconds that it would take on some machine
@@ -83,6 +83,7 @@ class _State:
     view: View | None = None
     parts: tuple = ()  # that are at work here
     inside = False  # an activity
+    first_line = FIRST_LINE
 
 
 @contextmanager
@@ -155,6 +156,11 @@ def show(activity: Activity) -> None:
 def report_to(pipe: Any) -> None:
     """What this process tracks is sent to the other end of a pipe (a writing Connection), which calls `show`."""
     _State.view = Sender(pipe)
+
+
+def tell_early(seconds: float) -> None:
+    """The lines of this process are all that anybody sees of it: the first of an activity comes after so long."""
+    _State.first_line = seconds
 
 
 class Sender:
@@ -259,11 +265,11 @@ class Lines:
         if activity is None:
             return
         place, now = (*activity.parts, activity.label), whole.clock()
-        first, most = SECONDS_OF_A_LINE
+        first = _State.first_line
         until, wait = self.silence.get(place, (now, first)) if activity.state != "begun" else (now, first)
         if activity.state == "at work" and now < until:
             return
-        self.silence[place] = now + wait, min(most, 2 * wait)
+        self.silence[place] = now + wait, min(LAST_LINE, 2 * wait)
         text = str(activity)
         if activity.state != "begun":
             facts = [f"in {minutes(now - activity.began)}", activity.note]

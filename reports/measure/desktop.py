@@ -135,7 +135,7 @@ def _main(found: dict) -> list[dict[str, Any]]:
 def compact(content: dict) -> pd.DataFrame:
     """The columns of the table that fit a terminal; a method that failed says so."""
     rows = [
-        {name.lower(): cell(one[name]) for name in NARROW} | {"method": f"{one['Method']}{_failure(content, one)}"}
+        {name: cell(one[name]) for name in NARROW} | {"Method": f"{one['Method']}{_failure(content, one)}"}
         for one in _main(content["methods"])
     ]
     return pd.DataFrame(rows)

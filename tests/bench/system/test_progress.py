@@ -112,8 +112,8 @@ def test_a_long_stage_has_a_line_now_and_then(told):
         clock.now += 1
         whole.show(replace(activity("train", "a", step, 10_000), began=100.0))
     lines = told()
-    assert lines[1].startswith("train a: 10/10000 steps in 0:10")
-    assert re.findall(r"(\d+)/", "".join(lines))[1:7] == ["10", "30", "70", "150", "310", "630"]
+    assert lines[1].startswith("train a: 60/10000 steps in 1:00")
+    assert re.findall(r"(\d+)/", "".join(lines))[1:7] == ["60", "180", "420", "900", "1500", "2100"]
     assert len(lines) < 30
 
 
