@@ -59,7 +59,7 @@ class Screen:
             for line, what in lines:  # a path and a command stay on one line, however long
                 column = max(short) if len(line) in short and max(short) + len(what) + 6 <= console.width else 0
                 gap = " " * (column - len(line) + 2) if column else "\n      "
-                console.print(Text(f"  {_shown(line)}", "cyan") + Text(f"{gap}{what}", "dim"), soft_wrap=True)
+                console.print(Text.assemble((f"  {_shown(line)}", "cyan"), (f"{gap}{what}", "dim")), soft_wrap=True)
 
     def _table(self) -> Table:
         drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold")
