@@ -121,6 +121,7 @@ class Record:
         None, "Training", group="training", unit="min", per=60, digits=1, note=MINUTES
     )
     train_clips: str = ""  # what it was trained on
+    network: str = ""  # its key, which stands in `teacher` of those that it taught
     teacher: str = ""  # key of the network that taught it
     loss_shares: str = (
         ""  # {loss: norm of its gradient / that of the losses on labels} as JSON, of a teacher's losses

@@ -87,8 +87,8 @@ class VideoClips(DrawnClips):
         super().__init__(video_set.name, *size, **options)
         self.videos = [s for s in video_set.sequences if len(s.annotated) >= self.length]
         if not self.videos:
-            lacks = f"no sequence of {video_set.name} has {self.length} annotated frames, one clip's length"
-            raise DataError(f"{lacks}: training needs masks on more than the first frame")
+            lacks = f"no sequence of {video_set.name} has {self.length} annotated frames, as a clip has"
+            raise DataError(f"{lacks} (scale.<role>.length): training needs masks on more than the first frame")
 
     def draw(self, rng: np.random.Generator, max_skip: int) -> Clip:
         sequence = self.videos[rng.integers(len(self.videos))]

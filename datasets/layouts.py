@@ -43,7 +43,7 @@ LAYOUTS = {
         videos="datasets.davis:open_davis",
         evaluation={"year": 2017, "split": "val"},
         training={"year": 2017, "split": "train"},
-        generate="datasets.embedded:ensure_embedded",
+        generate="datasets.embedded:generate",
     ),
     "davis": Layout(videos="datasets.davis:open_davis", evaluation={}, training={}),
     "youtube_vos": Layout(

@@ -1,5 +1,5 @@
-"""Which rows are compared with which: every trained row with the first one that was trained on the same terms,
-or every row with the one that its record names."""
+"""Which rows are compared with which: each with the row that its record names; trained ones that name none, with
+the first of these."""
 
 import json
 import math
@@ -51,20 +51,36 @@ def remark(verdict: str) -> str:
 def compare(records: list[Record]) -> dict[str, Comparison]:
     """Comparisons by the name of the row, in order of first appearance.
 
-    The reference of a dataset is the row that the records name (`Record.reference`). Where they name none it is
-    the first row with a trained cell that succeeded, teachers left out, and only such rows are compared with it.
-    Rows that share no sequence and seed with it are left out too. Holm's correction is over a reference's rows.
+    A row's reference is the row of its dataset that its records name (`Record.reference`). Those that name none,
+    and that no other names, are compared with the first of them, teachers left out, where both have a trained cell
+    that succeeded. Rows that share no sequence and seed with their reference are left out too. Holm's correction is
+    over the rows of a dataset, whatever they are compared with.
     """
-    rows = {name: cells for name, cells in group_rows(records).items() if cells[0].reference or _trained(cells)}
-    references: dict[str, str] = {}
+    rows = group_rows(records)
+    places = {(cells[0].dataset, cells[0].label): name for name, cells in rows.items()}
+    named = {(cells[0].dataset, cells[0].reference) for cells in rows.values()}
+    first: dict[str, str] = {}
+    references: dict[str, dict[str, str]] = {}  # by dataset
     for name, cells in rows.items():
-        if cells[0].reference in ("", cells[0].label):
-            references.setdefault(cells[0].dataset, name)
-    found: dict[str, Comparison] = {}
-    for dataset, reference in references.items():
-        others = [name for name, cells in rows.items() if cells[0].dataset == dataset and name != reference]
-        found |= _compared(rows, dict.fromkeys(others, reference))
+        dataset, label, reference = cells[0].dataset, cells[0].label, cells[0].reference
+        if reference:
+            other = places.get((dataset, reference), name)
+        elif _trained(cells) and (dataset, label) not in named:
+            other = first.setdefault(dataset, name)
+        else:
+            continue
+        if other != name:
+            references.setdefault(dataset, {})[name] = other
+    found = {name: each for others in references.values() for name, each in _compared(rows, others).items()}
     return {name: found[name] for name in rows if name in found}
+
+
+def by_reference(compared: dict[str, Comparison]) -> dict[str, list[str]]:
+    """Names of the rows that are compared with each reference."""
+    found: dict[str, list[str]] = {}
+    for name, row in compared.items():
+        found.setdefault(row.reference, []).append(name)
+    return found
 
 
 def compare_soups(records: list[Record]) -> dict[str, Comparison]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bench.record import COLUMNS, Column, Record, columns
-from reports.comparison import EFFECT, NO_VERDICT, Comparison, compare_soups, remark
+from reports.comparison import EFFECT, NO_VERDICT, Comparison, by_reference, compare_soups, remark
 from reports.published import CERTAINTY, DAVIS, published_about, published_columns
 from reports.rows import busy, distinct, group_rows, main_score, succeeded, values
 from reports.shares import share_notes
@@ -21,7 +21,7 @@ SPREAD = "± is the sample standard deviation over the seeds."
 PAIRED = (
     "Δ {score} is the difference to the row marked reference, paired by {sequence} and seed and averaged over "
     "objects, with a two-way 95 % interval: {sequence}s and seeds are both a sample. n.s. = not significant at 5 % "
-    "after Holm's correction over all rows that are compared with one reference; the interval is not corrected."
+    "after Holm's correction over all rows that are compared on one dataset; the interval is not corrected."
 )
 BUSY_NOTE = f"{BUSY}: other processes took more than a tenth of the cores meanwhile; the time is an upper bound."
 ONE_TEACHER = "One teacher taught all seeds: intervals and verdicts hold for students of this teacher."
@@ -114,6 +114,10 @@ def _comparisons(compared: dict[str, Comparison], main: Column) -> list[str]:
         return []
     sequence = "image" if main.name == "miou" else "sequence"
     lines = [PAIRED.format(score=main.title, sequence=sequence)]
+    groups = by_reference(compared)
+    if len(groups) > 1:
+        listed = (f"{reference} of {', '.join(names)}" for reference, names in groups.items())
+        lines.append(f"References: {'; '.join(listed)}.")
     for verdict in dict.fromkeys(row.verdict for row in compared.values() if NO_VERDICT in row.verdict):
         names = [name for name, row in compared.items() if row.verdict == verdict]
         advice = "" if "sequence" in verdict else ": seeds=3"
@@ -123,8 +127,8 @@ def _comparisons(compared: dict[str, Comparison], main: Column) -> list[str]:
         lines.append(
             f"Nothing was trained on either side: the interval is over {sequence}s alone ({', '.join(fixed)})."
         )
-    for reference in dict.fromkeys(found.reference for found in compared.values()):
-        rows = {name: row for name, row in compared.items() if row.reference == reference and row.seeds_needed}
+    for reference, of in groups.items():
+        rows = {name: compared[name] for name in of if compared[name].seeds_needed}
         if rows:
             most = max(rows.values(), key=lambda row: row.seeds_needed or 0)
             names = [name for name, row in rows.items() if row.seeds_needed == most.seeds_needed]

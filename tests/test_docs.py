@@ -28,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TINY = [
     f"scale.{role}.{key}={value}"
     for role in ("teacher", "student")
-    for key, value in {"steps": 1, "batch": 1, "crop": 32, "workers": 0}.items()
+    for key, value in {"steps": 1, "batch": 1, "crop": 32, "length": 4, "workers": 0}.items()
 ]
 DRAWN: set[str] = set()  # ablations and jobs whose figures have been drawn: once each
 TINY_STAGES = [  # these have steps of their own, and ImageNet's weights fit full-size networks alone
@@ -61,7 +61,7 @@ def runs(tmp_path_factory) -> Path:
 def tiny(monkeypatch) -> None:
     """The embedded set and what is held out are tiny; nothing is recorded."""
     spec = EmbeddedSpec(train_sequences=2, train_frames=4, val_sequences=2, val_frames=4, height=48, width=64)
-    monkeypatch.setattr(store, "EmbeddedSpec", lambda: spec)
+    monkeypatch.setattr(store, "EmbeddedSpec", lambda **_: spec)
     for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
         monkeypatch.setattr(held_out, name, value)
     monkeypatch.delitem(style.FORMATS, "pdf")  # tests of figures write it, and those of tracking record
@@ -191,11 +191,11 @@ def test_the_example_ablation_of_the_docs_composes(tmp_path, monkeypatch):
     text = re.search(r"```yaml\n(.*?)```", (ROOT / "docs/ablations.md").read_text(), re.DOTALL).group(1)
     assert len(text.splitlines()) <= 15
     config = compose.load_config([])
-    config.ablation = {**compose.OmegaConf.create(text), "name": "temperature"}
+    config.ablation = {**compose.OmegaConf.create(text), "name": "epsilon"}
     data = {"name": "x", "kind": "embedded", "fingerprint": "x"}
     labels = [cell.label for cell in plan_ablation(config, Data(data, data))]
     assert labels == ["copy_first_mask", "mobilevos_r18 (teacher)"] + [
-        name for name in ("temperature=0.1", "temperature=1", "temperature=4", "no logits") for _ in range(3)
+        name for name in ("epsilon=0", "epsilon=1", "epsilon=2", "no Dice") for _ in range(3)
     ]
 
 

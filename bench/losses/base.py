@@ -57,7 +57,8 @@ class Seen:
     a `Query` of all frames, or the embeddings (B, C, h, w) of images.
     target: int64 (B, T - 1, H, W), 0 = background, 1..K the objects' slots: the labels after the first frame.
     generator: a CPU generator seeded alike for every student, so that all draw the same noise.
-    projectors: of the losses that have one, by their names. progress: share of the training that is done, 0..1.
+    projectors: of the losses that have one, by their names. progress: share of the training's `steps` that is
+    done, 0..1.
     ranks: the processes that share the batch (bench.train.ranks.Ranks).
     """
 
@@ -70,6 +71,7 @@ class Seen:
     progress: float = 1.0
     ranks: Any = UNREAD
     prompted: list[Prompted] = field(default_factory=list)
+    steps: int = 1
 
     @property
     def objects(self) -> int:

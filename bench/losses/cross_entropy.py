@@ -8,15 +8,15 @@ from bench.system.choices import number
 class PolyCrossEntropy(Loss):
     """Poly-1 cross-entropy on the labels; epsilon 0 is plain cross-entropy.
 
-    share: only this share of a clip's pixels, its hardest, counts (bootstrapping; STCN: 0.15). It falls from
-    1 to that between the shares `start` and `end` of the schedule (STCN: steps 20K and 70K of 150K).
+    share: only this share of a frame's pixels, its hardest, counts (bootstrapping; STCN: 0.15). It falls from
+    1 to that between `start` and `end`: shares of a stage's steps or, above 1, steps (STCN: 20000 and 70000).
     """
 
     weight: float = number(1.0, least=0)
     epsilon: float = number(1.0, least=-1)
     share: float = number(1.0, above=0, most=1)
-    start: float = number(0.13, least=0, most=1)
-    end: float = number(0.47, least=0, most=1)
+    start: float = number(0.13, least=0)
+    end: float = number(0.47, least=0)
 
     reads = Reads.LABELS | Reads.ANSWERS
 
@@ -25,5 +25,6 @@ class PolyCrossEntropy(Loss):
 
         per_pixel = poly_cross_entropy(seen.student.logits.transpose(1, 2), seen.target, self.epsilon)
         frames = per_pixel.flatten(0, 1)
-        share = bootstrap_share(seen.progress, self.start, self.end, self.share)
+        start, end = (when if when <= 1 else when / seen.steps for when in (self.start, self.end))
+        share = bootstrap_share(seen.progress, start, end, self.share)
         return weighed(bootstrapped(frames, share), len(frames))

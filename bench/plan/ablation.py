@@ -1,6 +1,7 @@
 """From a configuration to the cells of a grid."""
 
 import warnings
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from bench.losses.base import Reads, table
 from bench.plan.cells import Cell, Network, Questions, Soup, Training, task_of, task_of_method
 from bench.plan.compose import flat, plain, rows, to_dataclass, to_recipe, with_override
 from bench.plan.data import shares_of, synthesis_of, with_shares
+from bench.plan.given import GIVEN, given_features, given_teacher
 from bench.plan.keys import STAGES, SoupNode
 from bench.plan.recipe import Recipe, Schedule
 from bench.system.choices import check, settings_of
@@ -70,7 +72,17 @@ def plan_ablation(config: DictConfig, data: Data) -> list[Cell]:
             Cell(str(label), _soup(str(label), node, wanted, trained, s), data.dataset, s, ingredients=wanted)
             for s in seeds
         ]
-    return cells
+    references = _references(ablation, dict.fromkeys(cell.label for cell in cells))
+    return [replace(cell, reference=references.get(cell.label, "")) for cell in cells]
+
+
+def _references(ablation: DictConfig, labels: Collection[str]) -> dict[str, str]:
+    """{row: the row that it is compared with}, of those that name one. ConfigError for a name of no row."""
+    found = plain(ablation).get("references") or {}
+    for label in (*found, *found.values()):
+        if label not in labels:
+            raise ConfigError(f"ablation.references: no row '{label}'; rows: {', '.join(labels)}")
+    return found
 
 
 def _data_of_row(config: DictConfig, changed: DictConfig, data: Data) -> Data:
@@ -124,7 +136,7 @@ def teachers(config: DictConfig, data: Data, seeds: list[int]) -> dict[int, Netw
     """The teacher of each seed, where `teacher.seed: own` has the suite train one each, or the one of all."""
     if config.teacher.seed != OWN:
         seeds = [config.teacher.seed]
-    elif config.teacher.weights:
+    elif config.teacher.weights not in (None, GIVEN):
         seeds = [0]
     return {seed: teacher_network(config, data, seed) for seed in seeds}
 
@@ -141,18 +153,24 @@ def varied_losses(varied: dict[str, Any]) -> list[str]:
 
 
 def teacher_network(config: DictConfig, data: Data, seed: int) -> Network:
-    """The teacher of a student's seed: a checkpoint, or a network that the suite trains on the labels alone."""
+    """The teacher of a student's seed: a checkpoint, or a network that the suite trains on the labels alone.
+
+    Where `teacher.weights: given`, that is the suite's own checkpoint of such a network, if there is one.
+    """
     teacher, scale = config.teacher, config.scale
     method, options = teacher.method or scale.teacher_method, plain(teacher.options)
-    if teacher.weights:
+    if teacher.weights and teacher.weights != GIVEN:
         return Network(method, options, full_path(teacher.weights))
     if method == scale.teacher_method:
         options = {**plain(scale.teacher_options), **options}
+    options = _with_scale(config, method, options)
+    if teacher.weights and teacher.seed == 0 and (file := given_teacher(method, options, data.training)):
+        return Network(method, options, file)
     if not scale.teacher.steps:
         raise ConfigError(
             f"scale={scale.name} trains no {method} to teach here: give teacher.weights=/path/to/{method}.pth"
         )
-    options, recipe = _with_scale(config, method, options), _recipe(teacher.recipe)
+    recipe = _recipe(teacher.recipe)
     if recipe.needs_teacher:
         raise ConfigError(f"teacher.recipe={recipe.name} needs a teacher of its own: choose supervised, say")
     seed = seed if teacher.seed == OWN else teacher.seed
@@ -204,10 +222,13 @@ def _trained(
         raise ConfigError(f"'{method}' {why}; name a trainable method, or judge it as it is by job=evaluate")
     _check_task(config.ablation.name, task_of(data.dataset), method, recipe)
     imagenet = {name: full_path(path) for name, path in config.imagenet.items()}
-    if options.get("width", 1.0) != 1.0 and any(imagenet.values()):
-        text = f"{method} of width {options['width']} starts from random weights: ImageNet's fit width 1"
+    width = options.get("width", 1.0)
+    if width != 1.0 and any(imagenet.values()):
+        text = f"{method} of width {width} starts from random weights: ImageNet's fit width 1"
         warnings.warn(text, stacklevel=2)
         imagenet = {}
+    elif config.features == GIVEN:
+        imagenet |= given_features(width, data.training)
     learnt, scale = {key: value for key, value in options.items() if key not in entry.inference}, config.scale
     stages = [(early, data.stages[name], scale[name][role]) for name in STAGES if name in data.stages]
     training: Training | None = None

@@ -25,6 +25,7 @@ from bench.system.errors import ConfigError
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 GROUPS = {path.parent.name for path in CONFIGS.glob("*/*.yaml")}
 OmegaConf.register_new_resolver("half", lambda number: max(1, number // 2), replace=True)
+OF_ROWS = ("ablate", "give")  # jobs that run an ablation
 MOST_ROWS = 1000  # of an ablation
 MISTAKES = (HydraException, OmegaConfBaseException, ConfigCompositionException)
 T = TypeVar("T")
@@ -69,7 +70,7 @@ def _composed(overrides: list[str]) -> DictConfig:
     check(known, values)
     if lost := missing(values, config.job):
         raise ConfigError(f"~{lost[0]}: job={config.job} cannot do without this key")
-    if config.job == "ablate":
+    if config.job in OF_ROWS:
         for varied in rows(config.ablation).values():
             check(known, flat(varied))
     listed = [name for name, _ in method_entries(config)]

@@ -56,6 +56,8 @@ class Data:
     split: str
     resolution: str | None
     all_frames: bool
+    seed: int = number(least=SEEDS.least, below=SEEDS.below)  # of generated data
+    sequences: int = number(least=1, most=MANY)
     hold_out: float = number(least=0, below=1)
     judged: float = number(least=0, below=1)
     unseen: float = number(least=0, below=1)
@@ -124,6 +126,7 @@ class Ablation:
     cells: dict[str, dict[str, Any] | None] | None
     sweep: dict[str, Any] | list[dict[str, Any]] | None
     soups: dict[str, dict[str, Any]] | None
+    references: dict[str, str] | None
     growth: bool
     held_out: bool
     prompts: Questions
@@ -170,6 +173,7 @@ class Common:
     seeds: int | list[int] | None = number(least=1, most=MANY, each=SEEDS)
     teacher: Teacher = group("give teacher.<key>=...")
     imagenet: ImageNet = group("give imagenet.<backbone>=/path/to/weights")
+    features: str = choice("given", "random")
     measure: bool
     device: str
     pictures: str | list[str]

@@ -6,7 +6,7 @@ from bench.plan.ablation import Data, plan_ablation, plan_evaluation
 from bench.plan.cells import Cell
 from bench.plan.compare import plan_comparison
 
-PLANS = {"ablate": plan_ablation, "evaluate": plan_evaluation, "compare": plan_comparison}
+PLANS = {"ablate": plan_ablation, "give": plan_ablation, "evaluate": plan_evaluation, "compare": plan_comparison}
 
 
 def plan(config: DictConfig, data: Data) -> list[Cell]:

@@ -99,6 +99,7 @@ class Schedule:
     as ImageNet made it; a network without any of ImageNet's weights learns with lr throughout.
     guided: in this first share of the steps a network remembers the labels that it learns from and not its own
     answers (AOT: 0.5; STCN: 0). snapshots: weights kept along the last half of the training, for soups.
+    clip_grad: the largest norm of the gradient, which is scaled to that; null: as it is.
     ema: decay per step of the averaged weights that are evaluated; 0 evaluates the last weights.
     precision: "fp32", or "bf16" for autocast. workers: processes that load data (0: none).
     embeddings: the precision, fp32 or fp16, of a teacher's embeddings of images on disk. embeddings_gb: the most
@@ -117,7 +118,7 @@ class Schedule:
     drop_at: float = number(0.83, least=0, most=1)
     lr_end: float = number(0.0, least=0, most=1)
     backbone_lr: float = number(1.0, least=0)
-    clip_grad: float = number(1.0, above=0)
+    clip_grad: float | None = number(1.0, above=0)
     ema: float = number(0.0, least=0, below=1)
     precision: str = choice("fp32", "bf16")
     workers: int = number(0, least=0, most=1024)

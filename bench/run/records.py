@@ -74,6 +74,7 @@ def blank(cell: Cell, setup: Setup, status: str = "ok") -> Record:
         scale=setup.config.scale.name if cell.network.trainings else "",
         options=json.dumps(cell.network.options, sort_keys=True),
         config_hash=cell.key,
+        network=cell.network.key,
         fingerprint=setup.config.fingerprint,
         **setup.facts,
     )

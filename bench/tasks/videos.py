@@ -102,7 +102,8 @@ class Videos(Task):
 
 def _answered(learner: Learner, batch: Tensors, answers: Any, seed: int) -> Seen:
     """What both say of the clips."""
-    recipe, ranks, progress = learner.recipe, learner.ranks, learner.step / learner.schedule.steps
+    recipe, ranks, steps = learner.recipe, learner.ranks, learner.schedule.steps
+    progress = learner.step / steps
     labels = batch["masks"] if recipe.labels == "truth" else answers.labels
     noise = generator_at(seed, learner.step, DROPS)
     noise.part, noise.parts = ranks.number, ranks.size
@@ -110,7 +111,7 @@ def _answered(learner: Learner, batch: Tensors, answers: Any, seed: int) -> Seen
     with learner.autocast(batch["frames"]):
         rollout = answer(learner.method, batch, learner.maps, noise, guide)
     drawn = recipe.sampling, generator_at(seed, learner.step, PIXELS)
-    return Seen(rollout, answers, labels[:, 1:], *drawn, learner.projectors, progress, ranks)
+    return Seen(rollout, answers, labels[:, 1:], *drawn, learner.projectors, progress, ranks, steps=steps)
 
 
 def _imitated(learner: Learner, batch: Tensors, answers: Rollout, _: int) -> Seen:

@@ -13,6 +13,7 @@ from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from bench.plan.cells import content_hash
+from bench.plan.compose import OF_ROWS
 from bench.record import Record, to_jsonl
 from bench.system.databases import without_passwords
 from bench.system.files import set_aside, write_text
@@ -45,7 +46,7 @@ class Tracker:
         """The parent run of all cells that this invocation finishes; its tags tell invocations apart."""
         text = OmegaConf.to_yaml(without_passwords(config))
         tags = {"kind": "invocation", "job": config.job, "folder": str(out), **facts}
-        if config.job == "ablate":
+        if config.job in OF_ROWS:
             tags |= {"ablation": config.ablation.name, "method": config.method}
         tags |= {"dataset": config.dataset.name, "scale": config.scale.name}
         start = Run(uuid4().hex, self.experiment, title, "RUNNING", _now(), tags, texts={"config.yaml": text})

@@ -109,7 +109,7 @@ class Learner:
             shares = gradient_shares(self.losses, parts, self.method.parameters(), self.ranks)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
-        norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad)
+        norm = nn.utils.clip_grad_norm_(self.method.parameters(), self.schedule.clip_grad or math.inf)
         total = self.ranks.mean(parts["total"])
         if not math.isfinite(total) or not math.isfinite(float(norm)):
             raise Diverged(f"loss {total}, gradient norm {float(norm)} at step {self.step}")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from methods.checkpoint import load_strictly, read_state
+from methods.checkpoint import load_strictly, read_file, read_state
 
 COUNTER = "num_batches_tracked"  # of batch normalisation; frozen ones have none
 
@@ -16,7 +16,8 @@ COUNTER = "num_batches_tracked"  # of batch normalisation; frozen ones have none
 def initialize_backbones(method: Any, files: Mapping[str, str | Path | None]) -> dict[str, str]:
     """Load ImageNet weights into `method.backbones`; returns, by backbone, "imagenet:<file>" or "random".
 
-    files: {"resnet18" | "resnet50" | "mobilenet_v2": path or None}, state dicts with torchvision's key names.
+    files: {"resnet18" | "resnet50" | "mobilenet_v2": path or None}, state dicts with torchvision's key names or the
+    encoder's own. One that says what else it was learnt from (`meta: {source: ...}`) gives "<source>:<file>".
     A first convolution with more input channels than the checkpoint's keeps its random weights for the extra
     ones. A missing file gives one warning and random initialisation. Raises MethodError for a wrong file.
     """
@@ -31,10 +32,13 @@ def initialize_backbones(method: Any, files: Mapping[str, str | Path | None]) ->
                 f"ImageNet weights for {name} not found at {path}: starting from random ones", stacklevel=2
             )
             continue
-        state = read_state(Path(path))
+        content = read_file(Path(path))
+        state = read_state(Path(path), content)
         for encoder in part if isinstance(part, nn.ModuleList) else [part]:
             load_strictly(encoder, _fitted(encoder, state), str(path))
-        report[name] = f"imagenet:{Path(path).name}"
+        meta = content.get("meta") if isinstance(content, dict) else None
+        source = meta.get("source") if isinstance(meta, dict) else None
+        report[name] = f"{source or 'imagenet'}:{Path(path).name}"
     return report
 
 

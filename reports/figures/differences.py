@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.record import Record
-from reports.comparison import SIGNIFICANT, compare
+from reports.comparison import SIGNIFICANT, by_reference, compare
 from reports.figures import figure
 from reports.figures.style import FAINT, SMALL, explain, marks, panels, wrapped
 from reports.rows import group_rows, main_score
@@ -22,10 +22,9 @@ SHOWN = 40  # sequences of a panel; of more, half from either end
 def difference_chart(records: list[Record], folder: Path) -> Figure | None:
     """Rows and references are those of `compare`, a panel for each reference; None: nothing to compare."""
     cells, compared = group_rows(records), compare(records)
-    references = dict.fromkeys(found.reference for found in compared.values())
     if not compared:
         return None
-    groups = {other: [name for name, found in compared.items() if found.reference == other] for other in references}
+    groups = by_reference(compared)
     drawn = Figure(figsize=(7.2, 1.2 * len(groups) + 0.4 * len(compared)), layout="constrained")
     axes = drawn.subplots(
         len(groups), 1, squeeze=False, height_ratios=[len(names) + 2 for names in groups.values()]

@@ -92,6 +92,14 @@ report.ablation("aspp")
 report.ablation("teacher")
 
 # %% [markdown]
+# ## The gap between teacher and student
+#
+# The paper leaves open what it does to distillation (ours).
+
+# %%
+report.ablation("capacity")
+
+# %% [markdown]
 # ## From static images to real video
 #
 # What decides when a student learns from static images with masks (`training.root=`) and ImageNet weights (ours).

@@ -18,7 +18,7 @@ OWN_METHOD = "from methods.copy_first_mask import CopyFirstMask\n\n\nclass Mine(
 TINY_SCALE = [
     f"scale.{role}.{key}={value}"
     for role in ("teacher", "student")
-    for key, value in {"steps": 3, "batch": 2, "crop": 32}.items()
+    for key, value in {"steps": 3, "batch": 2, "crop": 32, "length": 4}.items()
 ]
 
 

@@ -184,6 +184,46 @@ def test_rows_that_name_their_reference_are_compared_with_it_trained_or_not(make
     assert "mine: full size is the method as it was built" in text
 
 
+def test_rows_may_have_references_of_their_own(make_cell, tmp_path):
+    """The rows that are named are compared with nothing; Holm's correction is over all others."""
+
+    def rows(student: str, score: float, gains: dict[str, float]):
+        for seed in range(3):
+            yield make_cell(f"{student} alone", seed, score)
+            for name, gain in gains.items():
+                cell = make_cell(f"{student} by {name}", seed, score + gain + seed)
+                yield replace(cell, reference=f"{student} alone")
+
+    records = [*rows("small", 50, {"a": 4, "b": 2}), *rows("large", 60, {"a": 1})]
+    records.append(make_cell("a (teacher)", 0, 70.0))
+    write_tables(records, tmp_path, "Capacity")
+    table = pd.read_csv(tmp_path / "table.csv").set_index("label")
+    assert table["jf_difference"].dropna().to_dict() == {"small by a": 5, "small by b": 3, "large by a": 2}
+    assert table["reference"].dropna().to_dict() == {
+        **dict.fromkeys(("small alone", "small by a", "small by b"), "small alone"),
+        **dict.fromkeys(("large alone", "large by a"), "large alone"),
+    }
+    # t = 5 / (1 / sqrt(3)), the smallest of three p values, counts three times.
+    assert table.loc["small by a", "p_holm"] == pytest.approx(3 * 0.01307, 1e-3)
+    text = (tmp_path / "table.md").read_text()
+    assert text.count("| reference |") == 2
+    assert "References: small alone of small by a, small by b; large alone of large by a." in text
+
+
+def test_a_row_that_names_none_is_compared_with_the_first_such_row(make_cell):
+    records = [replace(make_cell("by a", 0, 52.0), reference="alone"), make_cell("alone", 0, 50.0)]
+    records += [make_cell("plain", 0, 40.0), make_cell("other", 0, 41.0)]
+    table = summarize(records).set_index("Method")["Δ J&F"]
+    assert table.to_dict() == {
+        "by a": "+2.0 (no verdict)", "alone": "reference", "plain": "reference", "other": "+1.0 (no verdict)",
+    }  # fmt: skip
+
+
+def test_a_reference_that_is_no_row_leaves_a_row_without_a_difference(make_cell):
+    records = [replace(make_cell("by a", 0, 52.0), reference="gone"), make_cell("alone", 0, 50.0)]
+    assert set(summarize(records)["Δ J&F"]) == {"—"}
+
+
 def test_a_comparison_without_training_is_over_sequences_alone_and_has_a_verdict(make_cell, tmp_path):
     fixed = {"train_steps": 0, "reference": "a", "scale": ""}
     write_tables([make_cell("a", 0, 50.0, **fixed), make_cell("b", 0, 52.0, **fixed)], tmp_path, "Methods")

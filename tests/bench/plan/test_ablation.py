@@ -95,7 +95,7 @@ def test_the_place_of_the_data_changes_nothing_its_content_does():
 
 def test_the_teacher_is_the_scales_or_a_checkpoint():
     teacher = next(c for c in cells() if "teacher" in c.label)
-    assert (teacher.network.method, teacher.network.options["width"]) == ("mobilevos_r18", 0.5)
+    assert (teacher.network.method, teacher.network.options["width"]) == ("mobilevos_r18", 0.375)
     assert next(c for c in cells("scale=gpu") if "teacher" in c.label).network.method == "stcn"
     loaded = next(c for c in cells("teacher.method=stcn", "teacher.weights=/x.pth") if "teacher" in c.label)
     assert loaded.network.weights == "/x.pth"
@@ -218,6 +218,31 @@ def test_a_row_may_make_its_clips_in_another_way_and_has_no_other_data():
         cells(*rows, "+ablation.sweep={training.hold_out: [0, 0.1]}", data=stills)
     with pytest.raises(ConfigError, match="training.synthesis: .*smaer"):
         cells(*rows, "+ablation.sweep={training.synthesis.smaer: [0]}", data=stills)
+
+
+def test_rows_of_an_ablation_may_name_what_they_are_compared_with():
+    references = {c.label: c.reference for c in cells("ablation=distillation", "seeds=1")}
+    assert set(references.values()) == {""}
+    named = "+ablation.references={distilled: labels only}"
+    references = {c.label: c.reference for c in cells("ablation=distillation", "seeds=1", named)}
+    assert {label for label, reference in references.items() if reference} == {"distilled"}
+    for wrong in ("{distiled: labels only}", "{distilled: labels}"):
+        with pytest.raises(ConfigError, match="ablation.references: no row '.*'; rows: .*labels only, distilled"):
+            cells("ablation=distillation", f"+ablation.references={wrong}")
+
+
+def test_every_student_of_the_capacity_study_meets_every_teacher_and_none():
+    planned = {c.label: c for c in cells("ablation=capacity", "seeds=1")}
+    compared = [c for c in planned.values() if c.reference]
+    teachers = {c.network.key for c in planned.values() if c.label.endswith("(teacher)")}
+    assert {(c.network.method, c.network.training.teacher.key) for c in compared} == {
+        (student, teacher) for student in {c.network.method for c in compared} for teacher in teachers
+    }
+    assert len(compared) == 9 and len(teachers) == 3
+    for cell in compared:
+        taught, alone = cell.network, planned[cell.reference].network
+        assert (alone.method, alone.options, alone.training.teacher) == (taught.method, taught.options, None)
+        assert alone.training.stream == taught.training.stream  # the same batches
 
 
 def test_a_soup_is_made_of_the_rows_it_names_seed_by_seed():

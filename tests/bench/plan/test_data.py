@@ -116,7 +116,8 @@ def test_networks_learn_from_a_mixture_and_soups_are_chosen_on_what_it_holds_out
     for name, value in {"SCORED_CLIPS": 2, "SCORED_FRAMES": 4}.items():
         monkeypatch.setattr(held_out, name, value)
     monkeypatch.setattr(grid, "_tracked", lambda *_: nullcontext(grid.Untracked()))
-    tiny = [f"scale.student.{key}={value}" for key, value in {"steps": 2, "batch": 2, "crop": 32}.items()]
+    sizes = {"steps": 2, "batch": 2, "crop": 32, "length": 4}
+    tiny = [f"scale.student.{key}={value}" for key, value in sizes.items()]
     arguments = [
         *mix, *tiny, "ablation=omega", "omega=[0]", "recipe=supervised", "seeds=1", "ablation.baselines=[]",
         "pictures=none", "options.width=0.125", "+ablation.soups={best: {pick: greedy}}", "dataset=davis2017",

@@ -62,7 +62,7 @@ def test_nor_for_one_of_a_file(values, tmp_path, capsys):
 
 def test_what_the_suite_computes_itself_may_be_said():
     half = "+ablation.cells={half: {scale.student.steps: '${half:${scale.student.steps}}'}}"
-    assert load_config(["ablation=distillation", half]).ablation.cells.half["scale.student.steps"] == 500
+    assert load_config(["ablation=distillation", half]).ablation.cells.half["scale.student.steps"] == 250
 
 
 @pytest.mark.parametrize("text", ["hydra.searchpath=[/tmp]", "++hydra.run.dir=x", "+hydra/launcher=basic"])

@@ -288,3 +288,21 @@ def test_the_learning_rate_can_drop_once():
     factors = [lr_factor(step, schedule) for step in range(100)]
     assert factors[:80] == [1.0] * 80
     assert factors[80:] == [0.1] * 20
+
+
+@pytest.mark.parametrize("clip_grad", [1e-6, None])
+def test_a_gradient_is_scaled_to_a_norm_or_left_as_it_is(tmp_path, clips, clip_grad):
+    schedule = dataclasses.replace(SCHEDULE, steps=1, clip_grad=clip_grad)
+    student = learner(tmp_path, PLAIN, schedule)
+    train_group([student], clips, schedule, 0, None, "cpu")
+    norm = torch.cat([p.grad.flatten() for p in student.method.parameters() if p.grad is not None]).norm()
+    assert norm == pytest.approx(1e-6, rel=1e-2) if clip_grad else norm > 0.1
+
+
+@pytest.mark.parametrize("clip_grad", [1.0, None])
+def test_a_gradient_that_is_not_finite_ends_the_training_clipped_or_not(tmp_path, clips, clip_grad):
+    schedule = dataclasses.replace(SCHEDULE, steps=1, clip_grad=clip_grad)
+    student = learner(tmp_path, PLAIN, schedule)
+    next(student.method.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    train_group([student], clips, schedule, 0, None, "cpu")
+    assert "gradient norm nan" in student.failure or "gradient norm inf" in student.failure
