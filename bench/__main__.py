@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HELP = """\
 usage: ./run_all.sh [key=value ...]
 
-  ./run_all.sh                                     train, distil, evaluate, measure; print the table
+  ./run_all.sh                                     train, distil, evaluate, measure; print a table
   ./run_all.sh ablation=sampling                   another grid of cells
   ./run_all.sh ablation=sampling dataset=davis2016 dataset.root=/path/to/DAVIS
   ./run_all.sh job=evaluate method=stcn weights=/path/stcn.pth dataset=davis2017 dataset.root=/path/to/DAVIS

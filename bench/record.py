@@ -155,6 +155,7 @@ class Record:
     weights: str = ""  # file the network came from
     overlay: str = ""  # picture of its masks
     pictures: str = ""  # {sequence: folder of its frames, errors in ERROR_COLOURS} as JSON
+    busy: str = ""  # fields measured while others took more than a tenth of the cores, as JSON: upper bounds
     frame_scores: str = ""  # folder of <sequence>.json: {"j": [...], "f": [...]}, a row a frame, in [0, 1]
     sampling_picture: str = ""  # which pixels its representation loss compares, and how many of them
     sampling_shares: str = ""  # lie on a boundary, and are in a random sample too: {"boundary": 0.9, ...} as JSON

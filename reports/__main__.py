@@ -54,24 +54,13 @@ def _main(arguments: list[str] | None) -> int:
             code = write_report(folder)
             print(folder / "report.html")
             return code
-        from reports.figures import write_figures
-        from reports.figures.errors import error_films
-        from reports.measure import write_measured
-        from reports.search import write_search_table
-        from reports.tables import write_tables
+        from reports.folder import write_all
 
-        written, table = [], folder / "table.md"
-        if (folder / "measure.json").is_file():  # nothing was scored
-            table = write_measured(folder)
-        elif search:
-            table = write_search_table(folder, _title(folder))
-        else:
-            written = write_tables(records, folder, _title(folder)) + error_films(records, folder)
-        written += write_figures(records, folder)
+        screen = write_all(records, folder, _title(folder))
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is missing: pip install 'vos-bench[reports]'", file=sys.stderr)
         return 2
-    print(table.read_text(encoding="utf-8"), *written, sep="\n")
+    screen.show()
     return 0
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from bench.record import COLUMNS, Column, Record, columns
 from reports.comparison import EFFECT, NO_VERDICT, Comparison, by_reference, compare_soups, remark
 from reports.published import CERTAINTY, DAVIS, published_about, published_columns
-from reports.rows import distinct, group_rows, main_score, succeeded, values
+from reports.rows import busy, distinct, group_rows, main_score, succeeded, values
 from reports.shares import share_notes
-from reports.texts import difference, interval
+from reports.texts import BUSY, difference, interval
 
 DAVIS_SCORES = (
     "J&F is the mean of J and F. Both are averaged over frames (without the first and the last), then over all "
@@ -23,6 +23,7 @@ PAIRED = (
     "objects, with a two-way 95 % interval: {sequence}s and seeds are both a sample. n.s. = not significant at 5 % "
     "after Holm's correction over all rows that are compared on one dataset; the interval is not corrected."
 )
+BUSY_NOTE = f"{BUSY}: other processes took more than a tenth of the cores meanwhile; the time is an upper bound."
 ONE_TEACHER = "One teacher taught all seeds: intervals and verdicts hold for students of this teacher."
 PUBLISHED = (
     "Published figures are not measured here: they are joined by the method's name and are of the full-size "
@@ -56,6 +57,7 @@ def notes(records: list[Record], compared: dict[str, Comparison]) -> list[str]:
     lines += [] if prompted else _sizes(done)
     costs = [column for column in shown if column.group == "cost" or (prompted and column.group == "training")]
     lines += column_notes(done, costs)
+    lines += [BUSY_NOTE] if busy(records) else []
     lines += [PROMPTED] if prompted else _published(records)
     lines += [
         f"{name}, seed {cell.seed}: {cell.status.rstrip('.')}."

@@ -67,6 +67,7 @@ def _row(name: str, cells: list[Record], shown: list[Column]) -> dict[str, Any]:
     row |= {c.name: distinct(done or cells, c.name) for c in shown if c.group == "setting"}
     row |= {"sequences": distinct(done, "sequences"), "objects": distinct(done, "objects")}
     row |= {"cells": len(cells), "n": len(done), "status": " ".join("; ".join(failures).split()) or "ok"}
+    row["busy"] = ", ".join(sorted(busy(cells)))
     for column in shown:
         if column.group == "score":
             found = values(done, column.name)
@@ -89,6 +90,11 @@ def by_sequence(records: list[Record]) -> pd.DataFrame:
         for name, cells in group_rows(records).items()
     }
     return pd.DataFrame(rows).T.rename_axis("label")
+
+
+def busy(records: list[Record]) -> set[str]:
+    """Names of the fields that were measured in any of these while others were at work."""
+    return {name for record in records for name in json.loads(record.busy or "[]")}
 
 
 def values(records: list[Record], name: str) -> list[float]:

@@ -9,28 +9,63 @@ import pandas as pd
 from reports.table import markdown_page
 from reports.texts import MISSING
 
+SHOWN = 10  # trials that a terminal shows
+
 
 def write_search_table(folder: Path, title: str) -> Path:
     """Write table.md from FOLDER/search.json: best trials first, those without a value last; returns its path."""
-    content = json.loads((folder / "search.json").read_text(encoding="utf-8"))
-    sign = -1 if content["objectives"][0]["direction"] == "maximize" else 1
-    order = {t["number"]: (not t["values"], sign * (t["values"] or [0])[0], t["number"]) for t in content["trials"]}
-    trials = sorted(content["trials"], key=lambda trial: order[trial["number"]])
-    objectives = [objective["label"] for objective in content["objectives"]]
+    content = _read(folder)
     names = short_names(content["keys"])
     rows = [
-        [
-            f"{trial['number']}{' *' if trial['number'] in content['front'] else ''}",
-            *(_shown(value) for value in trial["values"] or [MISSING] * len(objectives)),
-            *(_shown(trial["params"].get(key, MISSING)) for key in names),
-            _note(trial),
-        ]
-        for trial in trials
+        [_name(trial, content), *_reached(trial, content), *map(_shown, _chosen(trial, names)), _note(trial)]
+        for trial in _best_first(content)
     ]
-    table = pd.DataFrame(rows, columns=["Trial", *objectives, *names.values(), "Note"])
+    columns = ["Trial", *_labels(content), *names.values(), "Note"]
     path = folder / "table.md"
-    path.write_text(markdown_page(table, title, _notes(content), ()), encoding="utf-8")
+    page = markdown_page(pd.DataFrame(rows, columns=columns), title, _notes(content), ())
+    path.write_text(page, encoding="utf-8")
     return path
+
+
+def compact_search(folder: Path) -> pd.DataFrame:
+    """The best trials of FOLDER/search.json, as texts that fit a terminal."""
+    content = _read(folder)
+    names = short_names(content["keys"])
+    rows = [
+        [_name(trial, content), *_reached(trial, content), ", ".join(_settings(trial, names)), _note(trial)]
+        for trial in _best_first(content)[:SHOWN]
+    ]
+    return pd.DataFrame(rows, columns=["trial", *_labels(content), "settings", "note"])
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "search.json").read_text(encoding="utf-8"))
+
+
+def _best_first(content: dict[str, Any]) -> list[dict[str, Any]]:
+    sign = -1 if content["objectives"][0]["direction"] == "maximize" else 1
+    order = {t["number"]: (not t["values"], sign * (t["values"] or [0])[0], t["number"]) for t in content["trials"]}
+    return sorted(content["trials"], key=lambda trial: order[trial["number"]])
+
+
+def _labels(content: dict[str, Any]) -> list[str]:
+    return [objective["label"] for objective in content["objectives"]]
+
+
+def _name(trial: dict[str, Any], content: dict[str, Any]) -> str:
+    return f"{trial['number']}{' *' if trial['number'] in content['front'] else ''}"
+
+
+def _reached(trial: dict[str, Any], content: dict[str, Any]) -> list[str]:
+    return [_shown(value) for value in trial["values"] or [MISSING] * len(content["objectives"])]
+
+
+def _chosen(trial: dict[str, Any], names: dict[str, str]) -> list[Any]:
+    return [trial["params"].get(key, MISSING) for key in names]
+
+
+def _settings(trial: dict[str, Any], names: dict[str, str]) -> list[str]:
+    return [f"{name}={_shown(trial['params'][key])}" for key, name in names.items() if key in trial["params"]]
 
 
 def short_names(keys: list[str]) -> dict[str, str]:

@@ -8,12 +8,12 @@ import pandas as pd
 
 from bench.record import COLUMNS, Column, Record, columns, value
 from reports.comparison import Comparison, compare, remark
-from reports.notes import column_notes, notes
+from reports.notes import BUSY_NOTE, column_notes, notes
 from reports.prompted import prompted_sections
 from reports.published import DAVIS, load_quantities, published_columns, published_section, two_readings
-from reports.rows import aggregate, by_sequence, distinct, group_rows, main_score
+from reports.rows import aggregate, busy, by_sequence, distinct, group_rows, main_score
 from reports.table import Table, csv_text
-from reports.texts import MISSING, difference, interval, number, shortened, spread
+from reports.texts import MISSING, difference, interval, marked, number, shortened, spread
 
 
 def summarize(records: list[Record]) -> pd.DataFrame:
@@ -30,7 +30,12 @@ def summarize(records: list[Record]) -> pd.DataFrame:
 
 def write_tables(records: list[Record], folder: Path, title: str) -> list[Path]:
     """Write table.md, table.tex, table.csv and, where there are sequences, sequences.csv; return their paths."""
-    paths, sequences = tabulate(records, title).write(folder), by_sequence(records)
+    return write_table(tabulate(records, title), records, folder)
+
+
+def write_table(table: Table, records: list[Record], folder: Path) -> list[Path]:
+    """As `write_tables`, of the table of these records."""
+    paths, sequences = table.write(folder), by_sequence(records)
     if sequences.empty:
         return paths
     text = csv_text(sequences.round(2).reset_index())
@@ -54,10 +59,13 @@ def tabulate(records: list[Record], title: str) -> Table:
 
 def tabulate_costs(records: list[Record], title: str) -> Table:
     """Costs alone, a row per record of job=measure."""
-    shown = [column for column in COLUMNS if column.measured]
+    shown, cells = [column for column in COLUMNS if column.measured], [[record] for record in records]
     texts = pd.DataFrame(
         {"Method": [record.label for record in records]}
-        | {c.heading(c.measured): [number(value(r, c.name), c.digits) for r in records] for c in shown}
+        | {
+            c.heading(c.measured): _marked([number(value(r, c.name), c.digits) for r in records], c, cells)
+            for c in shown
+        }
     )
     sentences = [
         f"Frames of {distinct(records, 'resolution')}, {distinct(records, 'objects')} object(s), on "
@@ -65,6 +73,7 @@ def tabulate_costs(records: list[Record], title: str) -> Table:
         "Latency (median) and FPS follow the protocol frame: from a frame on the host to its mask there. "
         "docs/measuring.md tells of the other protocols, which measure.md beside the figures holds.",
         *column_notes(records, shown),
+        *([BUSY_NOTE] if busy(records) else []),
         *(f"{record.label}: {record.status}." for record in records if record.status != "ok"),
     ]
     return Table(title, texts, sentences, pd.DataFrame([vars(record) for record in records]))
@@ -127,10 +136,16 @@ def _texts(records: list[Record], rows: pd.DataFrame) -> pd.DataFrame:
     table["95 % interval"] = [interval(*pair) for pair in ends]
     for column in shown:
         if column.group in ("cost", "training" if main.name == "miou" else "cost"):
-            table[column.heading()] = [number(cost / column.per, column.digits) for cost in rows[column.name]]
+            texts = [number(cost / column.per, column.digits) for cost in rows[column.name]]
+            table[column.heading()] = _marked(texts, column, cells)
         elif column.group in ("stages", "setting"):
-            table[column.heading()] = [text or MISSING for text in rows[column.name]]
+            table[column.heading()] = _marked([text or MISSING for text in rows[column.name]], column, cells)
     return pd.concat([table, _published(rows)], axis=1)
+
+
+def _marked(texts: list[str], column: Column, rows: list[list[Record]]) -> list[str]:
+    """With the mark of what others may have disturbed in any cell of a row."""
+    return [marked(text, column.name in busy(cells)) for text, cells in zip(texts, rows, strict=True)]
 
 
 def _published(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import math
 
 MISSING = "—"  # what was not measured
+BUSY = "busy"  # ends a cell: measured while others were at work
 LONGEST_STATUS = 60  # characters in a cell of a table; the note below it has the rest
 
 
@@ -33,6 +34,11 @@ def three_digits(value: float) -> str:
     if value == 0 or math.isnan(value):
         return MISSING if value else "0"
     return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
+
+
+def marked(text: str, busy: bool) -> str:
+    """A measured cost, which others may have disturbed."""
+    return f"{text} {BUSY}" if busy and text != MISSING else text
 
 
 def shortened(status: str) -> str:

@@ -32,7 +32,17 @@ def tiny_davis(tmp_path_factory) -> Path:
     from datasets.embedded import EmbeddedSpec, ensure_embedded
 
     spec = EmbeddedSpec(train_sequences=2, train_frames=5, val_sequences=2, val_frames=5, height=48, width=64)
-    return ensure_embedded(tmp_path_factory.mktemp("tiny"), spec, workers=1, progress=False)
+    return ensure_embedded(tmp_path_factory.mktemp("tiny"), spec, workers=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_patience() -> Iterator[None]:
+    """Beside other tests a machine does not become quiet; test_load.py has its own."""
+    from bench.measure import load
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "PATIENCE", 0.0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

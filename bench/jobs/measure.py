@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 import methods
 from bench.jobs import measure_phone
 from bench.jobs.results import results_folder, tell
 from bench.measure.conditions import Conditions, check
 from bench.measure.everything import PARTS, measure_method
-from bench.measure.full_size import SIZES
+from bench.measure.full_size import SIZES, named_busy
 from bench.measure.protocols import PROTOCOLS
 from bench.measure.results import record_of, warn_of, write_results
 from bench.plan.compose import to_dataclass
 from bench.record import Record
 from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
+from bench.system.progress import track
 from bench.system.workers import threads
 from bench.tracking.tracker import Tracker
 from methods import outside
@@ -59,16 +59,15 @@ def run(config: DictConfig, runs: Path) -> int:
     }
     parts = [part for part in PARTS if part not in PROTOCOLS or part in settings.protocols]
     try:
-        with tqdm(total=len(names) * len(parts), unit="part", mininterval=1) as bar:
+        with track("measure", total=len(names) * len(parts), unit="parts") as bar:
             for number, name in enumerate(names):
 
                 def begin(part: str, name: str = name, first: int = number * len(parts)) -> None:
-                    bar.set_description(f"measure {name}: {part}")
-                    bar.update(first + parts.index(part) - bar.n)
+                    bar.update(first + parts.index(part) - bar.done, f"{name}: {part}")
 
                 content["methods"][name] = _measure(name, options, settings, device, begin)
                 write_results(content, _records(content), out)
-            bar.update(len(names) * len(parts) - bar.n)
+            bar.update(len(names) * len(parts) - bar.done, "")
         with Tracker(config.tracking_uri, runs, out.name).invocation(TITLE, config, environment, out) as tracker:
             tracker.table = _records(content)
     finally:  # a kill by ^C too leaves the methods that are done
@@ -129,6 +128,7 @@ def _record(name: str, content: dict) -> Record:
         params_m=params,
         fps=timing.get("fps"),
         latency_ms_median=timing.get("ms_median"),
+        **named_busy({"latency_ms_median", "fps"} if "frame" in found.get("busy", ()) else set()),
         precision=found.get("precision") or settings["precision"],
         versions=content["versions"],
         **full,

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
-from tqdm import tqdm
 
 from bench.jobs.results import results_folder
 from bench.plan.ablation import given_network
@@ -27,6 +26,7 @@ from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError, say
 from bench.system.files import full_path, read_json, replace_atomically, write_json, write_text
 from bench.system.locks import alone
+from bench.system.progress import track
 from datasets.images import write_mask
 from datasets.static import StaticImage, open_static
 from datasets.unlabelled import Clip, open_unlabelled
@@ -119,7 +119,7 @@ def _label_all(
     """{clip: what was kept of it}; those that an earlier command has labelled are not labelled again."""
     found: dict[str, dict[str, Any]] = {}
     method: Any = None
-    with tqdm(total=sum(len(clip.frames) for clip in clips), desc="label", unit="frame", mininterval=2) as bar:
+    with track("label", total=sum(len(clip.frames) for clip in clips), unit="frames") as bar:
         for clip in clips:
             stamp = fingerprint(clip.frames[0].parent, runs, config.fingerprint)
             own = content_hash([key, stamp, len(clip.frames), file_hash(str(clip.mask)) if clip.mask else None])

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Event, Thread
 
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from bench.jobs.results import results_folder, tell
 from bench.plan.ablation import Data, ablation_seeds, check_held_out
@@ -27,6 +26,7 @@ from bench.system.databases import without_password, without_passwords
 from bench.system.environment import describe_environment, pick_device
 from bench.system.errors import ConfigError
 from bench.system.files import write_text
+from bench.system.progress import Activity, track
 from bench.tracking.tracker import Tracker
 from bench.train.ranks import ranks_here
 
@@ -120,25 +120,23 @@ def _progress(study, settings: Settings) -> Iterator[None]:
     """A bar over all trials of the study, whoever works on them."""
     done = Event()
     ended = sum(trial.state.is_finished() for trial in latest(study).values())
-    bar = tqdm(total=settings.trials, initial=ended, desc=f"search {settings.name}", unit="trial", mininterval=2)
 
-    def follow() -> None:
+    def follow(bar: Activity) -> None:
         last = False
         while not last:
             last = done.wait(SECONDS_BETWEEN_LOOKS)
             trials = latest(study).values()
             states = [trial.state.name for trial in trials if trial.state.is_finished()]
             reached = [t.values[settings.objectives.index("jf")] for t in trials if t.state.name == "COMPLETE"]
-            found = {"J&F": f"{max(reached):.1f}"} if reached else {}
-            found |= {name.lower(): str(states.count(name)) for name in ("PRUNED", "FAIL") if name in states}
-            bar.set_postfix(found, refresh=False)
-            bar.update(len(states) - bar.n)
+            found = [f"J&F {max(reached):.1f}"] if reached else []
+            found += [f"{states.count(name)} {name.lower()}" for name in ("PRUNED", "FAIL") if name in states]
+            bar.update(len(states) - bar.done, ", ".join(found))
 
-    thread = Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        bar.close()
+    with track("search", settings.name, settings.trials, "trials", ended) as bar:
+        thread = Thread(target=follow, args=(bar,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()

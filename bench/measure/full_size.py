@@ -2,16 +2,18 @@
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+import torch
 
 import methods
 from bench.measure.complexity import complexity, networks, parameters, step_gmacs
 from bench.measure.growth import growth as measure_growth
+from bench.measure.load import Quiet
 from bench.measure.memory import measure_memory
 from bench.measure.protocols import milliseconds_by_step, step
 from bench.measure.scene import Scene, frozen_copy
@@ -19,9 +21,11 @@ from bench.plan.cells import Network, content_hash, identity, name_for_files
 from bench.system.environment import describe_environment
 from bench.system.files import read_json, write_json
 from bench.system.locks import alone
+from bench.system.progress import tracked
 from methods import outside
 from methods.interface import Method, Stepped
 
+LOOK = 0.25  # seconds, to see whether what was disturbed can be measured again
 FOUND = dict[str, float | str | None]  # what the file of a network holds
 # Options that make a network smaller than the published one
 SIZES = {"width", "encoder_width", "depth", "image_size", "decoder_channels"}
@@ -61,21 +65,49 @@ def wanted_fields(network: Network, fields: list[str]) -> list[str]:
 def measured(
     name: str, options: dict[str, Any], wanted: list[str], runs: Path, device: str
 ) -> dict[str, float | str]:
-    """All that the file of a method with these options holds, once the `wanted` keys of MEASURES are in it."""
+    """All that the file of a method with these options holds, once the `wanted` keys of MEASURES are in it.
+
+    "busy" names the times, as JSON, that were taken while others were at work. A later process takes these again
+    where it finds the machine quiet.
+    """
     environment = describe_environment(device)
     key = content_hash([identity(name), options, environment["device"], environment["versions"]])
     path = runs / "measured" / f"{name_for_files(name)}-{key}.json"
     name_shown = outside.short_name(name)
-    if set(wanted) <= (found := read_json(path, FOUND) or {}).keys():
+    again = _taken_again(path)
+    if set(wanted) <= (found := read_json(path, FOUND) or {}).keys() - again:
         return found
     with alone(path.with_suffix(".lock"), f"measuring {name_shown}"):
         found = read_json(path, FOUND) or {}
-        missing = [field for field in wanted if field not in found]
+        missing = [field for field in wanted if field not in found or field in again]
+        quiet = Quiet(torch.get_num_threads())
         method, scene = methods.create(name, **options), Scene(device=device)
-        for field in tqdm(missing, f"measure {name_shown}", leave=False, mininterval=2, delay=2):
-            found |= MEASURES[field](method, scene)
+        for field in tracked(missing, len(missing), stage="measure", what=name_shown, unit="figures"):
+            measure = partial(MEASURES[field], method, scene)
+            values, disturbed = quiet.timed(measure) if field in TIMES else (measure(), False)
+            busy = busy_fields(found) - {field} | ({field} if disturbed else set())
+            found = {name: value for name, value in (found | values).items() if name != "busy"}
+            found |= named_busy(busy) if busy else {}
             write_json(path, found)
+            again.discard(field)
     return found
+
+
+def busy_fields(found: Mapping[str, Any]) -> set[str]:
+    """What was measured while others were at work, of a file of `measured` or the fields of a record."""
+    return set(json.loads(found.get("busy") or "[]"))
+
+
+def named_busy(fields: set[str]) -> dict[str, str]:
+    """The field that `busy_fields` reads."""
+    return {"busy": json.dumps(sorted(fields)) if fields else ""}
+
+
+@cache
+def _taken_again(path: Path) -> set[str]:
+    """The times of a file that this process takes again: asked once, so that all rows of a table have the same."""
+    busy = busy_fields(read_json(path, FOUND) or {})
+    return busy if busy and Quiet(1, patience=LOOK).becomes_quiet() else set()
 
 
 def _complexity(method: Method, scene: Scene) -> dict[str, Any]:
@@ -96,4 +128,5 @@ MEASURES: dict[str, Callable[[Any, Scene], dict[str, Any]]] = {
     },
 }
 VIDEO = ["params_m_full", "latency_ms_median_full", "memory_mb_peak_full"]
+TIMES = {"latency_ms_median_full", "growth_full", "stage_ms_full"}  # of these, those that others disturb
 PROMPTED = ["params_m_full", "stage_ms_full"]

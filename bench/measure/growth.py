@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from tqdm import tqdm
 
 from bench.measure.memory import measure_memory
 from bench.measure.protocols import core, step
@@ -45,8 +44,7 @@ def growth(method: Method, scene: Scene, lengths: Sequence[int] = (1, 2, 4, 8, 1
         state = replace(scene, memory_frames=memory_frames)
         return step(method, state, FEW).ms_median, measure_memory(method, state)
 
-    bar = tqdm(kept, f"measure growth of {type(method).__name__}", leave=False, mininterval=2, delay=2)
-    latency, memory = zip(*map(costs, bar), strict=True)
+    latency, memory = zip(*map(costs, kept), strict=True)
     return {"video_frames": list(lengths), "latency_ms": list(latency), "memory_mb_peak": list(memory)}
 
 

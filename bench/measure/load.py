@@ -1,14 +1,22 @@
-"""How busy the machine is while something is timed, and whether its clock holds."""
+"""How busy the machine is while something is timed, whether its clock holds, and timing again when it is quiet."""
 
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
-BUSY = 0.5  # share of the cores that others may use before times are called upper bounds
+BUSY = 0.1  # share of the cores that others may use before times are called upper bounds
+BUSY_BY_LOAD = 0.5  # the same where but the load average tells, which also holds what has just ended
+TICKS = 0.05  # seconds by which the system's counters may be wrong
+PATIENCE = 20.0  # seconds to wait for quiet, in all, for what is timed of one method
+GLANCE = 1.0  # seconds over which it is seen whether others are at work
 SLOWER = 0.8  # of the clock before: below that the processor was throttled
+T = TypeVar("T")
 CPUS = Path("/sys/devices/system/cpu")
 
 
@@ -44,15 +52,23 @@ class Load:
     governor: str
     throttled: float | None
 
+    @property
+    def others(self) -> float:
+        """Cores that others used, by the load average where the system does not tell."""
+        return max(0.0, self.load_after - self.threads) if self.other_cores is None else self.other_cores
+
+    @property
+    def busy(self) -> bool:
+        """Whether others took more than a tenth of the cores; where the system does not tell, nobody is accused."""
+        return self.other_cores is not None and self.other_cores > BUSY * self.cores + TICKS / self.seconds
+
     def warnings(self) -> list[str]:
         """What makes the times unreliable, a sentence each; empty for a quiet machine."""
-        others, stolen = self.other_cores, self.stolen_cores or 0.0
+        others, stolen = self.others, self.stolen_cores or 0.0
         before, after = self.mhz_before or 0.0, self.mhz_after or 0.0
-        if others is None:
-            others = max(0.0, self.load_after - self.threads)
         doubts = {
             f"busy machine: others used {others:.1f} of {self.cores} cores meanwhile, so times are upper bounds": (
-                others > BUSY * self.cores
+                self.busy or (self.other_cores is None and others > BUSY_BY_LOAD * self.cores)
             ),
             f"the hypervisor took {stolen:.2f} of {self.cores} cores meanwhile": stolen > 0.05 * self.cores,
             f"the processor was throttled {self.throttled} times meanwhile": self.throttled,
@@ -98,6 +114,49 @@ def between(before: Moment, after: Moment, threads: int) -> Load:
         governor=_read(CPUS / "cpu0/cpufreq/scaling_governor"),
         throttled=_grown(before.throttled, after.throttled),
     )
+
+
+class Quiet:
+    """Times things while others leave the cores alone, as far as a little patience goes.
+
+    patience: seconds to wait in all; None: PATIENCE. A Quiet is for what is timed of one method.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        patience: float | None = None,
+        look: Callable[[], Moment] = look,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.threads, self.look, self.sleep = threads, look, sleep
+        self.patience = PATIENCE if patience is None else patience
+
+    def timed(self, work: Callable[[], T]) -> tuple[T, bool]:
+        """What `work` found, and whether others took more than a tenth of the cores meanwhile.
+
+        If they did and it becomes quiet in time, it is timed once more: the quieter one counts.
+        """
+        found, load = self.watched(work)
+        if load.busy and self.becomes_quiet():
+            again, later = self.watched(work)
+            if later.others < load.others:
+                return again, later.busy
+        return found, load.busy
+
+    def watched(self, work: Callable[[], T]) -> tuple[T, Load]:
+        before = self.look()
+        found = work()
+        return found, between(before, self.look(), self.threads)
+
+    def becomes_quiet(self) -> bool:
+        """Waits for it as long as there is patience."""
+        while self.patience > 0:
+            glance = min(GLANCE, self.patience)
+            self.patience -= glance
+            if not self.watched(partial(self.sleep, glance))[1].busy:
+                return True
+        return False
 
 
 def _grown(before: float | None, after: float | None) -> float | None:

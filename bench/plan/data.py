@@ -12,6 +12,7 @@ from bench.plan.fingerprint import fingerprint, folder_names
 from bench.plan.keys import STAGES
 from bench.plan.recipe import Schedule
 from bench.system.errors import ConfigError
+from bench.system.progress import tracked
 from datasets.errors import DataError
 from datasets.layouts import Layout, call, layout_of, parts_of
 from datasets.names import checked_name
@@ -47,7 +48,8 @@ def _located(spec: dict[str, Any], key: str, runs: Path, how: str) -> dict[str, 
         parts = {name: _located(part, f"{key}.parts.{name}", runs, how) for name, part in spec["parts"].items()}
         return with_shares({**spec, "parts": parts}, shares_of(spec))
     if layout.generate:
-        folder = call(layout.generate, spec, root=runs / "data")
+        shown = partial(tracked, stage="generate", what=str(spec["name"]), unit="sequences")
+        folder = call(layout.generate, spec, root=runs / "data", progress=shown)
         return {**spec, "root": str(folder), "fingerprint": folder.name}
     for name in layout.mix or ("root",):
         if not spec.get(name):

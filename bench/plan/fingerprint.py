@@ -20,6 +20,7 @@ from typing import Any
 from bench.system.errors import DiskFull
 from bench.system.files import read_json, set_aside, write_json
 from bench.system.locks import alone
+from bench.system.progress import track
 from datasets.errors import DataError
 from datasets.files import check_regular, files_below
 
@@ -115,15 +116,13 @@ def _check(files: Manifest) -> str:
 
 def _contents(paths: dict[str, Path], stamps: dict[str, Status]) -> Iterator[tuple[str, str]]:
     """(name, hash) of these files, several at once; a bar is shown from two seconds on."""
-    from tqdm import tqdm
-
-    total = sum(stamps[name][0] for name in paths)
+    megabytes = sum(stamps[name][0] for name in paths) / 1e6
     with (
         ThreadPool(min(THREADS, os.cpu_count() or 1)) as pool,
-        tqdm(total=total, desc="read the data", unit="B", unit_scale=True, delay=2, mininterval=2) as bar,
+        track("read", "the data", megabytes, "MB", delay=2) as bar,
     ):
         for name, content in pool.imap(_content, paths.items(), chunksize=16):
-            bar.update(stamps[name][0])
+            bar.update(stamps[name][0] / 1e6)
             yield name, content
 
 

@@ -22,10 +22,12 @@ from bench.run.scheduler import ask
 from bench.run.work import Item, work
 from bench.system.errors import USER_ERRORS, show_warning
 from bench.system.files import read_json, write_json
+from bench.system.progress import tell_early
 from bench.system.stopping import EXIT_CODE, Stopped, listening
 from bench.tasks import TASKS
 
 SECONDS_OF_PATIENCE = 60.0  # of a job that finds nothing to take: then its place is for others
+SECONDS_BEFORE_A_LINE = 2.0  # of progress in the log
 # SIGTERM: cancelled, requeued or preempted. SIGUSR2: submitit's sign that the time of the job is nearly up.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
@@ -94,6 +96,7 @@ class Element:
     def __call__(self) -> Exception | None:
         """A mistake of the user's (USER_ERRORS) is the job's result."""
         warnings.showwarning = show_warning
+        tell_early(SECONDS_BEFORE_A_LINE)
         torch.set_num_threads(self.threads)
         requeue = signal.getsignal(signal.SIGUSR2)  # submitit's handler
         try:

@@ -12,9 +12,11 @@ from omegaconf import OmegaConf
 
 import methods
 from bench.measure.complexity import method_parameters
-from bench.measure.full_size import full_size
+from bench.measure.full_size import busy_fields, full_size, named_busy
+from bench.measure.load import Quiet
 from bench.plan.cells import Cell, trained_folder
 from bench.record import Record
+from bench.run.efforts import cell_efforts
 from bench.run.networks import build, describe, ended, training_items, why_failed
 from bench.run.records import Setup, blank, cell_folder, stored
 from bench.run.sampling_picture import describe_sampling
@@ -41,7 +43,11 @@ def items_of(
     """
     trainings = [training for cell in cells for training in cell.network.trainings]
     first = next((number for number, cell in enumerate(cells) if cell.network.trainings), len(cells))
-    items = [cell_item(number, cell, setup, data, failures) for number, cell in enumerate(cells)]
+    efforts = cell_efforts(cells, data, setup.config)
+    items = [
+        replace(cell_item(number, cell, setup, data, failures), efforts={number: efforts[number]})
+        for number, cell in enumerate(cells)
+    ]
     before = [item for item in items if item.keys[0] < first]
     train = training_items(trainings, setup.runs, setup.device, failures, processes) if trainings else []
     return before, train, items[len(before) :]
@@ -88,7 +94,8 @@ def evaluate_cell(cell: Cell, task: Task, setup: Setup, data) -> Record:
             record = replace(record, **drawn)
         if costs:
             found: dict[str, Any] = full_size(cell.network, runs, device, costs)
-            record = replace(record, **found)
+            own = {field for field in busy_fields(vars(record)) if not field.endswith("_full")}
+            record = replace(record, **(found | named_busy(own | busy_fields(found))))
         if not cell.cost_only:
             record = _with_held_out(record, cell, setup)
             if record != before:  # a disk that is only read still shows what is finished
@@ -126,10 +133,13 @@ def _evaluated(cell: Cell, task: Task, setup: Setup, data) -> Record:
     params = method_parameters(method)
     taught = training.teacher if training else None
     teacher = partial(build, taught, runs, device) if taught else lambda: None
+    evaluated, load = Quiet(1).watched(lambda: task.evaluate(cell, method, teacher, data, folder, device))
+    busy = {field for field in ("fps", "latency_ms_median") if load.busy and evaluated.get(field)}
     record = replace(
         blank(cell, setup),
         **describe(cell.network, runs),
-        **task.evaluate(cell, method, teacher, data, folder, device),
+        **evaluated,
+        **named_busy(busy),
         **cast(dict[str, Any], describe_sampling(cell.network, folder, runs, device)),
         params_m=None if params is None else params / 1e6,
     )

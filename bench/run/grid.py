@@ -23,6 +23,7 @@ from bench.system.databases import without_passwords
 from bench.system.environment import git_commit, pick_device, versions
 from bench.system.errors import say
 from bench.system.files import write_text
+from bench.system.progress import run
 from bench.system.workers import count_processes
 from bench.tasks import TASKS
 from bench.tracking.tracker import Tracker
@@ -111,5 +112,6 @@ def work_here(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Item, Any
         if isinstance(outcome, dict):
             failures.update(outcome)
 
-    yield from chain(work(before, write), work_apart(train, write, processes), work(after, write))
+    with run({key: each for item in (*before, *train, *after) for key, each in item.efforts.items()}):
+        yield from chain(work(before, write), work_apart(train, write, processes), work(after, write))
     ranks.from_first(lambda: failures)  # those after the first `follow` until then

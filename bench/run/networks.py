@@ -12,6 +12,7 @@ from torch import nn
 
 import methods
 from bench.plan.cells import Network, Training, content_hash, groups, trained_folder, weights_file
+from bench.run.efforts import training_effort
 from bench.run.work import Failures, Item, work
 from bench.system.errors import say
 from bench.system.files import drop_unfinished
@@ -135,6 +136,7 @@ def _item(
         done=lambda: ended(group, runs, failures),
         halves=halves,
         may_fail=ranks_here().size == 1,  # what fails on one of several cannot be tried again
+        efforts={training.key: training_effort(training) for training in group},
     )
 
 

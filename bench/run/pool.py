@@ -7,14 +7,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partialmethod
 from multiprocessing import connection
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from bench.run.work import SECONDS_BETWEEN_LOOKS, Failures, Item, take, work
+from bench.system import progress
 from bench.system.errors import USER_ERRORS, show_warning
 from bench.system.stopping import EXIT_CODE, Stopped, listening
 from bench.system.workers import SERVER_GONE, fresh_processes, start_worker
@@ -31,42 +30,41 @@ def work_apart(items: list[Item], write: Callable[[Item, Any], None], processes:
 
 def _apart(items: list[Item], write: Callable[[Item, Any], None], processes: int) -> Iterator[tuple[Item, Any]]:
     context = fresh_processes("bench.run.grid")
-    lock, waiting = context.RLock(), list(items)
+    waiting, free = list(items), min(processes, len(items))
     tight: list[Item] = []
-    places = list(range(min(processes, len(items))))
     company = False  # whether any item had others beside it
     running: dict[Any, tuple] = {}  # by the end of its pipe
     try:
         while waiting or running or tight:
-            while places and (item := _take(waiting)):
+            while free and (item := _take(waiting)):
                 company |= bool(running)
                 receiver, sender = context.Pipe(duplex=False)
                 beside = len(running) + sum(other.ready() for other in waiting)  # or will be at once
-                threads = torch.get_num_threads() // (1 + min(beside, len(running) + len(places) - 1))
+                threads = torch.get_num_threads() // (1 + min(beside, len(running) + free - 1))
                 alone = Item(item.keys, item.do, item.locks, tells_tight=True)
-                means = lock, dict(os.environ), places[0], max(1, threads)
-                process = context.Process(target=_work, args=(sender, alone, *means))
+                process = context.Process(target=_work, args=(sender, alone, dict(os.environ), max(1, threads)))
                 process.start()
                 sender.close()
-                running[receiver] = process, item, places.pop(0)
+                running[receiver] = process, item
+                free -= 1
             if not running:
                 if tight and not any(item.ready() for item in waiting):
-                    waiting, tight, places, company = waiting + tight, [], [0], False
+                    waiting, tight, free, company = waiting + tight, [], 1, False
                 elif waiting:
                     time.sleep(SECONDS_BETWEEN_LOOKS)  # another run holds them
                 continue
-            for end in connection.wait(list(running), SECONDS_BETWEEN_LOOKS if waiting and places else None):
-                outcome = _received(running[end][0], end)
-                _, item, place = running.pop(end)
-                places.append(place)
-                if isinstance(outcome, USER_ERRORS):
-                    raise outcome  # before more time is spent
-                if isinstance(outcome, MemoryError) and (again := [item] if company else item.halves()):
+            for end, received in _outcomes(running, SECONDS_BETWEEN_LOOKS if waiting and free else None):
+                _, item = running.pop(end)
+                free += 1
+                if isinstance(received, USER_ERRORS):
+                    raise received  # before more time is spent
+                if isinstance(received, MemoryError) and (again := [item] if company else item.halves()):
                     (tight if company else waiting).extend(again)
                     continue
-                if isinstance(outcome, Exception):
-                    outcome = dict.fromkeys(item.keys, str(outcome))
+                failed = isinstance(received, Exception)
+                outcome = dict.fromkeys(item.keys, str(received)) if failed else received
                 write(item, outcome)
+                progress.settle(item.keys)
                 yield item, outcome
     finally:
         for process, *_ in running.values():
@@ -80,14 +78,13 @@ def _take(waiting: list[Item]) -> Item | None:
         return take(waiting, locks)
 
 
-def _work(sender, item: Item, lock, environment: dict[str, str], place: int, threads: int) -> None:
-    """The life of a process: one item, and no longer than its parent lives. place: its line of the terminal."""
+def _work(sender, item: Item, environment: dict[str, str], threads: int) -> None:
+    """The life of a process: one item, and no longer than its parent lives."""
     start_worker()
     os.environ.clear()
     os.environ.update(environment)  # its server has that of the day it was started
     warnings.showwarning = show_warning
-    tqdm.set_lock(lock)
-    tqdm.__init__ = partialmethod(tqdm.__init__, position=place)  # type: ignore[assignment, method-assign]
+    progress.report_to(sender)
     torch.set_num_threads(threads)
     try:
         with listening():
@@ -100,12 +97,25 @@ def _work(sender, item: Item, lock, environment: dict[str, str], place: int, thr
         sys.exit(EXIT_CODE)
 
 
-def _received(process, receiver) -> Failures | Exception:
-    """What a process sent as its last act; reading comes before waiting for its end, which may wait for that."""
+def _outcomes(running: dict[Any, tuple], seconds: float | None) -> Iterator[tuple[Any, Any]]:
+    """(end of a pipe, outcome) of what has ended after at most so many seconds; how far the others are is shown."""
+    for end in connection.wait(list(running), seconds):
+        received = _received(running[end][0], end)
+        if isinstance(received, progress.Activity):
+            progress.show(received)
+        else:
+            yield end, received
+
+
+def _received(process, receiver) -> Failures | Exception | progress.Activity:
+    """How far a process is or, its last act, its outcome; reading comes before waiting for its end, which may wait
+    for that."""
     try:
         outcome = receiver.recv()
     except EOFError:
         outcome = None
+    if isinstance(outcome, progress.Activity):
+        return outcome
     process.join()
     if outcome is not None:
         return outcome

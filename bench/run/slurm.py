@@ -1,15 +1,12 @@
 """launcher=slurm: identical jobs that take what no lock holds; this process submits, watches and collects."""
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
-
-from tqdm import tqdm
 
 from bench.measure.full_size import wanted_fields
 from bench.plan.cells import Cell
@@ -20,7 +17,8 @@ from bench.run.records import Setup, blank, named_after, stored
 from bench.run.scheduler import Scheduler
 from bench.run.work import Item, held_by_another
 from bench.system.databases import without_passwords
-from bench.system.errors import USER_ERRORS, printable
+from bench.system.errors import USER_ERRORS, say
+from bench.system.progress import track
 from bench.system.stopping import Stopped
 from bench.tasks import TASKS
 
@@ -37,7 +35,7 @@ def work_on_cluster(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Ite
     items = element.items(setup, data)
     left = {item.keys[0]: item for item in items if isinstance(item.keys[0], int)}
     with (
-        tqdm(total=len(cells), desc="slurm", unit="cell", mininterval=2) as bar,
+        track("follow", "the jobs", len(cells), "cells") as bar,
         Jobs(Scheduler(settings), element).at_work() as jobs,
     ):
         while True:
@@ -50,7 +48,7 @@ def work_on_cluster(cells: list[Cell], setup: Setup, data) -> Iterator[tuple[Ite
                 return
             items = [item for item in items if not item.done()]
             jobs.look(items)
-            bar.set_postfix_str(jobs.states)
+            bar.update(0, jobs.states)
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
@@ -92,7 +90,7 @@ class Jobs:
             yield self
         except Stopped:
             if self.alive:
-                _tell(f"{len(self.alive)} jobs stay at work or in the queue")
+                say(f"{len(self.alive)} jobs stay at work or in the queue")
             raise
         except (Exception, KeyboardInterrupt):
             self.scheduler.cancel(list(self.alive.values()))
@@ -109,7 +107,7 @@ class Jobs:
         before, self.queue = self.queue, self.scheduler.queue()
         if self.queue is None:
             if before is not None:
-                _tell("Slurm does not answer (squeue); waiting until it does")
+                say("Slurm does not answer (squeue); waiting until it does")
             return
         for job in list(self.alive.values()):
             self._follow(job, items)
@@ -119,7 +117,7 @@ class Jobs:
             count = min(self.scheduler.settings.at_once, len(ready)) - len(self.alive)
             jobs = self.scheduler.submit(self.element, count, self.element.folder) if count > 0 else []
             for job in jobs:
-                _tell(f"job {job.job_id}; log: {job.paths.stdout}")
+                say(f"job {job.job_id}; log: {job.paths.stdout}")
             self.alive |= {job.job_id: job for job in jobs}
 
     def _follow(self, job, items: list[Item]) -> None:
@@ -151,8 +149,4 @@ class Jobs:
             why = told + "; raise launcher.memory_gb" * hopeless
             self.element.write(item, dict.fromkeys(item.keys, why), log)
         if not failed:
-            _tell(f"{told}; another takes its place; log: {log}")
-
-
-def _tell(text: str) -> None:
-    tqdm.write(printable(text), file=sys.stderr)
+            say(f"{told}; another takes its place; log: {log}")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from filelock import Timeout
 
+from bench.system import progress
 from bench.system.errors import USER_ERRORS, say
 from bench.system.locks import hold
 from methods.outside import FOREIGN
@@ -34,7 +35,7 @@ class Item:
     their `Failures`. locks: {lock file: what its holder does}, for people. ready: whether all that it needs is
     there. done: whether nothing is left to do. halves: two items in its place, where memory is short; none when it
     cannot be divided. may_fail: an error is `Failures` of all keys; otherwise it is raised. tells_tight: want of
-    memory is an outcome, a MemoryError.
+    memory is an outcome, a MemoryError. efforts: what each of its keys takes, by stage (see bench.system.progress).
     """
 
     keys: tuple
@@ -45,6 +46,7 @@ class Item:
     halves: Callable[[], list["Item"]] = list
     may_fail: bool = True
     tells_tight: bool = False
+    efforts: progress.Efforts = field(default_factory=dict)
 
 
 def work(
@@ -66,7 +68,8 @@ def work(
             if (item := take(left, locks)) is not None:
                 begin(item)
                 try:
-                    outcome = item.do()
+                    with progress.at(item.keys):
+                        outcome = item.do()
                 except USER_ERRORS:
                     raise
                 except FOREIGN as error:
@@ -78,6 +81,7 @@ def work(
                         continue
                     outcome = MemoryError(why) if tight and item.tells_tight else dict.fromkeys(item.keys, why)
                 write(item, outcome)
+                progress.settle(item.keys)
         if item is not None:
             yield item, outcome
             idle_since = time.monotonic()
@@ -101,6 +105,7 @@ def take(left: list[Item], locks: ExitStack) -> Item | None:
             if not item.done():
                 locks.push(own.pop_all())
                 return item
+            progress.settle(item.keys)
     return None
 
 

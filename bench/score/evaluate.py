@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bench.score.accuracy import SequenceScores, score_frames
 from bench.score.folder import Protocol, find_tasks, judged_frames, read_predictions
@@ -17,6 +16,7 @@ from bench.score.inference import follow, threads_for
 from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
 from bench.system.files import inside, read_json, replace_atomically, write_json
+from bench.system.progress import track
 from bench.system.workers import threads
 from datasets.clips import ImageCache
 from datasets.errors import DataError
@@ -69,15 +69,17 @@ def evaluate(method, videos: VideoSet, folder: Path, device: str, label: str = "
         method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     done = []
     frames = sum(len(sequence) for sequence in videos.sequences)
-    with tqdm(total=frames, desc=f"evaluate {label or videos.name}", unit="frame", mininterval=2) as bar:
+    with track("evaluate", label or videos.name, frames, "frames") as bar:
         for sequence in videos.sequences:
             path = inside(folder, "scores", f"{sequence.name}.json")
             entry = _finished(path, sequence, folder)
-            if entry is None:
+            if entry is not None:
+                bar.skip(len(sequence))
+            else:
                 with threads(threads_for(*frame_size(sequence.frames[0]))):
                     entry = _evaluate_sequence(method, sequence, folder, device)
                 write_json(path, entry)
-            bar.update(len(sequence))
+                bar.update(len(sequence))
             done.append(entry)
     sizes = {tuple(e["size"]) for e in done}
     resolution = "x".join(map(str, sizes.pop())) if len(sizes) == 1 else "mixed"

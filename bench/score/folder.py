@@ -10,12 +10,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from bench.score.accuracy import SequenceScores, score_frames
 from bench.score.metric import Metric
 from bench.score.metrics import extra_metrics
 from bench.system.errors import ConfigError
+from bench.system.progress import track
 from bench.system.workers import fresh_processes, start_worker
 from datasets.errors import DataError
 from datasets.images import VOID, check_size, is_two_valued, merge_ids, read_ids
@@ -115,7 +115,7 @@ def judged_frames(sequence: Sequence) -> tuple[int, ...]:
 def score_all(tasks: list[Task], protocol: Protocol, processes: int, label: str) -> list[Scored]:
     """Score the sequences in their order, `processes` at once; the numbers are the same for any number."""
     total = sum(len(task.files) for task in tasks)
-    with tqdm(total=total, desc=f"score {label}", unit="frame", mininterval=2) as bar:
+    with track("score", label, total, "frames") as bar:
         done = []
         for task, scored in zip(tasks, _scored(tasks, protocol, min(processes, len(tasks))), strict=True):
             done.append(scored)

@@ -12,11 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from bench.score.inference import follow, threads_for
 from bench.score.pictures import is_picture, overlay
 from bench.system.files import replace_atomically, set_aside, write_checkpoint
+from bench.system.progress import track, tracked
 from bench.system.workers import threads
 from datasets.errors import DataError
 from datasets.images import check_size, read_ids, write_mask
@@ -96,10 +96,7 @@ def segment(method, task: Task, folder: Path, device: str) -> list[float]:
             names.append(name)
             yield _resized(frame, task.seen_size), None if number else task.seen_mask
 
-    with (
-        threads(threads_for(*task.seen_size)),
-        tqdm(total=task.frames, initial=done, desc=f"segment {count}", unit="frame", mininterval=2) as bar,
-    ):
+    with threads(threads_for(*task.seen_size)), track("segment", count, task.frames, "frames", done) as bar:
         for found, milliseconds in follow(
             method, frames(), device, task.mask.shape, done > 0, str(task.video.path), task.start + done
         ):
@@ -140,7 +137,7 @@ def draw(task: Task, folder: Path, fps: float, gif: bool = False) -> list[Path]:
 
 def _overlays(task: Task, folder: Path) -> Iterator[np.ndarray]:
     frames = task.video.frames(task.start)
-    for name, frame in tqdm(frames, "overlay", task.frames, unit="frame", mininterval=2):
+    for name, frame in tracked(frames, task.frames, stage="draw", what="the overlay", unit="frames"):
         mask = read_ids(folder / "masks" / f"{name}.png")
         size = fitted(mask.shape, OVERLAY_EDGE)
         yield overlay(_resized(frame, size), _resized(mask, size, cv2.INTER_NEAREST_EXACT))

@@ -54,6 +54,10 @@ class Task(Teaching):
         """The record's fields of what may be drawn later than a cell was evaluated."""
         return {}
 
+    def megapixels(self, data) -> float:
+        """About how many pixels `evaluate` reads, in millions."""
+        return 1.0
+
     @abstractmethod
     def costs(self, growth: bool) -> list[str]:
         """Fields of a record that tell whether all costs are measured (bench.measure.full_size)."""

@@ -92,6 +92,10 @@ class Videos(Task):
         strip, drawn = draw_cell(data, chosen, folder, config.picture_frames)
         return {"overlay": strip, "pictures": json.dumps(drawn), "frame_scores": str(folder / "scores")}
 
+    def megapixels(self, data: VideoSet) -> float:
+        frames = sum(len(sequence) for sequence in data.sequences)
+        return frames * math.prod(frame_size(data.sequences[0].frames[0])) / 1e6
+
     def costs(self, growth: bool) -> list[str]:
         return [*VIDEO, "growth_full"] if growth else VIDEO
 

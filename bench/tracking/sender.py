@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from bench.system.databases import PATIENCE, hide
+from bench.system.errors import say
 from bench.system.files import read_json, room_in, set_aside, write_json, write_text
 from bench.system.shapes import fits
 from bench.tracking.store import Run, Store
@@ -102,10 +102,9 @@ class Sender:
         while reason.__cause__ is not None:  # MLflow's own words are about the rows that it could not write
             reason = reason.__cause__
         text = hide((str(reason).strip().splitlines() or [type(reason).__name__])[0], self.store.uri)[:200]
-        tqdm.write(
+        say(
             f"warning: MLflow at {self.store.shown} takes no runs ({text}); they are kept in {self.kept} and "
-            f"sent when it does",
-            file=sys.stderr,
+            f"sent when it does"
         )
 
 

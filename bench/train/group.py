@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from bench.plan.recipe import Schedule
+from bench.system.progress import track
 from bench.system.stopping import saving_first, stop_if_asked
 from bench.train.answers import Tensors
 from bench.train.learner import Diverged, Learner, Look
@@ -51,10 +51,10 @@ def train_group(
     stream = stream.part_of(ranks.number, ranks.size)
     for start, same in groupby(sorted(learners, key=lambda x: x.step), key=lambda x: x.step):
         running = list(same)
-        label = f"train {', '.join(dict.fromkeys(x.name for x in running))}"
+        names = ", ".join(dict.fromkeys(x.name for x in running))
         with (
             saving_first(partial(_save, running)),
-            tqdm(desc=label, total=schedule.steps, initial=start, unit="step", mininterval=2) as bar,
+            track("train", names, schedule.steps, "steps", start) as bar,
             _side_by_side(len(running), device, ranks) as for_each,
         ):
             saved_at = time.monotonic()
@@ -63,8 +63,7 @@ def train_group(
                 step = partial(_step, batch=batch, answers=answers, seed=seed, on_step=on_step, look=look)
                 losses = list(for_each(step, running))
                 running[:] = [learner for learner in running if learner.failure is None]
-                bar.set_postfix(loss=f"{losses[0]:.3f}", refresh=False)
-                bar.update()
+                bar.update(1, f"loss {losses[0]:.3f}")
                 if not running:
                     break
                 stop_if_asked(ranks.any)

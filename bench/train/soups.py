@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 import methods
 from bench.plan.cells import Soup
@@ -13,6 +12,7 @@ from bench.plan.data import open_training
 from bench.score.held_out import held_out_score
 from bench.system.errors import ConfigError
 from bench.system.files import write_checkpoint
+from bench.system.progress import track
 from bench.train.answers import batches
 from methods.checkpoint import read_file
 from methods.soups import State, average, greedy
@@ -34,7 +34,7 @@ def make_soup(soup: Soup, folders: list[Path], path: Path, device: str) -> None:
     contents = [read_file(file) for file in files]
     states = [content["state_dict"] for content in contents]
     norms = _own_statistics(states)
-    with tqdm(desc=f"soup of {len(states)}, {soup.pick}", unit="soup", mininterval=2, leave=False) as bar:
+    with track("mix", f"a {soup.pick} soup of {len(states)}", unit="soups") as bar:
 
         def score(state: State) -> float:
             bar.update()

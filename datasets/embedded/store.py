@@ -6,14 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from PIL import Image
-from tqdm import tqdm
 
 from datasets.embedded.render import render, render_mask
 from datasets.embedded.scene import Scene, Stage, draw_scene
@@ -21,6 +20,7 @@ from datasets.errors import DataError
 from datasets.images import write_mask
 
 VERSION = 1  # raise it whenever a change here changes a byte of the set
+Progress = Callable[[Iterator[str], int], Iterable[str]]
 SPLITS = ("train", "val")  # a split's place is part of its seeds: append only
 JPEG_QUALITY = 92
 SMALLEST = 48  # px along a side; below, the objects are specks
@@ -62,19 +62,20 @@ class EmbeddedSpec:
         return Stage(self.height, self.width, getattr(self, f"{split}_frames"))
 
 
-def generate(root: Path, seed: int = 0, sequences: int = 160) -> Path:
+def generate(root: Path, seed: int = 0, sequences: int = 160, progress: Progress | None = None) -> Path:
     """As `ensure_embedded`: the set of a seed, with so many training sequences."""
-    return ensure_embedded(root, EmbeddedSpec(seed=seed, train_sequences=sequences))
+    return ensure_embedded(root, EmbeddedSpec(seed=seed, train_sequences=sequences), progress=progress)
 
 
 def ensure_embedded(
-    root: Path, spec: EmbeddedSpec | None = None, workers: int | None = None, progress: bool = True
+    root: Path, spec: EmbeddedSpec | None = None, workers: int | None = None, progress: Progress | None = None
 ) -> Path:
     """The folder of the embedded set under `root`, generated first when it is absent.
 
     The folder is `root/embedded-<hash of spec and VERSION>` in the DAVIS layout. It appears whole or
     not at all, whatever is killed and however many processes ask at once. `workers` processes
-    (default: one per processor) share the work; their number does not change a byte.
+    (default: one per processor) share the work; their number does not change a byte. progress: hands on the names
+    of the sequences, so many, as they are done, and shows how far it is.
     Raises DataError when the set cannot be written.
     """
     spec, workers = spec or EmbeddedSpec(), workers if workers is not None else os.cpu_count() or 1
@@ -130,7 +131,7 @@ def _draw_visible_scene(stage: Stage, seed: tuple[int, int], number: int) -> tup
         attempt += 1
 
 
-def _generate(folder: Path, spec: EmbeddedSpec, workers: int, progress: bool) -> None:
+def _generate(folder: Path, spec: EmbeddedSpec, workers: int, progress: Progress | None) -> None:
     for split in SPLITS:
         names = [name for name, (of, _) in spec.sequences().items() if of == split]
         listing = folder / "ImageSets/2017" / f"{split}.txt"
@@ -139,7 +140,7 @@ def _generate(folder: Path, spec: EmbeddedSpec, workers: int, progress: bool) ->
     total = len(spec.sequences())
     workers = min(workers, total)
     done = write_sequences(folder, spec, 0, 1) if workers == 1 else _in_processes(folder, spec, workers)
-    for _ in tqdm(done, "generating the embedded set", total, unit="sequence", disable=not progress):
+    for _ in done if progress is None else progress(done, total):
         pass
 
 

@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
+
 from reports.measure import explanations
 from reports.measure.cells import cell, table
+from reports.notes import BUSY_NOTE
 from reports.table import markdown_list
+from reports.texts import marked, shortened
 
 COUNTERS = {"torch": "gmacs", "fvcore": "gmacs_fvcore", "thop": "gmacs_thop"}  # and their totals' names
 MAIN = {
@@ -18,6 +22,7 @@ LATENCY = {
     "first (ms)": "ms_first", "median": "ms_median", "p90": "ms_p90", "p99": "ms_p99", "IQR": "ms_iqr",
     "FPS": "fps", "frames": "frames", "objects": "objects", "memory frames": "memory_frames",
 }  # fmt: skip
+NARROW = ("Method", "Params (M)", "GMACs (torch)", "core (ms)", "frame (ms)", "Peak memory (MB)")  # of these
 COMPARED = {
     "core_ms_median": "core's time", "frame_ms_median": "frame's time", "gmacs_torch": "the multiply-adds",
     "params_m": "the parameters",
@@ -44,6 +49,7 @@ def row(name: str, found: dict, stages: list[str]) -> dict[str, Any]:
         "frame_joules": (protocols.get("frame") or {}).get("joules_per_frame"),
         "precision": found.get("precision"),
         "other_cores": load.get("other_cores"),
+        "busy": ", ".join(found.get("busy") or []),
         "warnings": "; ".join(found.get("warnings") or []),
     }
 
@@ -91,6 +97,7 @@ def notes(content: dict) -> list[str]:
         *(f"{name}: {text}." for name, text in explained if name in settings["protocols"]),
         explanations.VIDEOS.format(frames=content["frames"]),
         explanations.MEMORY,
+        *([BUSY_NOTE] if any(one.get("busy") for one in found.values()) else []),
         *ratios(found),
         *([explanations.PUBLISHED] if any(name.startswith(STUDENTS) for name in found) else []),
         *([explanations.PUBLISHED_SAM] if any("sam" in name for name in found) else []),
@@ -116,12 +123,42 @@ def _main(found: dict) -> list[dict[str, Any]]:
     rows = [row(name, one, []) for name, one in found.items()]
     powered = any(numbers["frame_joules"] is not None for numbers in rows)
     columns = MAIN | ({"frame (J)": "frame_joules"} if powered else {})
-    return [{column: numbers[key] for column, key in columns.items()} for numbers in rows]
+    return [
+        {
+            column: _marked(numbers[key], key.partition("_")[0], found[str(numbers["method"])])
+            for column, key in columns.items()
+        }
+        for numbers in rows
+    ]
+
+
+def compact(content: dict) -> pd.DataFrame:
+    """The columns of the table that fit a terminal; a method that failed says so."""
+    rows = [
+        {name: cell(one[name]) for name in NARROW} | {"Method": f"{one['Method']}{_failure(content, one)}"}
+        for one in _main(content["methods"])
+    ]
+    return pd.DataFrame(rows)
+
+
+def _failure(content: dict, row: dict[str, Any]) -> str:
+    status = content["methods"][row["Method"]]["status"]
+    return "" if status == "ok" else f": {shortened(status)}"
+
+
+def _marked(value: Any, part: str, found: dict) -> Any:
+    """With the mark of what was timed while others were at work."""
+    return marked(cell(value), True) if part in found.get("busy", ()) else value
 
 
 def _latency(found: dict) -> list[dict[str, Any]]:
     return [
-        {"Method": name, "Protocol": protocol, **{column: timing[key] for column, key in LATENCY.items()}}
+        {
+            "Method": name,
+            "Protocol": protocol,
+            **{column: timing[key] for column, key in LATENCY.items()},
+            "median": _marked(timing["ms_median"], protocol, one),
+        }
         for name, one in found.items()
         for protocol, timing in (one.get("protocols") or {}).items()
         if timing
@@ -130,7 +167,7 @@ def _latency(found: dict) -> list[dict[str, Any]]:
 
 def _stage_times(found: dict, stages: list[str]) -> list[dict[str, Any]]:
     return [
-        {"Method": name, **{stage: one["stage_ms"].get(stage) for stage in stages}}
+        {"Method": name, **{stage: _marked(one["stage_ms"].get(stage), "stages", one) for stage in stages}}
         for name, one in found.items()
         if one.get("stage_ms")
     ]

@@ -2,8 +2,11 @@
 
 from typing import Any
 
-from reports.measure.cells import table
+import pandas as pd
+
+from reports.measure.cells import cell, table
 from reports.table import markdown_list
+from reports.texts import shortened
 
 UNTRIED = "Nobody has run this on a physical phone yet: check times against another tool before quoting them."
 TIMES = {
@@ -47,6 +50,17 @@ def page(content: dict) -> str:
         remarks = markdown_list([*remarks, *(f"Warning: {text}." for text in found["warnings"])])
         lines += [*remarks, ""] if remarks else []
     return "\n".join([*lines, "## How to read this", "", *markdown_list(_notes(content))]) + "\n"
+
+
+def compact(content: dict) -> pd.DataFrame:
+    """The whole frame of each method, which fits a terminal."""
+    shown = {title: COLUMNS[title] for title in ("threads", "median (ms)", "p90", "memory (MB)")}
+    rows = [
+        {"method": name, "mode": row["mode"]} | {title: cell(row.get(key)) for title, key in shown.items()}
+        for name, found in content["methods"].items()
+        for row in found.get("frames", []) or [{"mode": shortened(found["status"])}]
+    ]
+    return pd.DataFrame(rows)
 
 
 def lines(content: dict) -> list[dict[str, Any]]:

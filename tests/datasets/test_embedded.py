@@ -52,21 +52,21 @@ def files(folder: Path) -> dict[str, bytes]:
 def start_generation(root: Path, spec: EmbeddedSpec, workers: int) -> subprocess.Popen:
     code = (
         "import sys; from pathlib import Path; from datasets.embedded import EmbeddedSpec, ensure_embedded; "
-        f"ensure_embedded(Path(sys.argv[1]), {spec!r}, {workers}, progress=False)"
+        f"ensure_embedded(Path(sys.argv[1]), {spec!r}, {workers})"
     )
     return subprocess.Popen([sys.executable, "-c", code, str(root)], cwd=REPOSITORY)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure_embedded(tmp_path_factory.mktemp("small"), SMALL, workers=1, progress=False)
+    return ensure_embedded(tmp_path_factory.mktemp("small"), SMALL, workers=1)
 
 
 @pytest.fixture(scope="module")
 def val(tmp_path_factory: pytest.TempPathFactory) -> list[list[np.ndarray]]:
     """The masks of the default set's first four val sequences: a sequence does not depend on the others."""
     spec = EmbeddedSpec(train_sequences=1, train_frames=1, val_sequences=4)
-    folder = ensure_embedded(tmp_path_factory.mktemp("val"), spec, progress=False)
+    folder = ensure_embedded(tmp_path_factory.mktemp("val"), spec)
     sequences = sorted((folder / "Annotations/480p").glob("val-*"))
     return [[read_mask(path) for path in sorted(sequence.iterdir())] for sequence in sequences]
 
@@ -76,7 +76,7 @@ def test_the_bytes_are_the_same_on_every_machine(small: Path) -> None:
 
 
 def test_the_number_of_workers_does_not_change_a_byte(small: Path, tmp_path: Path) -> None:
-    assert files(ensure_embedded(tmp_path, SMALL, workers=2, progress=False)) == files(small)
+    assert files(ensure_embedded(tmp_path, SMALL, workers=2)) == files(small)
 
 
 def test_the_layout_is_that_of_davis(small: Path) -> None:
@@ -100,7 +100,7 @@ def test_no_frame_appears_twice(small: Path) -> None:
 
 def test_another_seed_is_another_set(small: Path, tmp_path: Path) -> None:
     spec = EmbeddedSpec(1, train_sequences=1, train_frames=1, val_sequences=1, val_frames=1)
-    other = ensure_embedded(tmp_path, spec, workers=1, progress=False)
+    other = ensure_embedded(tmp_path, spec, workers=1)
     assert other.name != small.name
     frame = "JPEGImages/480p/val-000/00000.jpg"
     assert (other / frame).read_bytes() != (small / frame).read_bytes()
@@ -108,9 +108,9 @@ def test_another_seed_is_another_set(small: Path, tmp_path: Path) -> None:
 
 def test_a_set_that_is_there_is_not_generated_again(tmp_path: Path) -> None:
     spec = EmbeddedSpec(train_sequences=1, train_frames=1, val_sequences=1, val_frames=1)
-    folder = ensure_embedded(tmp_path, spec, workers=1, progress=False)
+    folder = ensure_embedded(tmp_path, spec, workers=1)
     (folder / "mine.txt").write_text("kept")
-    assert ensure_embedded(tmp_path, spec, workers=1, progress=False) == folder
+    assert ensure_embedded(tmp_path, spec, workers=1) == folder
     assert (folder / "mine.txt").read_text() == "kept"
 
 
@@ -124,7 +124,7 @@ def test_a_killed_generation_leaves_nothing_that_is_taken_for_whole(tmp_path: Pa
     killed.wait()
     assert list(tmp_path.glob(".*.partial-*"))
     assert not list(tmp_path.glob("embedded-*"))
-    folder = ensure_embedded(tmp_path, spec, workers=1, progress=False)
+    folder = ensure_embedded(tmp_path, spec, workers=1)
     assert len(list(folder.rglob("*.png"))) == 1 + 40
 
 
@@ -180,7 +180,7 @@ def test_a_spec_out_of_range_is_named(wrong: dict[str, int], named: str) -> None
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=str(tmp_path / "file")):
-        ensure_embedded(tmp_path / "file", SMALL, progress=False)
+        ensure_embedded(tmp_path / "file", SMALL)
 
 
 def test_no_workers_is_an_error(tmp_path: Path) -> None:

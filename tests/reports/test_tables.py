@@ -225,9 +225,11 @@ def test_the_command_writes_everything_and_says_where(records, tmp_path, capsys)
     (tmp_path / "title.txt").write_text("Losses (ours)\nsecond line\n")
     assert main([str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("# Losses (ours)\n\n| Method |")
+    assert printed.startswith("\nLosses (ours)\n")
+    assert (tmp_path / "table.md").read_text().startswith("# Losses (ours)\n\n| Method |")
     for name in ("table.md", "table.tex", "table.csv", "accuracy.png"):
         assert (tmp_path / name).stat().st_size > 0
+    for name in ("table.md", "figures.md"):
         assert str(tmp_path / name) in printed
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bench.plan.cells import content_hash
 from bench.system.errors import ConfigError
 from bench.system.files import read_json, room_in, write_json
 from bench.system.locks import alone
+from bench.system.progress import track
 from bench.tasks.prompts.images import ImageStream
 from methods.sam.network import STRIDE, Sam
 
@@ -69,8 +69,7 @@ def _reserve(path: Path, shape: tuple[int, ...], precision: str, limit_gb: float
 @torch.inference_mode()
 def _compute(teacher: Sam, stream: ImageStream, path: Path, state: Path, done: int, device: str) -> None:
     array = np.load(path, mmap_mode="r+")
-    label = "teacher's embeddings"
-    with tqdm(total=len(array), initial=done, desc=label, unit="image", mininterval=2, delay=2) as bar:
+    with track("compute", "the teacher's embeddings", len(array), "images", done) as bar:
         for start in range(done, len(array), PER_BATCH):
             numbers = range(start, min(start + PER_BATCH, len(array)))
             images = torch.stack([stream.fitted(number).image for number in numbers]).to(device)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from bench.plan.cells import SPAN, Questions
+from bench.system.progress import tracked
 from bench.tasks.prompts.draw import Prompts, best, boxes_around, draw_background, draw_points, point_prompts
 from bench.tasks.prompts.images import Fitted, fit, low_res
 from datasets.static import StaticImage
@@ -76,16 +76,17 @@ class Exam:
     ) -> None:
         self.side, self.device = side, device
         chosen = [images[i] for i in evenly(min(wanted.images, len(images)), len(images))]
-        shown = tqdm(chosen, "questions", unit="image", delay=2, mininterval=2, leave=False)
+        shown = tracked(chosen, len(chosen), stage="ask", what="the teacher", unit="images", delay=2)
         self.questions = [self._question(image, i, wanted, teacher, kinds) for i, image in enumerate(shown)]
 
     @torch.inference_mode()
     def grade(self, model: Sam, label: str | None = None) -> Grades:
-        """With a progress bar of this label, if any."""
+        """Shown as the evaluation of what the label says, if any."""
         teacher: dict[str, dict[str, list[float]]] = {}
         truth: dict[str, list[float]] = {}
         errors: list[float] = []
-        for question in tqdm(self.questions, label, unit="image", mininterval=2, disable=label is None):
+        shown = tracked(self.questions, len(self.questions), stage="evaluate", what=label or "", unit="images")
+        for question in shown if label else self.questions:
             embedding = self._encode(model, fit(question.still.read(), self.side))
             if question.embedding is not None:
                 errors.append(float(F.mse_loss(embedding.float().cpu(), question.embedding)))

@@ -74,7 +74,7 @@ class Prompts(Task):
         """`folder` gets `scores.json`, the IoU of every prompt, and `overlay.png`."""
         prompts, side, picture = cell.dataset["prompts"], method.image_size, folder / "overlay.png"
         exam = Exam(data, side, Questions(**prompts), teacher(), device)
-        grades = exam.grade(method, f"evaluate {cell.label} seed {cell.seed}")
+        grades = exam.grade(method, f"{cell.label} seed {cell.seed}")
         write_json(folder / "scores.json", asdict(grades))
         draw_answers(exam, method, picture)
         return {**fields_of(grades, prompts), "resolution": f"{side}x{side}", "overlay": str(picture)}

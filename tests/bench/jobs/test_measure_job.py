@@ -96,7 +96,8 @@ def test_the_record_of_a_narrow_network_claims_nothing_about_the_full_one(measur
 
 def test_the_report_shows_the_table_and_draws_the_figure(measured, capsys):
     assert report([str(measured)]) == 0
-    assert "GMACs (thop)" in capsys.readouterr().out
+    assert "frame (ms)" in capsys.readouterr().out
+    assert "GMACs (thop)" in (measured / "measure.md").read_text()
     assert (measured / "measure.png").stat().st_size > 5000
     assert (measured / "measure.pdf").exists()
     assert not (measured / "table.md").exists()

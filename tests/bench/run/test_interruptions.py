@@ -66,7 +66,7 @@ def test_ctrl_c_stops_all_processes_and_marks_what_is_unfinished(tiny_run, tmp_p
     """`python -m bench`, students in a process of their own."""
     told = tmp_path / "stderr"
     arguments = [*tiny_run.arguments, *GRID, "processes=2"]
-    assert interrupted(["-m", "bench"], arguments, told, lambda: f"/{STEPS} [" in told.read_text()) == 130
+    assert interrupted(["-m", "bench"], arguments, told, lambda: f": 0/{STEPS} steps" in told.read_text()) == 130
     assert "Traceback" not in told.read_text()
     assert told.read_text().endswith("stopped; the same command goes on from here\n")
     found = statuses(tiny_run.records)

@@ -105,7 +105,7 @@ def logs(runs: Path) -> list[Path]:
 
 def steps_in(log: Path) -> list[int]:
     """What a training shows of its progress, from the line that tells where it starts."""
-    return [int(step) for step in re.findall(rf"(\d+)/{STEPS} \[", log.read_text())]
+    return [int(step) for step in re.findall(rf"(\d+)/{STEPS} steps", log.read_text())]
 
 
 def kill(job: str) -> None:
@@ -260,7 +260,7 @@ def test_a_cell_that_fails_is_told_with_its_log(tiny_run):
     (record,) = tiny_run.records
     found = re.fullmatch(r"failed: (loss .*); log: (/.*_log\.out)", record.status)
     assert found
-    assert f"/{STEPS} [" in Path(found[2]).read_text()
+    assert f"/{STEPS} steps" in Path(found[2]).read_text()
 
 
 def test_ctrl_c_cancels_the_jobs_which_save_first(tiny_run, start, tmp_path):

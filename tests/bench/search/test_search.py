@@ -305,7 +305,7 @@ def test_two_processes_of_one_command(tiny_run, tiny_davis, tmp_path):
     from datasets.embedded import EmbeddedSpec, ensure_embedded
 
     spec = EmbeddedSpec(train_sequences=2, train_frames=8, val_sequences=1, val_frames=3, height=48, width=64)
-    data = ensure_embedded(tmp_path / "data", spec, workers=1, progress=False)
+    data = ensure_embedded(tmp_path / "data", spec, workers=1)
     more = [f"training.root={data}", "workers=2", "search.trials=3"]
     assert tiny_run(*SEARCH, *more) == 0
     assert [row["state"] for row in rows(tiny_run.out)] == ["complete"] * 3

@@ -39,7 +39,7 @@ def one_thread():
 def test_a_sweep_of_eight_under_a_full_size_teacher_is_three_times_faster_fused(tmp_path, capsys):
     """In seconds of one core, which other work on the machine hardly disturbs; several cores gain more."""
     spec = EmbeddedSpec(train_sequences=2, train_frames=6, val_sequences=1, val_frames=1)
-    videos = open_davis(ensure_embedded(tmp_path / "data", spec, workers=1, progress=False), 2017, "train")
+    videos = open_davis(ensure_embedded(tmp_path / "data", spec, workers=1), 2017, "train")
     clips = ClipStream(VideoClips(videos, SCHEDULE.length, SCHEDULE.crop, seed=0), SCHEDULE.steps, SCHEDULE.batch)
     teacher = methods.create("stcn").to(memory_format=torch.channels_last).requires_grad_(False)
 

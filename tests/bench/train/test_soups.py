@@ -42,7 +42,7 @@ def quick(monkeypatch):
 def data(tmp_path_factory) -> dict:
     """Ten videos to learn from, some of them held out."""
     spec = EmbeddedSpec(train_sequences=10, train_frames=5, val_sequences=1, val_frames=3, height=48, width=64)
-    root = ensure_embedded(tmp_path_factory.mktemp("ten"), spec, workers=1, progress=False)
+    root = ensure_embedded(tmp_path_factory.mktemp("ten"), spec, workers=1)
     return {"name": "embedded", "kind": "embedded", "root": str(root), "hold_out": 0.3}
 
 

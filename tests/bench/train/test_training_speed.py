@@ -30,7 +30,7 @@ VIDEOS = TASKS["videos"]
 def test_a_step_of_scale_cpu_takes_two_thirds_of_the_time(tmp_path, capsys):
     """In seconds of one core, which other work on the machine hardly disturbs. bf16 counts where the CPU has it."""
     spec = EmbeddedSpec(train_sequences=2, train_frames=6, val_sequences=1, val_frames=1)
-    videos = open_davis(ensure_embedded(tmp_path / "data", spec, workers=1, progress=False), 2017, "train")
+    videos = open_davis(ensure_embedded(tmp_path / "data", spec, workers=1), 2017, "train")
     config = load_config(["scale=cpu"])
     scales = replace(to_dataclass(config.scale.student, Schedule), steps=STEPS, snapshots=0)
     clips = ClipStream(VideoClips(videos, scales.length, scales.crop, seed=0), STEPS, scales.batch)
