@@ -98,7 +98,7 @@ def busy_fields(found: Mapping[str, Any]) -> set[str]:
     return set(json.loads(found.get("busy") or "[]"))
 
 
-def named_busy(fields: set[str]) -> dict[str, str]:
+def named_busy(fields: set[str]) -> dict[str, Any]:
     """The field that `busy_fields` reads."""
     return {"busy": json.dumps(sorted(fields)) if fields else ""}
 
