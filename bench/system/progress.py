@@ -111,7 +111,9 @@ def track(
             activity.tell("ended")
 
 
-def tracked(things: Iterable[Any], total: float | None, *, stage: str, what: str = "", **more: Any) -> Iterator[Any]:
+def tracked(
+    things: Iterable[Any], total: float | None, *, stage: str, what: str = "", **more: Any
+) -> Iterator[Any]:
     """The things, one after the other, as an activity."""
     with track(stage, what, total, **more) as activity:
         for thing in things:
