@@ -92,6 +92,22 @@ report.ablation("aspp")
 report.ablation("teacher")
 
 # %% [markdown]
+# ## Temperature of the logits
+#
+# The unofficial repository has 0.1. Each temperature has a weight of its own (ours).
+
+# %%
+report.ablation("temperature")
+
+# %% [markdown]
+# ## The weights that come with the suite
+#
+# How they were made, where `job=give` has been run (ours).
+
+# %%
+report.ablation("given")
+
+# %% [markdown]
 # ## The gap between teacher and student
 #
 # The paper leaves open what it does to distillation (ours).

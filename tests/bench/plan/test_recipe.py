@@ -60,7 +60,7 @@ def test_so_is_one_in_a_row_of_an_ablation(rows):
 def test_a_recipe_is_its_losses_with_weight():
     recipe = to_recipe(load_config(["recipe=mobilevos", "recipe.dice.weight=0"]).recipe)
     assert set(recipe.losses) == {"poly_ce", "representation", "logits"}
-    assert recipe.losses["logits"] == Logits(0.1, temperature=0.1, pixels="all")
+    assert recipe.losses["logits"] == Logits(0.04, temperature=0.1, pixels="all")
     assert pickle.loads(pickle.dumps(recipe)) == recipe
 
 
