@@ -134,11 +134,12 @@ def given_network(config: DictConfig) -> Network:
 
 def teachers(config: DictConfig, data: Data, seeds: list[int]) -> dict[int, Network]:
     """The teacher of each seed, where `teacher.seed: own` has the suite train one each, or the one of all."""
-    if config.teacher.seed != OWN:
-        seeds = [config.teacher.seed]
-    elif config.teacher.weights not in (None, GIVEN):
-        seeds = [0]
-    return {seed: teacher_network(config, data, seed) for seed in seeds}
+    seeds = seeds if config.teacher.seed == OWN else [config.teacher.seed]
+    first, *others = seeds
+    network = teacher_network(config, data, first)
+    if network.weights:  # a checkpoint is one, whoever learns from it
+        return {0: network}
+    return {first: network, **{seed: teacher_network(config, data, seed) for seed in others}}
 
 
 def varied_losses(varied: dict[str, Any]) -> list[str]:
@@ -164,7 +165,7 @@ def teacher_network(config: DictConfig, data: Data, seed: int) -> Network:
     if method == scale.teacher_method:
         options = {**plain(scale.teacher_options), **options}
     options = _with_scale(config, method, options)
-    if teacher.weights and teacher.seed == 0 and (file := given_teacher(method, options, data.training)):
+    if teacher.weights and teacher.seed in (0, OWN) and (file := given_teacher(method, options, data.training)):
         return Network(method, options, file)
     if not scale.teacher.steps:
         raise ConfigError(

@@ -1,8 +1,8 @@
 """The embedded set: synthetic videos in the DAVIS layout, generated from a seed on first use.
 
-One to three textured, deforming objects per sequence occlude each other, leave and return, over a
-moving textured background, among distractors that look like them, with blur and light change. It needs
-no download and is the same bytes on every machine.
+One to three objects of jointed, deforming parts per sequence occlude each other, leave and return, and change
+colour and light. A moving camera sees them before 1/f noise and dead leaves, among distractors in the same palette,
+some of which wear an object's textures. It needs no download and is the same bytes on every machine.
 """
 
 from datasets.embedded.store import EmbeddedSpec, ensure_embedded, generate

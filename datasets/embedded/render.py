@@ -4,21 +4,22 @@ import numpy as np
 from numpy.random import Generator
 
 from datasets.embedded.fixed import PX, SINE_BITS, cosine, sine
-from datasets.embedded.scene import Layer, Scene, Stage
+from datasets.embedded.motion import Stage
+from datasets.embedded.scene import Scene
+from datasets.embedded.things import Layer
 
 OVERSAMPLE = 2  # samples along each side of a pixel
 NOISE = 3  # the sensor's, of 255
 
 
 def render_mask(scene: Scene, stage: Stage, index: int) -> np.ndarray:
-    """uint8 (H, W) object ids of frame `index`: whichever covers most of the pixel."""
-    return _ids(_composite(scene, stage, index))
+    """uint8 (H, W) object ids of frame `index`: whichever covers most of the pixel. Needs no textures."""
+    return _composite(scene, stage, index)[1]
 
 
 def render(scene: Scene, stage: Stage, index: int, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(frame uint8 (H, W, 3) RGB, mask uint8 (H, W) object ids) of frame `index`."""
-    planes = _composite(scene, stage, index)
-    picture = planes[..., :3]
+    """(frame uint8 (H, W, 3) RGB, mask uint8 (H, W) object ids) of frame `index` of a painted scene."""
+    picture, mask = _composite(scene, stage, index)
     blurred = box_blur(picture, scene.blur_radius)
     picture = picture + ((blurred - picture) * scene.blur[index] >> 8)
     right = np.arange(stage.width) * 256 // stage.width - 128
@@ -26,7 +27,7 @@ def render(scene: Scene, stage: Stage, index: int, rng: Generator) -> tuple[np.n
     tilt = (right * scene.tilt[index, 0] >> 8) + (down[:, None] * scene.tilt[index, 1] >> 8)
     picture = picture * (scene.light[index] + tilt[..., None]) >> 8
     picture = picture + rng.integers(-NOISE, NOISE + 1, picture.shape)
-    return np.clip(picture, 0, 255).astype(np.uint8), _ids(planes)
+    return np.clip(picture, 0, 255).astype(np.uint8), mask
 
 
 def box_blur(image: np.ndarray, radius: int) -> np.ndarray:
@@ -51,57 +52,90 @@ def sample(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return upper * (256 - fv) + lower * fv >> 16
 
 
-def _composite(scene: Scene, stage: Stage, index: int) -> np.ndarray:
-    """int32 (H, W, 3 + objects + 1): RGB, then how much of the pixel each id covers (0..255), 0 first.
+def _composite(scene: Scene, stage: Stage, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """(picture int32 (H, W, 3), ids uint8 (H, W)); the picture is black where the scene is not painted.
 
-    An id's cover is one more colour to lay over the others, so hidden parts leave the mask as they
-    leave the picture.
+    Each sample is the front layer's alone, in the picture as in the mask. The background, whose texels are no
+    smaller than pixels, is looked up once a pixel.
     """
     height, width = stage.height * OVERSAMPLE, stage.width * OVERSAMPLE
-    planes = np.zeros((height, width, 4 + scene.objects), np.int32)
-    for layer in scene.layers:
+    colours, ids = np.zeros((height * width, 3), np.int32), np.zeros(height * width, np.uint8)
+    background, *things = scene.layers
+    if scene.materials:
+        dx, dy = (np.arange(n) * PX + PX // 2 for n in (stage.width, stage.height))
+        colour = _colours(scene, background, index, *_texels(background, index, dx, dy))
+        colours[:] = colour.repeat(OVERSAMPLE, axis=0).repeat(OVERSAMPLE, axis=1).reshape(-1, 3)
+    for layer in things:
         rows, columns = _box(layer, index, height, width)
-        if not (rows and columns):
+        if not (rows and columns) or (layer.object_id is None and not scene.materials):
             continue
-        colour, alpha = _look_up(layer, index, rows, columns)
-        source = np.zeros((len(rows), len(columns), planes.shape[2]), np.int32)
-        source[..., :3] = colour
-        source[..., 3 + layer.object_id] = 255
-        below = planes[rows.start : rows.stop, columns.start : columns.stop]
-        below += (source - below) * alpha >> 8
-    pixels = planes.reshape(stage.height, OVERSAMPLE, stage.width, OVERSAMPLE, -1)
-    return pixels.sum(axis=(1, 3), dtype=np.int32) // OVERSAMPLE**2
+        x, y = ((2 * np.array(at) + 1) * PX // (2 * OVERSAMPLE) for at in (columns, rows))
+        u, v = _texels(layer, index, x, y)
+        opacity = _opacity(layer, u, v)
+        hit = np.flatnonzero(opacity >= 128 if layer.object_id is not None else opacity)
+        row, column = np.divmod(hit, len(columns))
+        at = (row + rows.start) * width + column + columns.start
+        if layer.object_id is None:
+            colours[at] = colours[at] * (256 - opacity.ravel()[hit])[:, None] >> 8
+            continue
+        ids[at] = layer.object_id
+        if scene.materials:
+            u, v = u.ravel()[hit], v.ravel()[hit]
+            sun = (x[column] * layer.sun[0] + y[row] * layer.sun[1] - layer.path[index] @ layer.sun) >> SINE_BITS
+            shade = (_shading(layer, u, v) + sun).clip(0, 512).astype(np.int32)
+            colours[at] = (_colours(scene, layer, index, u, v) * shade[:, None] >> 8).clip(0, 255)
+    covers = [_pool((ids == i).reshape(height, width).view(np.uint8)) for i in range(scene.objects + 1)]
+    picture = _pool(colours.reshape(height, width, 3)) // OVERSAMPLE**2
+    return picture, np.argmax(covers, axis=0).astype(np.uint8)
 
 
-def _ids(planes: np.ndarray) -> np.ndarray:
-    return planes[..., 3:].argmax(axis=2).astype(np.uint8)
+def _pool(samples: np.ndarray) -> np.ndarray:
+    """The sums over the samples of each pixel."""
+    corners = [(i, j) for i in range(OVERSAMPLE) for j in range(OVERSAMPLE)]
+    return np.stack([samples[i::OVERSAMPLE, j::OVERSAMPLE] for i, j in corners]).sum(0, dtype=np.int64)
 
 
 def _box(layer: Layer, index: int, height: int, width: int) -> tuple[range, range]:
     """The rows and columns of samples that the layer may touch."""
-    if layer.reach is None:
-        return range(height), range(width)
-    half = (layer.reach << 16) // int(layer.zoom[index]) + 1
+    cos, sin = abs(int(cosine(layer.angle[index]))), abs(int(sine(layer.angle[index])))
+    long, across = layer.reach
+    zoom = int(layer.zoom[index]) << SINE_BITS
+    right = (((cos * long + sin * across) << 16) // zoom + 1) * OVERSAMPLE
+    down = (((sin * long + cos * across) << 16) // zoom + 1) * OVERSAMPLE
     column, row = (int(at) * OVERSAMPLE // PX for at in layer.path[index])
-    half *= OVERSAMPLE
-    rows = range(max(row - half, 0), min(row + half + 1, height))
-    return rows, range(max(column - half, 0), min(column + half + 1, width))
+    rows = range(max(row - down, 0), min(row + down + 1, height))
+    return rows, range(max(column - right, 0), min(column + right + 1, width))
 
 
-def _look_up(layer: Layer, index: int, rows: range, columns: range) -> tuple[np.ndarray, np.ndarray]:
-    """The layer's colour (R, C, 3) and opacity (R, C, 1) 0..256 at the given samples."""
-    dx = (2 * np.array(columns) + 1) * PX // (2 * OVERSAMPLE) - layer.path[index, 0]
-    dy = ((2 * np.array(rows) + 1) * PX // (2 * OVERSAMPLE) - layer.path[index, 1])[:, None]
-    cos, sin = cosine(layer.angle[index]), sine(layer.angle[index])
-    u = (cos * dx + sin * dy >> SINE_BITS) * layer.zoom[index] // PX
-    v = (cos * dy - sin * dx >> SINE_BITS) * layer.zoom[index] // PX
-    u = u + (sine((v * layer.waves >> 16) + layer.phase[index, 0]) * layer.sway >> SINE_BITS)
-    v = v + (sine((u * layer.waves >> 16) + layer.phase[index, 1]) * layer.sway >> SINE_BITS)
-    size = layer.texture.shape[0]
-    u, v = u + (size << 15), v + (size << 15)
-    if layer.reach is not None:  # the border of a sprite is transparent; the texture must not repeat
-        last = (size - 1 << 16) - 1
-        u, v = u.clip(0, last), v.clip(0, last)
-    texel = sample(layer.texture, u, v)
-    alpha = texel[..., 3:]
-    return texel[..., :3], alpha + (alpha >> 7)
+def _texels(layer: Layer, index: int, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the points at columns `x` and rows `y`, in 1/PX px, lie in the shape: 1/65536 texel from its middle."""
+    dx = (x - layer.path[index, 0]) * 256 // layer.squash[index]
+    dy = (y - layer.path[index, 1])[:, None]
+    cos, sin = cosine(layer.angle[index]) * layer.zoom[index], sine(layer.angle[index]) * layer.zoom[index]
+    u = (cos * dx >> SINE_BITS + 8) + (sin * dy >> SINE_BITS + 8)
+    v = (cos * dy >> SINE_BITS + 8) - (sin * dx >> SINE_BITS + 8)
+    if layer.sway:
+        u = u + (sine((v * layer.waves >> 16) + layer.phase[index, 0]) * layer.sway >> SINE_BITS)
+        v = v + (sine((u * layer.waves >> 16) + layer.phase[index, 1]) * layer.sway >> SINE_BITS)
+    return u, v
+
+
+def _opacity(layer: Layer, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """0..255 at these places of the shape. Its border is transparent: beyond it lies nothing."""
+    assert layer.shape is not None
+    size = layer.shape.shape[0]
+    last = (size - 1 << 16) - 1
+    return sample(layer.shape[..., 0], (u + (size << 15)).clip(0, last), (v + (size << 15)).clip(0, last))[..., 0]
+
+
+def _shading(layer: Layer, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    assert layer.shape is not None
+    size = layer.shape.shape[0]
+    return layer.shape[..., 1].take(((v >> 16) + size // 2) * size + (u >> 16) + size // 2, mode="clip")
+
+
+def _colours(scene: Scene, layer: Layer, index: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The texture's colours int32 (..., 3) at these places of the shape."""
+    slide = layer.slide[index]
+    colour = sample(scene.materials[layer.material], u * layer.grain + slide[0], v * layer.grain + slide[1])
+    return colour * layer.gain[index].astype(np.int32) >> 8

@@ -14,12 +14,13 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
+from datasets.embedded.motion import Stage
 from datasets.embedded.render import render, render_mask
-from datasets.embedded.scene import Scene, Stage, draw_scene
+from datasets.embedded.scene import Scene, draw_scene, paint_scene
 from datasets.errors import DataError
 from datasets.images import write_mask
 
-VERSION = 1  # raise it whenever a change here changes a byte of the set
+VERSION = 2  # raise it whenever a change here changes a byte of the set
 Progress = Callable[[Iterator[str], int], Iterable[str]]
 SPLITS = ("train", "val")  # a split's place is part of its seeds: append only
 JPEG_QUALITY = 92
@@ -127,7 +128,7 @@ def _draw_visible_scene(stage: Stage, seed: tuple[int, int], number: int) -> tup
         scene = draw_scene(rng, stage, number)
         visible = np.bincount(render_mask(scene, stage, 0).ravel(), minlength=scene.objects + 1)
         if visible[1:].min() >= least:
-            return scene, rng
+            return paint_scene(rng, scene), rng
         attempt += 1
 
 

@@ -1,26 +1,31 @@
 """The embedded set: made from a seed, whole or not at all, and neither too easy nor impossible."""
 
 import hashlib
+import runpy
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates, uniform_filter
 
 from datasets.embedded import EmbeddedSpec, ensure_embedded
 from datasets.embedded.fixed import spline
-from datasets.embedded.render import box_blur, sample
-from datasets.embedded.textures import KINDS, pattern
+from datasets.embedded.motion import Stage, drift
+from datasets.embedded.render import box_blur, render_mask, sample
+from datasets.embedded.scene import Scene, draw_scene
+from datasets.embedded.textures import KINDS, dead_leaves, octaves, pattern
 from datasets.errors import DataError
 from datasets.images import davis_palette, read_frame, read_mask
 
 SMALL = EmbeddedSpec(train_sequences=2, train_frames=3, val_sequences=1, val_frames=4)
-EXPECTED = "33ab0b45bd11c07ef2b2401c0ea65305cdd050176053254f345ce4b9529837db"
+EXPECTED = "ccb9e916a267ea667f2b6f4d26b34b42fa86ca4960ef31dc04af2986f5e25f7c"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -63,12 +68,23 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def val(tmp_path_factory: pytest.TempPathFactory) -> list[list[np.ndarray]]:
-    """The masks of the default set's first four val sequences: a sequence does not depend on the others."""
+def val_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default set's first four val sequences: a sequence does not depend on the others."""
     spec = EmbeddedSpec(train_sequences=1, train_frames=1, val_sequences=4)
-    folder = ensure_embedded(tmp_path_factory.mktemp("val"), spec)
-    sequences = sorted((folder / "Annotations/480p").glob("val-*"))
+    return ensure_embedded(tmp_path_factory.mktemp("val"), spec)
+
+
+@pytest.fixture(scope="module")
+def val(val_folder: Path) -> list[list[np.ndarray]]:
+    """The masks of these sequences."""
+    sequences = sorted((val_folder / "Annotations/480p").glob("val-*"))
     return [[read_mask(path) for path in sorted(sequence.iterdir())] for sequence in sequences]
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    stage = Stage(96, 144, 30)
+    return [draw_scene(np.random.Generator(np.random.PCG64([number])), stage, number) for number in range(4)]
 
 
 def test_the_bytes_are_the_same_on_every_machine(small: Path) -> None:
@@ -163,6 +179,57 @@ def test_some_objects_leave_and_return(val: list[list[np.ndarray]]) -> None:
     assert returned >= 2
 
 
+def test_colours_alone_do_not_find_the_objects(val: list[list[np.ndarray]], val_folder: Path) -> None:
+    colour_matching = runpy.run_path(str(REPOSITORY / "docs/examples/colour_matching.py"))["ColourMatching"]
+    scores = []
+    for number, masks in enumerate(val[:2]):  # five objects
+        paths = sorted((val_folder / f"JPEGImages/480p/val-{number:03d}").iterdir())
+        frames = [torch.from_numpy(read_frame(path)).permute(2, 0, 1) / 255 for path in paths]
+        method = colour_matching()
+        method.start(frames[0], torch.from_numpy(masks[0]).long())
+        found = [method.step(frame).argmax(0).numpy() for frame in frames[1:-1]]
+        for object_id in range(1, masks[0].max() + 1):
+            pairs = [(a == object_id, b == object_id) for a, b in zip(found, masks[1:-1], strict=True)]
+            scores.append(np.mean([(a & b).sum() / max((a | b).sum(), 1) for a, b in pairs]))
+    assert np.mean(scores) < 0.60  # of five objects; below 0.50 over all of the set
+
+
+def test_the_objects_colours_drift_smoothly(scenes: list[Scene]) -> None:
+    gains = [layer.gain for scene in scenes for layer in scene.layers if layer.object_id]
+    assert all(np.abs(np.diff(gain, axis=0)).max() <= 32 for gain in gains)  # of 256, from a frame to the next
+    assert np.median([np.ptp(gain, axis=0).max() for gain in gains]) > 64  # over the sequence
+
+
+def test_some_distractors_wear_an_objects_textures() -> None:
+    stage, alike = Stage(96, 144, 12), 0
+    for number in range(12):
+        scene = draw_scene(np.random.Generator(np.random.PCG64([number])), stage, number)
+        worn = {layer.material for layer in scene.layers if layer.object_id}
+        alike += bool(worn & {layer.material for layer in scene.layers if layer.object_id == 0})
+    assert 2 <= alike <= 10
+
+
+def test_objects_have_parts_that_move_on_their_own(scenes: list[Scene]) -> None:
+    parts = [[layer for layer in scene.layers if layer.object_id == 1] for scene in scenes]
+    assert all(len(layers) > 1 for layers in parts)
+    bends = [np.ptp(layers[0].angle - layer.angle) for layers in parts for layer in layers[1:]]
+    assert max(bends) > 100
+
+
+def test_some_objects_are_hidden_by_others_for_a_while(scenes: list[Scene]) -> None:
+    stage, hidden = Stage(96, 144, 30), 0
+    for scene in scenes:
+        for object_id in range(1, scene.objects + 1):
+            own = tuple(layer for layer in scene.layers if layer.object_id == object_id)
+            alone = replace(scene, layers=(scene.layers[0], *own))
+            shown = [
+                (render_mask(scene, stage, i) == object_id).sum() / max((render_mask(alone, stage, i) > 0).sum(), 1)
+                for i in (2, 8, 14, 20, 26)
+            ]
+            hidden += min(shown) < 0.8 < max(shown)
+    assert hidden >= 2
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
@@ -209,6 +276,41 @@ def test_sample_is_bilinear_and_repeats() -> None:
         expected = map_coordinates(texture[..., channel].astype(float), at, order=1, mode="grid-wrap")
         # Weights are cut to 1/256 of a texel, so each axis may be off by 255 / 256, and the result by 1.
         assert np.abs(sample(texture, u, v)[..., channel] - expected).max() <= 3
+
+
+def test_drift_keeps_its_bounds_and_its_pace() -> None:
+    walk = drift(rng(), Stage(96, 144, 400), (150, 400), step=40, channels=3)
+    assert walk.shape == (400, 3)
+    assert walk.min() >= 150
+    assert walk.max() <= 400
+    assert np.abs(np.diff(walk, axis=0)).max() <= 40 // 5 + 1
+    assert np.ptp(walk, axis=0).min() > 100
+
+
+def test_noise_has_the_spectrum_of_pictures() -> None:
+    """Power falls as a power of the frequency near -2 (Field, 1987)."""
+    size, slopes = 128, []
+    generator = rng()
+    for _ in range(8):
+        power = np.abs(np.fft.fft2(octaves(generator, size, 2, 2))) ** 2
+        along = np.abs(np.fft.fftfreq(size) * size)
+        radius = np.hypot(along, along[:, None]).round()
+        radii = np.arange(3, 40)
+        mean = [power[radius == r].mean() for r in radii]
+        slopes.append(np.polyfit(np.log(radii), np.log(mean), 1)[0])
+    assert -3.5 < np.mean(slopes) < -1.5
+
+
+def test_dead_leaves_cover_the_canvas_at_all_sizes() -> None:
+    generator = rng()
+    canvas = np.zeros((256, 256, 3), np.int32)
+    materials = [np.full((128, 128, 3), 200, np.int32)]
+    covered = [
+        (dead_leaves(generator, canvas, materials, count) > 0).any(axis=2).mean() for count in (0, 30, 300, 3000)
+    ]
+    assert covered == sorted(covered)
+    assert covered[0] == 0
+    assert covered[-1] > 0.95
 
 
 @pytest.mark.parametrize("kind", KINDS)

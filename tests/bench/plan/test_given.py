@@ -51,7 +51,6 @@ def test_the_laptop_s_teacher_comes_with_the_suite(folder):
     [
         "teacher.weights=null",
         "teacher.seed=1",
-        "teacher.seed=own",
         "teacher.method=stcn",
         "teacher.options.width=0.5",
         "scale.teacher_options.queue_length=2",
