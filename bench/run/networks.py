@@ -291,11 +291,13 @@ def describe(network: Network, runs: Path) -> dict:
     stages = [network.trainings[0]]
     while start := stages[0].start:
         stages.insert(0, start)
+    before = [trained_folder(stage, runs) / "weights.pt" for stage in stages[:-1]]
+    seconds = [meta.get("seconds"), *(read_file(file)["meta"].get("seconds") for file in before if file.is_file())]
     return facts | {
         "initialisation": ", ".join(f"{name} {how}" for name, how in meta["initialisation"].items()),
         "train_steps": sum(stage.schedule.steps for stage in stages),
         "train_batch": stages[-1].schedule.batch,
-        "train_seconds": meta.get("seconds"),
+        "train_seconds": sum(filter(None, seconds)) or None,
         "train_clips": ", then ".join(dict.fromkeys(stage.data["name"] for stage in stages)),
         "teacher": next((stage.teacher.key for stage in stages[::-1] if stage.teacher), ""),
         "soup": meta.get("soup", ""),
