@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+import methods
 from bench.jobs import ablate
 from bench.jobs.results import results_folder
 from bench.plan.given import FOLDER, INDEX
@@ -38,7 +39,8 @@ def give(row: Record, file: Path) -> dict[str, Any]:
     else:
         prefix = "query_encoder."
         state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        what = {"backbone": row.label, "width": meta["options"]["width"]}
+        family = methods.entry(meta["method"]).family  # DeAOT's MobileNetV2 has other layers
+        what = {"backbone": row.label, "family": family, "width": meta["options"]["width"]}
     halves = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     write_checkpoint(file, {"state_dict": halves, "meta": {**what, "source": "given"}})
     learnt = {"data": row.train_clips, "steps": row.train_steps, "hours": (row.train_seconds or 0) / 3600}

@@ -229,7 +229,7 @@ def _trained(
         warnings.warn(text, stacklevel=2)
         imagenet = {}
     elif config.features == GIVEN:
-        imagenet |= given_features(width, data.training)
+        imagenet |= given_features(entry.family, width, data.training)
     learnt, scale = {key: value for key, value in options.items() if key not in entry.inference}, config.scale
     stages = [(early, data.stages[name], scale[name][role]) for name in STAGES if name in data.stages]
     training: Training | None = None

@@ -27,9 +27,10 @@ def given_teacher(method: str, options: dict[str, Any], data: dict[str, Any]) ->
     return next((str(FOLDER / name) for name in files), None)
 
 
-def given_features(width: float, data: dict[str, Any]) -> dict[str, str]:
-    """{backbone: file} of the encoders of this width, for students that learn from the data."""
+def given_features(family: str, width: float, data: dict[str, Any]) -> dict[str, str]:
+    """{backbone: file} of the encoders of a family and width, for students that learn from the data."""
     if data.get("kind") != DATA:
         return {}
-    made = {name: made for name, made in _index().items() if "backbone" in made and made["width"] == width}
+    wanted = {"family": family, "width": width}
+    made = {name: made for name, made in _index().items() if "backbone" in made and wanted.items() <= made.items()}
     return {each["backbone"]: str(FOLDER / name) for name, each in made.items()}

@@ -11,7 +11,8 @@ from bench.system.files import write_json
 EMBEDDED = {"name": "embedded", "kind": "embedded", "fingerprint": "a"}
 MADE = {
     "teacher.pt": {"method": "mobilevos_r18", "options": {"width": 0.375, "queue_length": None}},
-    "resnet18.pt": {"backbone": "resnet18", "width": 0.25},
+    "resnet18.pt": {"backbone": "resnet18", "family": "space_time", "width": 0.25},
+    "mobilenet_v2.pt": {"backbone": "mobilenet_v2", "family": "space_time", "width": 0.5},
 }
 
 
@@ -71,7 +72,13 @@ def test_students_start_from_features_of_their_width(folder):
     assert training.imagenet["resnet18"] == str(folder / "resnet18.pt")
 
 
-@pytest.mark.parametrize("other", ["features=random", "options.width=0.5"])
+def test_a_network_of_another_family_takes_none_of_their_features():
+    """DeAOT's MobileNetV2 has other layers than the students'."""
+    training = distilled("family=deaot", "method=deaot_t", "options.width=0.5").network.training
+    assert not any(training.imagenet.values())
+
+
+@pytest.mark.parametrize("other", ["features=random", "options.width=0.75"])
 def test_other_students_start_from_random_weights(other):
     assert not any(distilled(other).network.training.imagenet.values())
 
