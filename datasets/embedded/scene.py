@@ -12,12 +12,12 @@ from numpy.random import Generator
 from datasets.embedded.fixed import PX, TURN
 from datasets.embedded.motion import Stage, drift, spread_points, wander
 from datasets.embedded.textures import LEAVES, dead_leaves, draw_palette, paint
-from datasets.embedded.things import Layer, draw_body, draw_scenery, draw_thing
+from datasets.embedded.things import Layer, draw_body, draw_scenery, draw_thing, still_layer
 
 COLOURS = 4  # in a scene's palette
 TILE = 128  # texels along the side of a texture
 BACKDROP = 256
-GROUND = 2  # materials of the background alone
+GROUND = 2  # materials of the background, which most distractors and things at rest wear too
 FREQUENCY = (2, 9)  # waves per tile
 # Taken in turn rather than drawn, so that a small split has its share of each.
 OBJECT_COUNTS = (2, 3, 1, 2)
@@ -100,20 +100,12 @@ def paint_scene(rng: Generator, scene: Scene) -> Scene:
 
 
 def _draw_background(rng: Generator, stage: Stage, camera: np.ndarray) -> Layer:
-    return Layer(
-        material=0,
-        shape=None,
-        object_id=0,
-        reach=(0, 0),
-        path=camera,
-        angle=wander(rng, stage, TURN // 60),
-        zoom=stage.smooth(rng.integers(80, 125, stage.knots)) * (BACKDROP // 2 * PX * 65536 // 100) // stage.side,
-        squash=np.full(stage.frames, 256),
+    angle = wander(rng, stage, TURN // 60)
+    zoom = stage.smooth(rng.integers(80, 125, stage.knots)) * (BACKDROP // 2 * PX * 65536 // 100) // stage.side
+    return replace(
+        still_layer(stage, material=0, object_id=0, shape=None, reach=(0, 0), path=camera, zoom=zoom),
+        angle=angle,
         sway=int(rng.integers(0, 4)) << 16,
         waves=TURN // 64,
         phase=np.stack([wander(rng, stage, TURN // 12), wander(rng, stage, TURN // 12)], axis=1),
-        grain=1,
-        slide=np.zeros((stage.frames, 2), np.int64),
-        gain=np.full((stage.frames, 3), 256),
-        sun=np.zeros(2, np.int64),
     )

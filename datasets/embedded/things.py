@@ -1,12 +1,12 @@
 """What moves in a scene: bodies of several parts with joints, each part a layer with its outline and texture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 import numpy as np
 from numpy.random import Generator
 
-from datasets.embedded.fixed import PX, TURN, cosine, sine
+from datasets.embedded.fixed import PX, SINE_BITS, TURN, cosine, sine
 from datasets.embedded.motion import Stage, draw_path, drift, turned, wander
 from datasets.embedded.textures import rounded, value_noise
 
@@ -87,7 +87,8 @@ def draw_body(rng: Generator) -> list[Part]:
             continue
         angle = int(rng.integers(TURN))
         for side in (1, -1)[: 1 + int(rng.integers(2))]:
-            joint = (BODY * int(cosine(angle)) * 7 // 10 >> 14, side * across * int(sine(angle)) * 7 // 10 >> 14)
+            along, aside = BODY * int(cosine(angle)) * 7 // 10, side * across * int(sine(angle)) * 7 // 10
+            joint = (along >> SINE_BITS, aside >> SINE_BITS)
             parts.append(Part(0, joint, long, thick, side * angle, swing, material, boxy))
     return parts
 
@@ -114,13 +115,13 @@ def draw_thing(
     radii = stage.smooth(radius * rng.integers(80, 122, stage.knots) // 100)
     zoom, angle = (rest_radius << 16) // radii, wander(rng, stage, TURN // 8)
     sway = rest_radius * int(rng.integers(2, 12)) // 100
-    squash = 256 - (cosine(wander(rng, stage, TURN // 12)) ** 2 >> 21) * int(rng.integers(0, 2))
+    squash = 256 - (cosine(wander(rng, stage, TURN // 12)) ** 2 >> 2 * SINE_BITS - 7) * int(rng.integers(0, 2))
     middles, angles, away = _articulate(rng, stage, body, angle)
     furthest = max(far + sum(reach) * PX + 2 * sway for far, (_, reach) in zip(away, shapes, strict=True))
     path = draw_path(rng, stage, start, furthest * int(radii.max()) // rest_radius if leaves else None)
     gain = drift(rng, stage, *LIGHT, 1) + drift(rng, stage, *TINT, 3)
     slide = stage.smooth(np.cumsum(rng.integers(-7, 8, (stage.knots, 2)), axis=0) * int(rng.integers(0, 3)) << 16)
-    sun = turned(int(rng.integers(0, 90)) << 14, 0, int(rng.integers(TURN))) // radius
+    sun = _draw_sun(rng, radius)
     grain = GRAINS[int(rng.integers(len(GRAINS)))]
     shadow = _draw_shadow(stage, path, radii, squash, materials[0])
     layers = []
@@ -156,24 +157,50 @@ def draw_scenery(rng: Generator, stage: Stage, camera: np.ndarray, material: int
     shape, reach = _draw_shape(rng, Part(0, (0, 0), 2 * BODY, across, 0, 0, 0, rng.integers(2) == 0), 90)
     size = np.array([stage.width, stage.height]) * PX
     radius = stage.side * int(rng.integers(12, 30)) // 100
+    path, zoom = rng.integers(0, size) + camera - camera[0], np.full(stage.frames, (2 * BODY * PX << 16) // radius)
+    layer = still_layer(stage, material, object_id=0, shape=shape, reach=reach, path=path, zoom=zoom)
+    return replace(
+        layer,
+        angle=layer.angle + int(rng.integers(TURN)),
+        grain=2,
+        slide=layer.slide + (rng.integers(0, 128, 2) << 16),
+        gain=np.full((stage.frames, 3), int(rng.integers(150, 320))),
+        sun=_draw_sun(rng, radius),
+    )
+
+
+def still_layer(
+    stage: Stage,
+    material: int,
+    object_id: int | None,
+    shape: np.ndarray | None,
+    reach: tuple[int, int],
+    path: np.ndarray,
+    zoom: np.ndarray,
+) -> Layer:
+    """A layer that moves as a whole, neither turned nor deformed, as bright as its texture."""
     still = np.zeros((stage.frames, 2), np.int64)
     return Layer(
         material=material,
         shape=shape,
-        object_id=0,
+        object_id=object_id,
         reach=reach,
-        path=rng.integers(0, size) + camera - camera[0],
-        angle=still[:, 0] + int(rng.integers(TURN)),
-        zoom=still[:, 0] + (2 * BODY * PX << 16) // radius,
-        squash=still[:, 0] + 256,
+        path=path,
+        angle=still[:, 0],
+        zoom=zoom,
+        squash=np.full(stage.frames, 256),
         sway=0,
         waves=0,
         phase=still,
-        grain=2,
-        slide=still + (rng.integers(0, 128, 2) << 16),
-        gain=np.full((stage.frames, 3), int(rng.integers(150, 320))),
-        sun=turned(int(rng.integers(0, 90)) << 14, 0, int(rng.integers(TURN))) // radius,
+        grain=1,
+        slide=still,
+        gain=np.full((stage.frames, 3), 256),
+        sun=np.zeros(2, np.int64),
     )
+
+
+def _draw_sun(rng: Generator, radius: int) -> np.ndarray:
+    return turned(int(rng.integers(0, 90)) << SINE_BITS, 0, int(rng.integers(TURN))) // radius
 
 
 def _articulate(
@@ -183,7 +210,7 @@ def _articulate(
     middles, angles, away = [np.zeros((stage.frames, 2), np.int64)], [angle], [0]
     for part in body[1:]:
         along, across = part.joint[0] * PX, part.joint[1] * PX
-        swing = sine(wander(rng, stage, TURN // 4)) * part.swing >> 14
+        swing = sine(wander(rng, stage, TURN // 4)) * part.swing >> SINE_BITS
         angles.append(angles[part.parent] + part.angle + swing)
         joint = middles[part.parent] + turned(along, across, angles[part.parent])
         arm = part.long * PX * 7 // 10
@@ -217,21 +244,7 @@ def _draw_shadow(stage: Stage, path: np.ndarray, radii: np.ndarray, squash: np.n
     size = 32
     row, column = np.mgrid[:size, :size] - size // 2
     opacity = (110 - (column**2 + row**2) * 110 // (14 * 14)).clip(0)
-    still = np.zeros((stage.frames, 2), np.int64)
-    return Layer(
-        material=material,
-        shape=np.stack([opacity, 0 * opacity], axis=2).astype(np.int32),
-        object_id=None,
-        reach=(15, 15),
-        path=path + np.stack([0 * radii, radii * 6 // 10], axis=1),
-        angle=still[:, 0],
-        zoom=(11 * PX << 16) // radii,
-        squash=squash,
-        sway=0,
-        waves=0,
-        phase=still,
-        grain=1,
-        slide=still,
-        gain=np.zeros((stage.frames, 3), np.int64),
-        sun=np.zeros(2, np.int64),
-    )
+    shape = np.stack([opacity, 0 * opacity], axis=2).astype(np.int32)
+    path, zoom = path + np.stack([0 * radii, radii * 6 // 10], axis=1), (11 * PX << 16) // radii
+    layer = still_layer(stage, material, object_id=None, shape=shape, reach=(15, 15), path=path, zoom=zoom)
+    return replace(layer, squash=squash)

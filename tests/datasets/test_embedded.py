@@ -191,7 +191,7 @@ def test_colours_alone_do_not_find_the_objects(val: list[list[np.ndarray]], val_
         for object_id in range(1, masks[0].max() + 1):
             pairs = [(a == object_id, b == object_id) for a, b in zip(found, masks[1:-1], strict=True)]
             scores.append(np.mean([(a & b).sum() / max((a | b).sum(), 1) for a, b in pairs]))
-    assert np.mean(scores) < 0.60  # of five objects; below 0.50 over all of the set
+    assert np.mean(scores) < 0.60  # of five objects; 0.50 over all of the set
 
 
 def test_the_objects_colours_drift_smoothly(scenes: list[Scene]) -> None:
