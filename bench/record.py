@@ -117,7 +117,7 @@ class Record:
     initialisation: str = _setting("", "Initialisation")  # of the backbones
     train_batch: int = column(0, "Batch", group="training", digits=0)
     train_steps: int = column(0, "Steps", group="training", digits=0)
-    train_seconds: float | None = column(  # without what it shares with others (teacher, data)
+    train_seconds: float | None = column(  # of all its stages, without teacher and data
         None, "Training", group="training", unit="min", per=60, digits=1, note=MINUTES
     )
     train_clips: str = ""  # what it was trained on

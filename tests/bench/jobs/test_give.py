@@ -25,10 +25,14 @@ def run(tmp_path, monkeypatch):
 
 
 def test_what_the_command_gives_a_default_run_takes(run, tmp_path):
-    assert run("job=give", "ablation=given", *STEPS) == 0
+    assert run("job=give", "ablation=given", "encoder_steps=1", *STEPS) == 0
     index = read_json(tmp_path / "given" / given.INDEX)
     assert set(index) == {"teacher.pt", "resnet18.pt", "mobilenet_v2.pt"}
     assert {"jf", "hours", "command", "sha256", "steps"} <= set(index["teacher.pt"])
+    metas = [read_file(file)["meta"] for file in (tmp_path / "runs/trained").glob("*/weights.pt")]
+    seconds = [meta["seconds"] for meta in metas if meta["options"]["width"] == 0.375]  # of both stages
+    assert len(seconds) == 2
+    assert index["teacher.pt"]["hours"] == pytest.approx(sum(seconds) / 3600)
     state = read_file(tmp_path / "given/teacher.pt")["state_dict"]
     assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float16}
     assert sum(file.stat().st_size for file in (tmp_path / "given").iterdir()) < 4 * 2**20
